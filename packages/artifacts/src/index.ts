@@ -1,0 +1,25 @@
+export {
+  MANIFEST_FILE,
+  MANIFEST_VERSION,
+  artifactRef,
+  type AdapterArtifact,
+  type AnyArtifact,
+  type Artifact,
+  type ArtifactKind,
+  type ArtifactRef,
+  type CausalLmArtifact,
+  type CreatedBy,
+  type DatasetArtifact,
+  type DatasetFormat,
+  type Details,
+  type Manifest,
+  type ModelDetails,
+  type RewardModelArtifact,
+  type TokenizerArtifact,
+} from "./artifact.js";
+export { ArtifactError, type ArtifactErrorFields, type ArtifactErrorReason } from "./artifact-error.js";
+export { InputError, MedgptError } from "./medgpt-error.js";
+export { openArtifact, openDataset, openRef, type OpenOptions } from "./read-artifact.js";
+export { weightedSum, type RewardRequest, type RewardScorer } from "./reward-scorer.js";
+export { sealArtifact, writeArtifact, type ArtifactDescription } from "./write-artifact.js";
+export { writeFileAtomic, type FileData } from "./write-file-atomic.js";

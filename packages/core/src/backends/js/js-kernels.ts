@@ -1,0 +1,51 @@
+import type { KernelArgs, KernelName } from "../kernels.js";
+import { activation, activationBackward } from "./activation.js";
+import { adamW } from "./adam-w.js";
+import { add } from "./add.js";
+import { attention, attentionBackward } from "./attention.js";
+import { clipGradNorm } from "./clip-grad-norm.js";
+import { copy } from "./copy.js";
+import { dropout } from "./dropout.js";
+import { embedding, embeddingBackward } from "./embedding.js";
+import { fill } from "./fill.js";
+import { layerNorm, layerNormBackward } from "./layer-norm.js";
+import { linearCrossEntropy, linearCrossEntropyWeightBackward } from "./linear-cross-entropy.js";
+import { matMul } from "./mat-mul.js";
+import type { JsMemory } from "./memory.js";
+import { rmsNorm, rmsNormBackward } from "./rms-norm.js";
+import { ropeTable } from "./rope-table.js";
+import { rope } from "./rope.js";
+import { scaleRows } from "./scale-rows.js";
+import { scale } from "./scale.js";
+import { sumRows } from "./sum-rows.js";
+import { sum } from "./sum.js";
+
+type JsKernels = { readonly [K in KernelName]: (memory: JsMemory, args: KernelArgs<K>) => void };
+
+export const jsKernels: JsKernels = {
+  fill,
+  copy,
+  add,
+  scale,
+  scaleRows,
+  sum,
+  sumRows,
+  matMul,
+  embedding,
+  embeddingBackward,
+  rmsNorm,
+  rmsNormBackward,
+  layerNorm,
+  layerNormBackward,
+  ropeTable,
+  rope,
+  attention,
+  attentionBackward,
+  activation,
+  activationBackward,
+  dropout,
+  linearCrossEntropy,
+  linearCrossEntropyWeightBackward,
+  clipGradNorm,
+  adamW,
+};

@@ -1,0 +1,40 @@
+import { readFile } from "node:fs/promises";
+import { InputError } from "@medgpt/artifacts";
+import { scanJson } from "../data/scan-json.js";
+
+/**
+ * Reads a JSON file whose top level must be an object; undefined where there is no such file.
+ * @throws InputError with file:line:column where the text is not JSON.
+ */
+export async function readJsonObject(path: string): Promise<Record<string, unknown> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw new InputError(`cannot be read (${(error as Error).message})`, { place: path, cause: error });
+  }
+  if (text.startsWith("\ufeff")) text = text.slice(1);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const before = text.slice(0, scanJson(text).errorAt).split("\n");
+    const place = `${path}:${before.length}:${before.at(-1)!.length + 1}`;
+    throw new InputError("is not valid JSON from here on; write the file again or fetch it anew", { place, cause });
+  }
+  if (!isJsonObject(value)) {
+    throw new InputError(`expected a JSON object, got ${describeJson(value)}`, { place: path });
+  }
+  return value;
+}
+
+export function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A value as an error message shows it: its JSON on one line, cut after 60 characters. */
+export function describeJson(value: unknown): string {
+  const json = JSON.stringify(value) ?? "nothing";
+  return json.length > 60 ? `${json.slice(0, 60)}…` : json;
+}

@@ -1,0 +1,249 @@
+/**
+ * From a command line and a configuration file to a stage's parsed configuration. Flags are written as transformers'
+ * HfArgumentParser takes them (`--do_train`, `--fp16 True`, `--lora_rank=8`), with `-` and `_` alike. Unlike there,
+ * nothing is dropped: an unknown name, a repeated flag, a stray word or a value of the wrong type is an InputError.
+ */
+import { readFileSync } from "node:fs";
+
+import { InputError } from "@medgpt/artifacts";
+import type { z } from "zod";
+
+import { readConfigFile } from "./config-file.js";
+import { nearestName } from "./nearest-name.js";
+import { fieldsOf, type Field } from "./schema.js";
+
+export interface ParsedFlags<S extends z.ZodObject> {
+  readonly config: z.output<S>;
+  /** Names (never aliases) of the fields that the command line or the file set. */
+  readonly given: ReadonlySet<string>;
+  /** One line for each given flag that changes nothing. */
+  readonly lines: readonly string[];
+}
+
+/** A value as it was given, with what an error about it says. */
+interface Given {
+  readonly value: unknown;
+  readonly shown: string;
+  /** The flag, or file:line:column. */
+  readonly place: string;
+  /** The flag, or the key in the file. */
+  readonly written: string;
+}
+
+/**
+ * Parses `argv` (without the program and command names) by a stage's schema. `readText` reads the file that --config
+ * names.
+ */
+export function parseFlags<S extends z.ZodObject>(
+  schema: S,
+  argv: readonly string[],
+  readText: (path: string) => string = readTextFile,
+): ParsedFlags<S> {
+  const fields = fieldsOf(schema);
+  const byName = new Map<string, Field>();
+  for (const field of fields) for (const name of [field.name, ...field.alias]) byName.set(name, field);
+
+  const fromFlags = readArguments(argv, byName);
+  const path = fromFlags.get("config")?.value;
+  const given = typeof path === "string" ? readFileValues(path, readText, byName) : new Map<string, Given>();
+  for (const [name, value] of fromFlags) given.set(name, value);
+
+  const result = schema.safeParse(Object.fromEntries([...given].map(([name, { value }]) => [name, value])));
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    const name = issue.path.length === 0 ? undefined : String(issue.path[0]);
+    throw issueError(
+      issue,
+      fields.find((field) => field.name === name),
+      name === undefined ? undefined : given.get(name),
+    );
+  }
+
+  const lines = fields
+    .filter((field) => field.class === "accepted" && given.has(field.name))
+    .map((field) => {
+      const { shown, written } = given.get(field.name)!;
+      return `${written}${field.secret ? "" : ` ${shown}`}: ${decapitalize(field.help).replace(/\.$/, "")}`;
+    });
+  return { config: result.data as z.output<S>, given: new Set(given.keys()), lines };
+}
+
+/** Whether the command line asks for help. */
+export function asksForHelp(argv: readonly string[]): boolean {
+  return argv.includes("--help") || argv.includes("-h");
+}
+
+function readArguments(argv: readonly string[], byName: ReadonlyMap<string, Field>): Map<string, Given> {
+  const given = new Map<string, Given>();
+  for (let i = 0; i < argv.length; i++) {
+    const argument = argv[i]!;
+    if (!argument.startsWith("--") || argument === "--") {
+      throw new InputError(`expected a flag such as --output_dir, got ${JSON.stringify(argument)}`);
+    }
+    const equals = argument.indexOf("=");
+    const written = equals < 0 ? argument : argument.slice(0, equals);
+    const field = byName.get(written.slice(2).replaceAll("-", "_"));
+    if (field === undefined) throw unknownName(written, written.slice(2), byName.keys(), "--");
+
+    let text: string | undefined;
+    if (equals >= 0) {
+      text = argument.slice(equals + 1);
+    } else if (i + 1 < argv.length && isValue(argv[i + 1]!)) {
+      text = argv[++i]!;
+    } else if (!field.kind.startsWith("boolean")) {
+      throw new InputError(`expected a value after it: ${expected(field)}`, { place: written });
+    }
+
+    const before = given.get(field.name);
+    if (before !== undefined) {
+      const names = before.place === written ? "given twice" : `the same flag as ${before.place}, which was given too`;
+      throw new InputError(`${names}; give it once`, { place: written });
+    }
+    given.set(field.name, {
+      value: text === undefined ? true : parseText(field, text, written),
+      shown: text ?? "True",
+      place: written,
+      written,
+    });
+  }
+  return given;
+}
+
+/** A word after a flag is its value unless it is a flag itself; "-1" and "-2e-4" are values, "-x" is not. */
+function isValue(argument: string): boolean {
+  return !argument.startsWith("-") || /^-[\d.]/.test(argument) || argument === "-";
+}
+
+const INTEGER = /^[+-]?\d+$/;
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+const BOOLEANS: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["false", false],
+  ["yes", true],
+  ["no", false],
+  ["1", true],
+  ["0", false],
+]);
+const NOTHING = new Set(["None", "none", "null", "NULL", "Null"]);
+
+/** A value written as text, as a command line has it; `place` begins the error. */
+function parseText(field: Field, text: string, place: string, prefix = ""): unknown {
+  const wrong = (): InputError =>
+    new InputError(`${prefix}expected ${expected(field)}, got ${JSON.stringify(text)}`, { place });
+  // A choice may itself be called "none".
+  if (field.nullable && NOTHING.has(text) && !field.choices.includes(text)) return null;
+  switch (field.kind) {
+    case "boolean": {
+      const value = BOOLEANS.get(text.toLowerCase());
+      if (value === undefined) throw wrong();
+      return value;
+    }
+    case "boolean or text":
+      return BOOLEANS.get(text.toLowerCase()) ?? text;
+    case "integer":
+      if (!INTEGER.test(text)) throw wrong();
+      return Number(text);
+    case "number":
+      if (!NUMBER.test(text)) throw wrong();
+      return Number(text);
+    case "choice":
+      if (!field.choices.includes(text)) throw wrong();
+      return text;
+    case "text":
+      if (text === "") throw wrong();
+      return text;
+    case "list": {
+      const items = text.split(",").map((item) => item.trim());
+      if (items.includes("")) throw wrong();
+      return items;
+    }
+    case "json":
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        throw wrong();
+      }
+  }
+}
+
+function expected(field: Field): string {
+  const kinds = {
+    boolean: "True or False",
+    integer: "an integer",
+    number: "a number",
+    text: "text",
+    choice: `one of ${field.choices.join(", ")}`,
+    list: "names separated by commas",
+    json: `a JSON object such as '{"num_cycles": 2}'`,
+    "boolean or text": "True, False or text",
+  };
+  return kinds[field.kind] + (field.nullable ? " (or None)" : "");
+}
+
+function readFileValues(
+  path: string,
+  readText: (path: string) => string,
+  byName: ReadonlyMap<string, Field>,
+): Map<string, Given> {
+  const given = new Map<string, Given>();
+  for (const { key, value, place } of readConfigFile(path, readText(path))) {
+    const field = byName.get(key.replaceAll("-", "_"));
+    if (field === undefined) throw unknownName(place, key, byName.keys(), "");
+    if (field.name === "config") throw new InputError("a configuration file cannot name another one", { place });
+    if (given.has(field.name)) throw new InputError(`${key}: ${field.name} is set twice; give it once`, { place });
+    given.set(field.name, {
+      // A file written by hand may quote a number or write "True" in JSON; text means there what it means in a flag.
+      value: typeof value === "string" ? parseText(field, value, place, `${key}: `) : value,
+      shown: typeof value === "string" ? value : JSON.stringify(value),
+      place,
+      written: key,
+    });
+  }
+  return given;
+}
+
+function readTextFile(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (cause) {
+    throw new InputError(`cannot read the configuration file ${path}: ${(cause as Error).message}`, {
+      place: "--config",
+      cause,
+    });
+  }
+}
+
+function unknownName(place: string, written: string, names: Iterable<string>, dashes: string): InputError {
+  const nearest = nearestName(written.replaceAll("-", "_"), names);
+  const hint = nearest === undefined ? "--help lists them all" : `did you mean ${dashes}${nearest}?`;
+  return new InputError(dashes === "" ? `unknown key ${written}; ${hint}` : `unknown flag; ${hint}`, { place });
+}
+
+/** The first complaint of the schema in words: the flag or the place in the file, what was expected and what came. */
+function issueError(issue: z.core.$ZodIssue, field: Field | undefined, given: Given | undefined): InputError {
+  const place = given?.place ?? (field === undefined ? undefined : `--${field.name}`);
+  const prefix = given === undefined || given.written === given.place ? "" : `${given.written}: `;
+  const got = given === undefined ? "" : `, got ${given.shown}`;
+  if (given === undefined && field !== undefined && field.default === undefined) {
+    return new InputError(`required: ${decapitalize(field.help)}`, { place: `--${field.name}` });
+  }
+  const because = ((): string => {
+    switch (issue.code) {
+      case "too_small":
+        return `expected ${issue.inclusive === false ? `more than ${issue.minimum}` : `${issue.minimum} or more`}${got}`;
+      case "too_big":
+        return `expected ${issue.inclusive === false ? `less than ${issue.maximum}` : `${issue.maximum} or less`}${got}`;
+      case "custom":
+        return issue.message;
+      case "invalid_value":
+        return `expected ${issue.values.join(", ")}${got}`;
+      default:
+        return field === undefined ? issue.message : `expected ${expected(field)}${got}`;
+    }
+  })();
+  return new InputError(prefix + because, place === undefined ? {} : { place });
+}
+
+function decapitalize(sentence: string): string {
+  return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}

@@ -1,0 +1,10 @@
+export { accepted, commandFlags, fieldsOf, flag, refused, required, topic } from "./schema.js";
+export type { Field, FlagClass, FlagInfo, FlagKind } from "./schema.js";
+export { asksForHelp, parseFlags } from "./flags.js";
+export type { ParsedFlags } from "./flags.js";
+export { nearestName } from "./nearest-name.js";
+export { helpText, optionTable, updateOptionTable, withOptionTable } from "./table.js";
+export { resolvePrecision } from "./precision.js";
+export type { Precision, PrecisionFlags } from "./precision.js";
+export { describeFailure, runCommand } from "./run-command.js";
+export type { Command, CommandIo } from "./run-command.js";

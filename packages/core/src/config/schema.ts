@@ -1,0 +1,163 @@
+/**
+ * How a stage declares its configuration. One zod object per stage is the only source of its flags, the keys of its
+ * configuration files, the table in its README, its --help and its TypeScript type; every field of it comes from one of
+ * the helpers here, which say what becomes of the field:
+ *
+ * - `flag` acts, and so does `required`, which has no default;
+ * - `accepted` takes a value that changes nothing here and says so in one line, so that command lines written for the
+ *   Python original run unchanged and nothing is ignored silently;
+ * - `refused` takes the values that ask for nothing (`--qlora False`) and fails with the reason for the others.
+ */
+import { z } from "zod";
+
+export type FlagClass = "acts" | "accepted" | "refused";
+
+/** What a field declares beside its type and default. */
+export interface FlagInfo {
+  readonly class: FlagClass;
+  /** One sentence: what the flag does, or for the other classes, why it changes nothing or is refused. */
+  readonly help: string;
+  readonly topic: string;
+  /** Other names of the same flag. */
+  readonly alias: readonly string[];
+  /** Whether the value must not appear in logs. */
+  readonly secret: boolean;
+}
+
+interface FlagOptions<T> {
+  default: T;
+  help: string;
+  alias?: readonly string[];
+}
+
+/** The key of FlagInfo in a field's zod metadata. */
+const KEY = "medgpt";
+
+function declare<T extends z.ZodType>(
+  type: T,
+  defaultValue: z.output<T>,
+  info: Omit<FlagInfo, "topic">,
+): z.ZodDefault<T> {
+  return describe(type.default(defaultValue as never) as z.ZodDefault<T>, info);
+}
+
+function describe<T extends z.ZodType>(type: T, info: Omit<FlagInfo, "topic">): T {
+  return type.meta({ description: info.help, [KEY]: { ...info, topic: "Other" } satisfies FlagInfo });
+}
+
+/** A field that acts. */
+export function flag<T extends z.ZodType>(type: T, options: FlagOptions<z.output<T>>): z.ZodDefault<T> {
+  return declare(type, options.default, {
+    class: "acts",
+    help: options.help,
+    alias: options.alias ?? [],
+    secret: false,
+  });
+}
+
+/** A field that acts and that the user must give. */
+export function required<T extends z.ZodType>(type: T, options: { help: string; alias?: readonly string[] }): T {
+  return describe(type, { class: "acts", help: options.help, alias: options.alias ?? [], secret: false });
+}
+
+/** A field that takes any value of its type and changes nothing; `because` completes "changes nothing here, because". */
+export function accepted<T extends z.ZodType>(
+  type: T,
+  options: { default: z.output<T>; because: string; alias?: readonly string[]; secret?: boolean },
+): z.ZodDefault<T> {
+  return declare(type, options.default, {
+    class: "accepted",
+    help: `Changes nothing here, because ${options.because}.`,
+    alias: options.alias ?? [],
+    secret: options.secret ?? false,
+  });
+}
+
+/** A field whose default asks for nothing; any other value fails with `why`, a sentence without its full stop. */
+export function refused<T extends z.ZodType>(
+  type: T,
+  options: {
+    default: z.output<T>;
+    why: string;
+    alias?: readonly string[];
+    /** Whether a value asks for what is refused; by default every one but the default and null does. */
+    asks?: (value: z.output<T>) => boolean;
+  },
+): z.ZodDefault<T> {
+  const asks = options.asks ?? ((value) => value !== options.default && value !== null);
+  const checked = type.refine((value) => !asks(value), { error: `refused: ${options.why}` });
+  return declare(checked, options.default, {
+    class: "refused",
+    help: `Refused: ${options.why}.`,
+    alias: options.alias ?? [],
+    secret: false,
+  });
+}
+
+/** Puts fields under a heading of --help and of the README table. */
+export function topic<T extends Record<string, z.ZodType>>(name: string, fields: T): T {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, field]) => [
+      key,
+      field.meta({ ...field.meta(), [KEY]: { ...flagInfo(key, field), topic: name } }),
+    ]),
+  ) as T;
+}
+
+function flagInfo(name: string, field: z.ZodType): FlagInfo {
+  const info = field.meta()?.[KEY] as FlagInfo | undefined;
+  if (info === undefined) throw new TypeError(`field ${name} was not declared with flag, accepted or refused`);
+  return info;
+}
+
+/** The forms a value can have on a command line. */
+export type FlagKind = "boolean" | "integer" | "number" | "text" | "choice" | "list" | "json" | "boolean or text";
+
+/** One field of a stage's schema, read back for parsing, help and tables. */
+export interface Field extends FlagInfo {
+  readonly name: string;
+  readonly kind: FlagKind;
+  readonly nullable: boolean;
+  /** Undefined for a required field. */
+  readonly default: unknown;
+  /** The allowed values, for kind "choice". */
+  readonly choices: readonly string[];
+}
+
+/** The fields of a stage's schema in their declared order. */
+export function fieldsOf(schema: z.ZodObject): Field[] {
+  return Object.entries(schema.shape).map(([name, field]) => {
+    let type = (field instanceof z.ZodDefault ? field.unwrap() : field) as z.ZodType;
+    const nullable = type instanceof z.ZodNullable;
+    if (type instanceof z.ZodNullable) type = type.unwrap() as z.ZodType;
+    const choices = type instanceof z.ZodEnum ? type.options.map(String) : [];
+    return {
+      ...flagInfo(name, field),
+      name,
+      kind: kindOf(name, type),
+      nullable,
+      default: field instanceof z.ZodDefault ? field.def.defaultValue : undefined,
+      choices,
+    };
+  });
+}
+
+function kindOf(name: string, type: z.ZodType): FlagKind {
+  if (type instanceof z.ZodBoolean) return "boolean";
+  if (type instanceof z.ZodNumber) return type.isInt ? "integer" : "number";
+  if (type instanceof z.ZodString) return "text";
+  if (type instanceof z.ZodEnum) return "choice";
+  if (type instanceof z.ZodArray) return "list";
+  if (type instanceof z.ZodRecord) return "json";
+  if (type instanceof z.ZodUnion) return "boolean or text";
+  throw new TypeError(`field ${name} has a type that no flag can express: ${type.def.type}`);
+}
+
+/** The two flags that every command has: they say where the others come from and how it reports. */
+export const commandFlags = topic("Running", {
+  config: flag(z.string().nullable(), {
+    default: null,
+    help: "A JSON or YAML file whose keys are flag names; flags on the command line override it.",
+  }),
+  json: flag(z.boolean(), { default: false, help: "Report one JSON object a line on standard output." }),
+});

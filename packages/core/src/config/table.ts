@@ -1,0 +1,97 @@
+/** A stage's schema as people read it: the option table of its README and the text of --help. */
+import { readFileSync, writeFileSync } from "node:fs";
+
+import type { z } from "zod";
+
+import { fieldsOf, type Field } from "./schema.js";
+
+const BEGIN = "<!-- options: generated from src/config.ts by tools/readme-tables.mjs -->";
+const END = "<!-- /options -->";
+
+/** The Markdown tables of a stage's options, one a topic. */
+export function optionTable(schema: z.ZodObject): string {
+  return byTopic(schema)
+    .map(([topic, fields]) =>
+      [
+        `### ${topic}`,
+        "",
+        "| flag | type | default | class | |",
+        "| --- | --- | --- | --- | --- |",
+        ...fields.map((field) => {
+          const names = [field.name, ...field.alias].map((name) => `\`--${name}\``).join(", ");
+          const type = field.kind === "choice" ? field.choices.map((choice) => `\`${choice}\``).join(", ") : field.kind;
+          return `| ${names} | ${type} | ${field.default === undefined ? "required" : `\`${showDefault(field)}\``} | ${field.class} | ${field.help.replaceAll("|", "\\|")} |`;
+        }),
+      ].join("\n"),
+    )
+    .join("\n\n");
+}
+
+/** `readme` with the text between the option markers replaced by the schema's tables. */
+export function withOptionTable(readme: string, schema: z.ZodObject): string {
+  const begin = readme.indexOf(BEGIN);
+  const end = readme.indexOf(END);
+  if (begin < 0 || end < begin) throw new Error(`the README lacks the lines ${BEGIN} and ${END}`);
+  return `${readme.slice(0, begin + BEGIN.length)}\n\n${optionTable(schema)}\n\n${readme.slice(end)}`;
+}
+
+/** Brings the tables of a README file up to date; returns whether they were not. */
+export function updateOptionTable(path: string, schema: z.ZodObject): boolean {
+  const before = readFileSync(path, "utf8");
+  const after = withOptionTable(before, schema);
+  if (after !== before) writeFileSync(path, after);
+  return after !== before;
+}
+
+/** The text of --help, wrapped at `columns`. */
+export function helpText(usage: string, summary: string, schema: z.ZodObject, columns = 100): string {
+  const indent = " ".repeat(6);
+  const topics = byTopic(schema).map(([topic, fields]) => {
+    const entries = fields.map((field) => {
+      const names = [field.name, ...field.alias].map((name) => `--${name}`).join(", ");
+      const type = field.kind === "choice" ? field.choices.join("|") : field.kind;
+      const suffix = field.class === "acts" ? ` ${defaultSentence(field)}` : "";
+      return `  ${names} <${type}>\n${wrap(field.help + suffix, columns - indent.length, indent)}`;
+    });
+    return `${topic}\n${entries.join("\n")}`;
+  });
+  return `${summary}\n\nUsage: ${usage}\n\n${topics.join("\n\n")}\n`;
+}
+
+function byTopic(schema: z.ZodObject): [string, Field[]][] {
+  const topics = new Map<string, Field[]>();
+  for (const field of fieldsOf(schema)) {
+    const fields = topics.get(field.topic);
+    if (fields === undefined) topics.set(field.topic, [field]);
+    else fields.push(field);
+  }
+  return [...topics];
+}
+
+function defaultSentence(field: Field): string {
+  return field.default === undefined ? "Required." : `Default: ${showDefault(field)}.`;
+}
+
+/** A default as it would be written on a command line. */
+function showDefault(field: Field): string {
+  const value = field.default;
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return value.length === 0 ? "[]" : value.join(",");
+  return String(value);
+}
+
+function wrap(text: string, width: number, indent: string): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  lines.push(line);
+  return lines.map((each) => indent + each).join("\n");
+}

@@ -1,0 +1,46 @@
+import { InputError } from "@medgpt/artifacts";
+import { optionalBool, optionalNumber, requireInt, tieWordEmbeddings } from "../checkpoint/hf-config.js";
+import type { Family } from "./family.js";
+
+/** BLOOM and BLOOMZ: LayerNorm also on the embeddings, ALiBi, queries, keys and values interleaved by head. */
+export const bloom: Family = {
+  modelType: "bloom",
+  decoder: (config) => {
+    const hiddenSize = requireInt(config, "hidden_size", "n_embed");
+    const heads = requireInt(config, "n_head", "num_attention_heads");
+    const headDim = hiddenSize / heads;
+    if (!Number.isInteger(headDim))
+      throw new InputError(`hidden_size ${hiddenSize} is not a multiple of n_head ${heads}`, { place: config.path });
+    if (optionalBool(config, "apply_residual_connection_post_layernorm"))
+      throw new InputError("apply_residual_connection_post_layernorm is not supported", { place: config.path });
+    return {
+      hiddenSize,
+      layers: requireInt(config, "n_layer", "num_hidden_layers"),
+      heads,
+      kvHeads: heads,
+      headDim,
+      vocabSize: requireInt(config, "vocab_size"),
+      maxPositions: undefined,
+      tieWordEmbeddings: tieWordEmbeddings(config),
+      norm: { kind: "layer", eps: optionalNumber(config, "layer_norm_epsilon") ?? 1e-5 },
+      positions: { kind: "alibi" },
+      activation: "gelu_tanh",
+      names: {
+        basePrefix: "transformer.",
+        embedding: "transformer.word_embeddings",
+        embeddingNorm: "transformer.word_embeddings_layernorm",
+        layers: "transformer.h",
+        finalNorm: "transformer.ln_f",
+        head: "lm_head",
+      },
+      inputNorm: "input_layernorm",
+      postAttentionNorm: "post_attention_layernorm",
+      attention: { packed: { name: "self_attention.query_key_value", out: 3 * hiddenSize, in: hiddenSize, bias: true } },
+      attentionOutput: { name: "self_attention.dense", out: hiddenSize, in: hiddenSize, bias: true },
+      mlp: {
+        up: { name: "mlp.dense_h_to_4h", out: 4 * hiddenSize, in: hiddenSize, bias: true },
+        down: { name: "mlp.dense_4h_to_h", out: hiddenSize, in: 4 * hiddenSize, bias: true },
+      },
+    };
+  },
+};

@@ -1,0 +1,273 @@
+/** Causal language models: a decoder, its weights mapped from a Hugging Face folder, and what is trained on top. */
+import { InputError } from "@medgpt/artifacts";
+import type { Backend } from "../backends/backend.js";
+import { readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
+import { openAdapter } from "../checkpoint/peft.js";
+import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
+import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
+import { decoderForward, layerLinears, type Batch, type DecoderOptions, type DecoderWeights, type ForwardOptions } from "../nn/decoder.js";
+import { initLoraA, initZero, loraScale, resolveTargets, type LoraConfig } from "../nn/lora.js";
+import { createArena, decays, disposeArena, type ParameterArena, type ParameterSpec } from "../nn/parameters.js";
+import { linear, linearCrossEntropy, type Compute } from "../ops/index.js";
+import { noGrad } from "../tensor/autograd.js";
+import { scope } from "../tensor/scope.js";
+import { empty, mapped, tensor, type Parameter, type Tensor } from "../tensor/tensor.js";
+import { families } from "./families.js";
+
+export interface LoadOptions {
+  readonly backend: Backend;
+  /** Precision of products and kept activations; sums and whatever is trained are f32 in both. Default f32. */
+  readonly compute?: Compute;
+}
+
+/** Options of one run of the model; the rest comes from how it was loaded. */
+export type RunOptions = Pick<ForwardOptions, "gradientCheckpointing" | "dropout">;
+
+interface WeightSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly isNorm: boolean;
+}
+
+export class CausalLm implements DecoderWeights {
+  readonly backend: Backend;
+  readonly compute: Compute;
+  readonly #weights = new Map<string, Tensor>();
+  readonly #adapters = new Map<string, { readonly a: Parameter; readonly b: Parameter; readonly scale: number }>();
+  #arena: ParameterArena | undefined;
+
+  constructor(
+    readonly dir: string,
+    readonly config: HfConfig,
+    readonly options: DecoderOptions,
+    readonly checkpoint: Checkpoint,
+    { backend, compute = "f32" }: LoadOptions,
+  ) {
+    this.backend = backend;
+    this.compute = compute;
+  }
+
+  /** Full names of the linear modules below the layers, in the order of the forward pass. */
+  get linears(): string[] {
+    const { names, layers } = this.options;
+    return Array.from({ length: layers }, (_, index) => layerLinears(this.options).map(({ name }) => `${names.layers}.${index}.${name}`)).flat();
+  }
+
+  /** Number of elements of all weights, adapters not counted. */
+  get parameterCount(): number {
+    return weightSpecs(this.options).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  }
+
+  /** What is trained; undefined until `addLora`, `loadAdapter` or `trainAll`. */
+  get arena(): ParameterArena | undefined {
+    return this.#arena;
+  }
+
+  weight(name: string): Tensor {
+    const found = this.#weights.get(name);
+    if (found === undefined) throw new RangeError(`the model has no weight ${name}`);
+    return found;
+  }
+
+  lora(module: string): { readonly a: Tensor; readonly b: Tensor; readonly scale: number } | undefined {
+    return this.#adapters.get(module);
+  }
+
+  /** The output head: its own weight, or the embedding where they are tied and the head was not saved apart. */
+  get head(): Tensor {
+    const { head, embedding } = this.options.names;
+    return this.#weights.get(`${head}.weight`) ?? this.weight(`${embedding}.weight`);
+  }
+
+  /** Final hidden states (tokens, hidden). */
+  forward(batch: Batch, options: RunOptions = {}): Tensor {
+    return decoderForward(this.options, this, batch, { backend: this.backend, compute: this.compute, ...options });
+  }
+
+  /** Negative log-likelihood of every label (tokens) f32, 0 where it is -100, and whether the arg max hits it. */
+  loss(batch: Batch, options: RunOptions = {}): { nll: Tensor; correct: Tensor } {
+    return scope(() => {
+      const labels = tensor(this.backend, batch.labels, [batch.labels.length]);
+      return linearCrossEntropy(this.forward(batch, options), this.head, labels, { compute: this.compute });
+    });
+  }
+
+  /** Logits (rows, vocab) f32 of some hidden states (rows, hidden). */
+  logits(hidden: Tensor): Tensor {
+    return scope(() => noGrad(() => linear(hidden, [{ weight: this.head, dtype: "f32" }], this.compute)[0] as Tensor));
+  }
+
+  /** Adds a fresh adapter: lora_A random, lora_B zero. */
+  addLora(config: LoraConfig, random: () => number): void {
+    this.#adapt(config, {
+      a: (value) => initLoraA(this.backend, value, random),
+      b: (value) => initZero(this.backend, value),
+      saved: (value, name) => this.#copyInto(value, this.#sourceOf(name)),
+    });
+  }
+
+  /** Adds the adapter of a PEFT folder and returns its configuration. */
+  async loadAdapter(dir: string): Promise<LoraConfig> {
+    const { config, factors, saved } = await openAdapter(dir);
+    const info = (module: string, side: "a" | "b"): TensorInfo => {
+      const found = factors.get(module)?.[side];
+      if (found === undefined) throw new InputError(`the adapter has no weights for ${module}`, { place: dir });
+      return found;
+    };
+    for (const module of factors.keys())
+      if (!this.linears.includes(module)) throw new InputError(`the adapter is for another model: this one has no module ${module}`, { place: dir });
+    this.#adapt(config, {
+      a: (value, module) => this.#copyInto(value, info(module, "a")),
+      b: (value, module) => this.#copyInto(value, info(module, "b")),
+      saved: (value, name) => {
+        const found = saved.get(name);
+        if (found === undefined) throw new InputError(`the adapter has no ${name}, although modules_to_save names it`, { place: dir });
+        this.#copyInto(value, found);
+      },
+    });
+    return config;
+  }
+
+  /** Makes every weight trainable, in f32. */
+  trainAll(): void {
+    this.#train(weightSpecs(this.options).map((spec) => this.#weightSpec(spec, (value) => this.#copyInto(value, this.#sourceOf(spec.name)))));
+  }
+
+  dispose(): void {
+    for (const tensor of this.#weights.values()) tensor.dispose();
+    if (this.#arena !== undefined) disposeArena(this.#arena);
+  }
+
+  /** Maps the weights that are not there yet: matrices as they lie in the file, vectors as f32 copies. */
+  mapWeights(): void {
+    for (const { name, shape } of weightSpecs(this.options)) {
+      if (this.#weights.has(name)) continue;
+      const info = this.#sourceOf(name, shape);
+      const file = mapped(this.backend, info.path, info.byteOffset, loadableDType(info), shape);
+      if (shape.length > 1) {
+        this.#weights.set(name, file);
+        continue;
+      }
+      const copy = empty(this.backend, shape, "f32");
+      this.backend.kernels.copy({ out: copy, x: file, count: copy.size });
+      file.dispose();
+      this.#weights.set(name, copy);
+    }
+  }
+
+  #adapt(
+    config: LoraConfig,
+    init: { a: (value: Tensor, module: string) => void; b: (value: Tensor, module: string) => void; saved: (value: Tensor, name: string) => void },
+  ): void {
+    const scale = loraScale(config);
+    const shapes = new Map(this.#linearShapes());
+    const targets = resolveTargets(config.target_modules, this.linears);
+    const factors = targets.flatMap((module): ParameterSpec[] => {
+      const { out, in: width } = shapes.get(module) as { out: number; in: number };
+      return [
+        { name: `${module}.lora_A.weight`, shape: [config.r, width], decay: decays(module, false), init: (value) => init.a(value, module) },
+        { name: `${module}.lora_B.weight`, shape: [out, config.r], decay: decays(module, false), init: (value) => init.b(value, module) },
+      ];
+    });
+    const saved = this.#savedSpecs(config.modules_to_save).map((spec) => this.#weightSpec(spec, (value) => init.saved(value, spec.name)));
+    this.#train([...factors, ...saved]);
+    targets.forEach((module, index) => {
+      const [a, b] = (this.#arena as ParameterArena).parameters.slice(2 * index) as [Parameter, Parameter];
+      this.#adapters.set(module, { a, b, scale });
+    });
+  }
+
+  /** Specs of the weights of whole modules that are trained beside an adapter; a tied head becomes a weight of its own. */
+  #savedSpecs(modules: readonly string[]): WeightSpec[] {
+    const { head } = this.options.names;
+    const { hiddenSize, vocabSize } = this.options;
+    const specs = weightSpecs(this.options);
+    if (this.options.tieWordEmbeddings) specs.push({ name: `${head}.weight`, shape: [vocabSize, hiddenSize], isNorm: false });
+    return modules.flatMap((module) => {
+      const found = specs.filter(({ name }) => {
+        const owner = name.slice(0, name.lastIndexOf("."));
+        return owner === module || owner.endsWith(`.${module}`);
+      });
+      if (found.length === 0) throw new InputError(`modules_to_save: the model has no module "${module}"`);
+      return found;
+    });
+  }
+
+  #weightSpec({ name, shape, isNorm }: WeightSpec, init: (value: Tensor) => void): ParameterSpec {
+    return { name, shape, decay: decays(name, isNorm), init };
+  }
+
+  #train(specs: readonly ParameterSpec[]): void {
+    if (this.#arena !== undefined) throw new RangeError("the model already has something to train");
+    this.#arena = createArena(this.backend, specs);
+    for (const parameter of this.#arena.parameters) {
+      if (parameter.name.includes(".lora_")) continue;
+      this.#weights.get(parameter.name)?.dispose();
+      this.#weights.set(parameter.name, parameter);
+    }
+  }
+
+  #linearShapes(): (readonly [string, { out: number; in: number }])[] {
+    const { names, layers } = this.options;
+    return Array.from({ length: layers }, (_, index) => layerLinears(this.options).map((module) => [`${names.layers}.${index}.${module.name}`, module] as const)).flat();
+  }
+
+  #copyInto(value: Tensor, info: TensorInfo): void {
+    if (info.shape.join() !== value.shape.join())
+      throw new InputError(`${info.name}: expected shape (${value.shape.join(", ")}), got (${info.shape.join(", ")})`, { place: info.path });
+    scope(() => {
+      const x = mapped(this.backend, info.path, info.byteOffset, loadableDType(info), info.shape);
+      this.backend.kernels.copy({ out: value, x, count: value.size });
+    });
+  }
+
+  /** Where a weight lies in the checkpoint; base-model files leave the prefix of their names out. */
+  #sourceOf(name: string, shape?: readonly number[]): TensorInfo {
+    const { basePrefix, head, embedding } = this.options.names;
+    const short = name.startsWith(basePrefix) ? name.slice(basePrefix.length) : name;
+    const tied = name === `${head}.weight` && this.options.tieWordEmbeddings ? `${embedding}.weight` : undefined;
+    const info = this.checkpoint.tensors.get(name) ?? this.checkpoint.tensors.get(short);
+    if (info === undefined && tied !== undefined) return this.#sourceOf(tied, shape);
+    if (info === undefined) throw new InputError(`the checkpoint has no tensor "${name}"`, { place: this.dir });
+    if (shape !== undefined && info.shape.join() !== shape.join())
+      throw new InputError(`${info.name}: expected shape (${shape.join(", ")}) from config.json, got (${info.shape.join(", ")})`, { place: info.path });
+    return info;
+  }
+}
+
+/** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
+export async function loadCausalLm(dir: string, options: LoadOptions): Promise<CausalLm> {
+  const config = await readHfConfig(dir);
+  const family = families.find(({ modelType }) => modelType === config.modelType);
+  if (family === undefined) {
+    const known = families.map(({ modelType }) => modelType).join(", ");
+    throw new InputError(`model_type "${config.modelType}" is not supported; supported are ${known}`, { place: config.path });
+  }
+  const model = new CausalLm(dir, config, family.decoder(config), await openCheckpoint(dir), options);
+  model.mapWeights();
+  return model;
+}
+
+/** Name and shape of every weight a decoder has; a tied head is not one. */
+function weightSpecs(options: DecoderOptions): WeightSpec[] {
+  const { names, norm, hiddenSize, vocabSize } = options;
+  const matrix = (name: string, out: number, width: number): WeightSpec => ({ name: `${name}.weight`, shape: [out, width], isNorm: false });
+  const vector = (name: string, size: number, isNorm: boolean): WeightSpec => ({ name, shape: [size], isNorm });
+  const normOf = (name: string): WeightSpec[] =>
+    (norm.kind === "rms" ? ["weight"] : ["weight", "bias"]).map((part) => vector(`${name}.${part}`, hiddenSize, true));
+  const layers = Array.from({ length: options.layers }, (_, index) => {
+    const prefix = `${names.layers}.${index}`;
+    const linears = layerLinears(options).flatMap(({ name, out, in: width, bias }) => [
+      matrix(`${prefix}.${name}`, out, width),
+      ...(bias ? [vector(`${prefix}.${name}.bias`, out, false)] : []),
+    ]);
+    return [...normOf(`${prefix}.${options.inputNorm}`), ...linears, ...normOf(`${prefix}.${options.postAttentionNorm}`)];
+  });
+  return [
+    matrix(names.embedding, vocabSize, hiddenSize),
+    ...(names.embeddingNorm === undefined ? [] : normOf(names.embeddingNorm)),
+    ...layers.flat(),
+    ...normOf(names.finalNorm),
+    ...(options.tieWordEmbeddings ? [] : [matrix(names.head, vocabSize, hiddenSize)]),
+  ];
+}

@@ -1,0 +1,9 @@
+import type { HfConfig } from "../checkpoint/hf-config.js";
+import type { DecoderOptions } from "../nn/decoder.js";
+
+/** One model family: its `model_type` in config.json and how that file describes the decoder. */
+export interface Family {
+  readonly modelType: string;
+  /** @throws InputError naming a field of config.json that is missing, malformed or not supported */
+  readonly decoder: (config: HfConfig) => DecoderOptions;
+}

@@ -1,0 +1,3 @@
+export { CausalLm, loadCausalLm, type LoadOptions, type RunOptions } from "./causal-lm.js";
+export { families } from "./families.js";
+export type { Family } from "./family.js";

@@ -1,0 +1,57 @@
+/**
+ * What is trained lies in flat f32 arenas: values, gradients and optimizer moments of every parameter one after the
+ * other, those that weight decay touches first, so that clipping, decay, the optimizer and all-reduce are a call each.
+ */
+import type { Backend } from "../backends/backend.js";
+import { empty, Parameter, sizeOf, type Tensor } from "../tensor/tensor.js";
+
+export interface ParameterSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly decay: boolean;
+  /** Fills the fresh f32 tensor. */
+  readonly init: (value: Tensor) => void;
+}
+
+export interface ParameterArena {
+  readonly values: Tensor;
+  readonly gradients: Tensor;
+  /** In the order of their specs. */
+  readonly parameters: readonly Parameter[];
+  /** Elements at the start of the arenas that weight decay applies to. */
+  readonly decayed: number;
+}
+
+/** Lays out, fills and returns trained parameters. Call it outside of any scope; `disposeArena` frees it. */
+export function createArena(backend: Backend, specs: readonly ParameterSpec[]): ParameterArena {
+  const offsets = new Map<ParameterSpec, number>();
+  let size = 0;
+  let decayed = 0;
+  for (const decay of [true, false]) {
+    for (const spec of specs.filter((spec) => spec.decay === decay)) {
+      offsets.set(spec, size);
+      size += sizeOf(spec.shape);
+    }
+    if (decay) decayed = size;
+  }
+  const [values, gradients] = [empty(backend, [size], "f32"), empty(backend, [size], "f32")];
+  backend.kernels.fill({ out: gradients, count: size, value: 0 });
+  const parameters = specs.map((spec) => {
+    const offset = offsets.get(spec) as number;
+    const value = values.view(spec.shape, offset);
+    spec.init(value);
+    const parameter = new Parameter(spec.name, value, gradients.view(spec.shape, offset));
+    value.dispose();
+    return parameter;
+  });
+  return { values, gradients, parameters, decayed };
+}
+
+export function disposeArena(arena: ParameterArena): void {
+  for (const tensor of [...arena.parameters, arena.values, arena.gradients]) tensor.dispose();
+}
+
+/** Whether Hugging Face's Trainer would decay this parameter: neither a norm's nor a bias. */
+export function decays(name: string, isNorm: boolean): boolean {
+  return !isNorm && !/bias|layernorm|rmsnorm|(^|\.)norm($|\.)|_norm($|\.)/i.test(name);
+}

@@ -1,0 +1,30 @@
+import { gradOf, record } from "../tensor/autograd.js";
+import type { DType } from "../tensor/dtype.js";
+import { op } from "../tensor/scope.js";
+import { empty, type Tensor } from "../tensor/tensor.js";
+import { rowsOf } from "./rows.js";
+
+/**
+ * Rows of a table.
+ * @param table (vocab, hidden)
+ * @param ids (tokens) i32, each in [0, vocab)
+ * @param factor multiplies every element (Gemma's sqrt(hidden)), default 1
+ * @returns (tokens, hidden)
+ */
+export const embedding = op(
+  "embedding",
+  (table: Tensor, ids: Tensor, { dtype = "f32", factor = 1 }: { dtype?: DType; factor?: number } = {}): Tensor => {
+    const [vocab, cols] = rowsOf(table, "table");
+    const rows = ids.size;
+    const out = empty(ids.backend, [rows, cols], dtype);
+    const shape = { rows, cols, vocab, factor };
+    ids.backend.kernels.embedding({ out, table, ids, ...shape });
+    record("embedding", [table], [out], [ids], ([dOut], [savedIds]) => {
+      const dTable = gradOf(table);
+      if (dOut !== undefined && savedIds !== undefined && dTable !== undefined)
+        dOut.backend.kernels.embeddingBackward({ dTable, dOut, ids: savedIds, ...shape });
+      return [];
+    });
+    return out;
+  },
+);

@@ -1,0 +1,208 @@
+/**
+ * Reverse-mode differentiation. An op that wants gradients records a node: its inputs' nodes, the tensors its backward
+ * pass needs, and that pass. Nodes are kept alive by the tensors and nodes computed from them, so dropping the loss drops
+ * the graph. `backward` walks the nodes from last to first and frees what each saved as soon as it has run.
+ */
+import { MedgptError } from "@medgpt/artifacts";
+import { keep, scope } from "./scope.js";
+import { empty, Parameter, type Tensor } from "./tensor.js";
+
+type Gradients = readonly (Tensor | undefined)[];
+
+/**
+ * @param gradients one per output of the op, undefined where nothing depends on that output
+ * @returns one per input, undefined where none is needed; parameters are not returned but added to their `grad`
+ */
+export type BackwardPass = (gradients: Gradients) => Gradients;
+
+let counter = 0;
+let enabled = true;
+
+export class GraphNode {
+  /** Grows in the order of the forward pass, so sorting by it is a topological order. */
+  readonly sequence = counter++;
+  readonly gradients: (Tensor | undefined)[];
+  #references = 0;
+  #released = false;
+
+  constructor(
+    readonly name: string,
+    readonly parents: readonly ({ readonly node: GraphNode; readonly output: number } | undefined)[],
+    readonly saved: readonly Tensor[],
+    readonly backward: BackwardPass,
+    outputs: number,
+  ) {
+    for (const parent of parents) parent?.node.retain();
+    this.gradients = Array.from<undefined>({ length: outputs });
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  retain(): this {
+    this.#references++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.free();
+  }
+
+  /** Adds to the gradient of one output; the caller keeps its handle. */
+  accumulate(output: number, gradient: Tensor): void {
+    const sum = this.gradients[output];
+    if (sum === undefined) {
+      this.gradients[output] = keep(gradient.view());
+      return;
+    }
+    const out = sum.storage.shared ? keep(empty(sum.backend, sum.shape, sum.dtype)) : sum;
+    sum.backend.kernels.add({ out, a: sum, b: gradient, count: sum.size, alpha: 1, beta: 1 });
+    if (out !== sum) sum.dispose();
+    this.gradients[output] = out;
+  }
+
+  /** Frees the saved tensors and gradients, and lets go of the nodes before this one. */
+  free(): void {
+    if (this.#released) return;
+    this.#released = true;
+    for (const tensor of this.saved) tensor.dispose();
+    for (const gradient of this.gradients) gradient?.dispose();
+    this.gradients.fill(undefined);
+    for (const parent of this.parents) parent?.node.release();
+  }
+}
+
+/** Whether ops record how to differentiate them. */
+export function gradEnabled(): boolean {
+  return enabled;
+}
+
+/** Runs `body` without recording. */
+export function noGrad<T>(body: () => T): T {
+  return withGrad(false, body);
+}
+
+function withGrad<T>(value: boolean, body: () => T): T {
+  const before = enabled;
+  enabled = value;
+  try {
+    return body();
+  } finally {
+    enabled = before;
+  }
+}
+
+/**
+ * Makes `outputs` differentiable with respect to `inputs` where gradients are enabled and wanted.
+ * @param save tensors the backward pass reads; `backward` receives handles on them that stay valid until it has run
+ */
+export function record(
+  name: string,
+  inputs: readonly (Tensor | undefined)[],
+  outputs: readonly Tensor[],
+  save: readonly Tensor[],
+  backward: (gradients: Gradients, saved: readonly Tensor[]) => Gradients,
+): void {
+  if (!enabled || !inputs.some((input) => input?.requiresGrad)) return;
+  const saved = save.map((tensor) => keep(tensor.view()));
+  const parents = inputs.map((input) => input?.origin);
+  const node = new GraphNode(name, parents, saved, (gradients) => backward(gradients, saved), outputs.length);
+  outputs.forEach((output, index) => output.attach(node, index));
+}
+
+/**
+ * Differentiates `root`, adding to the `grad` of every parameter it depends on. The graph is consumed.
+ * @param gradient d(loss)/d(root), of root's shape; 1 by default. Ownership stays with the caller.
+ */
+export function backward(root: Tensor, gradient?: Tensor): void {
+  const origin = root.origin;
+  if (origin === undefined) throw new MedgptError("backward: the tensor does not depend on any parameter");
+  const nodes = reachable(origin.node);
+  for (const node of nodes) {
+    if (node.released) throw new MedgptError(`backward: the graph of ${node.name} was already consumed`);
+    node.retain();
+  }
+  try {
+    withGrad(false, () => {
+      scope(() => {
+        const seed = gradient?.view() ?? empty(root.backend, root.shape, root.dtype);
+        if (gradient === undefined) root.backend.kernels.fill({ out: seed, count: seed.size, value: 1 });
+        origin.node.accumulate(origin.output, seed);
+      });
+      for (const node of nodes) {
+        if (node.gradients.some((value) => value !== undefined)) scope(() => step(node));
+        node.free();
+      }
+    });
+  } finally {
+    for (const node of nodes) {
+      node.free();
+      node.release();
+    }
+  }
+}
+
+function step(node: GraphNode): void {
+  const results = node.backward(node.gradients);
+  node.parents.forEach((parent, index) => {
+    const result = results[index];
+    if (parent !== undefined && result !== undefined) parent.node.accumulate(parent.output, result);
+  });
+}
+
+/** Every node that `last` depends on and itself, latest first. */
+function reachable(last: GraphNode): GraphNode[] {
+  const found = new Set([last]);
+  for (const node of found) for (const parent of node.parents) if (parent !== undefined) found.add(parent.node);
+  return [...found].sort((a, b) => b.sequence - a.sequence);
+}
+
+/** The gradient to add to where `weight` is trained, else undefined. */
+export function gradOf(weight: Tensor | undefined): Tensor | undefined {
+  return weight instanceof Parameter ? weight.grad : undefined;
+}
+
+/**
+ * Runs `body` now without keeping anything but its input, and once more during the backward pass. Kernels give the same
+ * bits each time, so the gradients are those without checkpointing (Chen et al. 2016, arXiv:1604.06174).
+ * @param body a function of `input` alone; parameters it uses collect their gradients as usual
+ */
+export function checkpoint(input: Tensor, body: (input: Tensor) => Tensor): Tensor {
+  if (!enabled) return body(input);
+  const output = noGrad(() => scope(() => body(input)));
+  const wanted = input.requiresGrad;
+  const saved = keep(input.view());
+  const again: BackwardPass = ([gradient]) =>
+    withGrad(true, () => {
+      const leaf = new GradientLeaf(saved, wanted);
+      const result = scope(() => body(leaf.tensor));
+      if (gradient !== undefined && result.requiresGrad) backward(result, gradient);
+      return [leaf.take()];
+    });
+  output.attach(new GraphNode("checkpoint", [input.origin], [saved], again, 1), 0);
+  return output;
+}
+
+/** A tensor with the value of another whose gradient, where wanted, is caught instead of passed on. */
+class GradientLeaf {
+  readonly tensor: Tensor;
+  #gradient: Tensor | undefined;
+
+  constructor(value: Tensor, wanted: boolean) {
+    this.tensor = value.view();
+    if (!wanted) return;
+    const pass: BackwardPass = ([gradient]) => {
+      this.#gradient = gradient && keep(gradient.view());
+      return [];
+    };
+    this.tensor.attach(new GraphNode("checkpoint input", [], [], pass, 1), 0);
+  }
+
+  /** The gradient caught, owned by the scope that runs now. */
+  take(): Tensor | undefined {
+    const gradient = this.#gradient?.view();
+    this.#gradient?.dispose();
+    return gradient;
+  }
+}

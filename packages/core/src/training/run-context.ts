@@ -1,0 +1,28 @@
+/** What a stage is given beside its inputs: where to report to and how it is asked to stop. */
+
+export type RunEvent =
+  | { readonly type: "message"; readonly level: "info" | "warn"; readonly text: string }
+  /** A long task outside training (hashing, tokenising, evaluating). */
+  | { readonly type: "progress"; readonly task: string; readonly done: number; readonly total: number; readonly unit: string }
+  /** Every optimizer step. `logged` marks those that --logging_steps asks for. */
+  | {
+      readonly type: "step";
+      readonly step: number;
+      readonly totalSteps: number;
+      readonly epoch: number;
+      readonly loss: number;
+      readonly gradNorm: number;
+      readonly learningRate: number;
+      readonly tokensPerSecond: number;
+      /** Resident memory of the process in bytes. */
+      readonly memoryBytes: number;
+      readonly secondsLeft: number;
+      readonly logged: boolean;
+    }
+  | { readonly type: "eval"; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
+  | { readonly type: "saved"; readonly path: string; readonly what: string };
+
+export interface RunContext {
+  readonly log: (event: RunEvent) => void;
+  readonly signal?: AbortSignal;
+}

@@ -1,0 +1,481 @@
+//! Panels with AVX-512: 14 rows by 32 columns, 28 of the 32 registers are sums.
+
+use core::arch::x86_64::*;
+
+use crate::buffer::{Bf16, DType, Elem, F16};
+
+use super::kernel::{Factors, Matrix, Tile};
+
+const MR: usize = 14;
+const NR: usize = 32;
+
+/// A mask of the low `n` of 16 lanes; all for n >= 16.
+#[inline(always)]
+fn low16(n: usize) -> __mmask16 {
+    if n >= 16 {
+        0xffff
+    } else {
+        (1u16 << n) - 1
+    }
+}
+
+/// Rounds to bf16 (nearest even, NaN stays NaN), kept as f32.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn round_bf16(x: __m512) -> __m512 {
+    let bits = _mm512_castps_si512(x);
+    let odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    let quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x40_0000));
+    let nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
+    let bits = _mm512_mask_mov_epi32(rounded, nan, quiet);
+    _mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(0xffff_0000u32 as i32)))
+}
+
+/// Loads of elements as f32.
+pub trait Source: Elem {
+    /// The elements at `p` under `mask`, others 0.
+    ///
+    /// # Safety
+    /// The elements are readable, and the CPU has AVX-512 F, BW and VL.
+    unsafe fn load(p: *const Self, mask: __mmask16) -> __m512;
+}
+
+impl Source for f32 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn load(p: *const f32, mask: __mmask16) -> __m512 {
+        // SAFETY: the caller's promise; masked lanes are not touched.
+        unsafe { _mm512_maskz_loadu_ps(mask, p) }
+    }
+}
+
+impl Source for Bf16 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn load(p: *const Bf16, mask: __mmask16) -> __m512 {
+        // SAFETY: the caller's promise; masked lanes are not touched.
+        let half = unsafe { _mm256_maskz_loadu_epi16(mask, p as *const i16) };
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))
+    }
+}
+
+impl Source for F16 {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn load(p: *const F16, mask: __mmask16) -> __m512 {
+        // SAFETY: the caller's promise; masked lanes are not touched.
+        let half = unsafe { _mm256_maskz_loadu_epi16(mask, p as *const i16) };
+        _mm512_cvtph_ps(half)
+    }
+}
+
+/// How 16 words are made of elements of type E.
+trait Pack {
+    /// Elements along k in one word.
+    const PER_WORD: usize;
+    type E: Source;
+
+    /// Words of elements that follow each other along k; `left` elements are readable from `p`.
+    ///
+    /// # Safety
+    /// As said, and the CPU has the instructions.
+    unsafe fn along(p: *const Self::E, left: usize, scale: __m512) -> __m512i;
+
+    /// Words of 16 neighbouring rows: their first elements at `first`, their second, if any, at `second` (else null).
+    ///
+    /// # Safety
+    /// The elements under `mask` are readable, and the CPU has the instructions.
+    unsafe fn across(first: *const Self::E, second: *const Self::E, mask: __mmask16, scale: __m512) -> __m512i;
+}
+
+struct PackF32<E, const ROUND: bool>(std::marker::PhantomData<E>);
+
+impl<E: Source, const ROUND: bool> Pack for PackF32<E, ROUND> {
+    const PER_WORD: usize = 1;
+    type E = E;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn along(p: *const E, left: usize, scale: __m512) -> __m512i {
+        // SAFETY: the caller's promise.
+        let x = _mm512_mul_ps(unsafe { E::load(p, low16(left)) }, scale);
+        _mm512_castps_si512(if ROUND { round_bf16(x) } else { x })
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn across(first: *const E, _second: *const E, mask: __mmask16, scale: __m512) -> __m512i {
+        // SAFETY: the caller's promise.
+        let x = _mm512_mul_ps(unsafe { E::load(first, mask) }, scale);
+        _mm512_castps_si512(if ROUND { round_bf16(x) } else { x })
+    }
+}
+
+/// Pairs of bf16, rounded from E after scaling.
+struct PackPairs<E>(std::marker::PhantomData<E>);
+
+impl<E: Source> Pack for PackPairs<E> {
+    const PER_WORD: usize = 2;
+    type E = E;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    unsafe fn along(p: *const E, left: usize, scale: __m512) -> __m512i {
+        // SAFETY: the caller's promise; the second address is only used for lanes that are there, and a bf16 vector and
+        // an integer one are both 64 bytes.
+        unsafe {
+            let low = _mm512_mul_ps(E::load(p, low16(left)), scale);
+            let high = _mm512_mul_ps(E::load(p.wrapping_add(16), low16(left.saturating_sub(16))), scale);
+            core::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    unsafe fn across(first: *const E, second: *const E, mask: __mmask16, scale: __m512) -> __m512i {
+        // SAFETY: the caller's promise; a bf16 vector and an integer one of the same size are interchangeable.
+        unsafe {
+            let low = _mm512_mul_ps(E::load(first, mask), scale);
+            let high = if second.is_null() { _mm512_setzero_ps() } else { _mm512_mul_ps(E::load(second, mask), scale) };
+            let low = core::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(low));
+            let high = core::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(high));
+            _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16))
+        }
+    }
+}
+
+/// Pairs of bf16 as they are.
+struct PackRaw;
+
+impl Pack for PackRaw {
+    const PER_WORD: usize = 2;
+    type E = Bf16;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn along(p: *const Bf16, left: usize, _scale: __m512) -> __m512i {
+        let mask = if left >= 32 { u32::MAX } else { (1u32 << left) - 1 };
+        // SAFETY: the caller's promise.
+        unsafe { _mm512_maskz_loadu_epi16(mask, p as *const i16) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn across(first: *const Bf16, second: *const Bf16, mask: __mmask16, _scale: __m512) -> __m512i {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, first as *const i16));
+            if second.is_null() {
+                return low;
+            }
+            let high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, second as *const i16));
+            _mm512_or_si512(low, _mm512_slli_epi32(high, 16))
+        }
+    }
+}
+
+/// Transposes 16 rows of 16 words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn transpose(r: &mut [__m512i; 16]) {
+    let mut t = [_mm512_setzero_si512(); 16];
+    for i in 0..8 {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+    for i in 0..4 {
+        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
+        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
+        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
+    }
+    for i in 0..4 {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+    for i in 0..4 {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+
+/// Packs one panel of width W (14 or 32).
+///
+/// # Safety
+/// See `Kernel::pack_a` and `Kernel::pack_b`.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn pack<const W: usize>(
+    factors: Factors,
+    to: *mut u32,
+    from: Matrix,
+    row: usize,
+    rows: usize,
+    k: usize,
+    len: usize,
+    scale: f32,
+) {
+    type F32<E> = PackF32<E, false>;
+    type Rounded<E> = PackF32<E, true>;
+    macro_rules! run {
+        ($features:literal, $P:ty) => {{
+            #[target_feature(enable = $features)]
+            #[allow(clippy::too_many_arguments)]
+            unsafe fn go<const W: usize>(to: *mut u32, m: Matrix, row: usize, rows: usize, k: usize, len: usize, s: f32) {
+                // SAFETY: the caller's promise.
+                unsafe { panel::<$P, W>(to, m, row, rows, k, len, s) }
+            }
+            // SAFETY: the caller's promise, that the CPU has the instructions included.
+            unsafe { go::<W>(to, from, row, rows, k, len, scale) }
+        }};
+    }
+    match (factors, from.dtype) {
+        (Factors::F32, DType::F32) => run!("avx512f,avx512bw,avx512vl", F32<f32>),
+        (Factors::F32, DType::Bf16) => run!("avx512f,avx512bw,avx512vl", F32<Bf16>),
+        (Factors::F32, DType::F16) => run!("avx512f,avx512bw,avx512vl", F32<F16>),
+        (Factors::RoundedF32, DType::F32) => run!("avx512f,avx512bw,avx512vl", Rounded<f32>),
+        (Factors::RoundedF32, DType::Bf16) => run!("avx512f,avx512bw,avx512vl", Rounded<Bf16>),
+        (Factors::RoundedF32, DType::F16) => run!("avx512f,avx512bw,avx512vl", Rounded<F16>),
+        (Factors::Bf16Pairs, DType::F32) => run!("avx512f,avx512bw,avx512vl,avx512bf16", PackPairs<f32>),
+        (Factors::Bf16Pairs, DType::Bf16) if scale == 1.0 => {
+            run!("avx512f,avx512bw,avx512vl,avx512bf16", PackRaw)
+        }
+        (Factors::Bf16Pairs, DType::Bf16) => run!("avx512f,avx512bw,avx512vl,avx512bf16", PackPairs<Bf16>),
+        (Factors::Bf16Pairs, DType::F16) => run!("avx512f,avx512bw,avx512vl,avx512bf16", PackPairs<F16>),
+        (_, other) => panic!("a float is needed here, not {}", other.name()),
+    }
+}
+
+/// # Safety
+/// As `pack`.
+#[inline(always)]
+unsafe fn panel<P: Pack, const W: usize>(
+    to: *mut u32,
+    from: Matrix,
+    row: usize,
+    rows: usize,
+    k: usize,
+    len: usize,
+    scale: f32,
+) {
+    let base = from.ptr as *const P::E;
+    let words = len.div_ceil(P::PER_WORD);
+    // SAFETY: every address is of an element in rows `row .. row + rows` and columns `k .. k + len`, or is masked off. A
+    // store of 16 words at word (p, c) ends inside the panel or, for W = 14, two words into the next one, which is packed
+    // later, or into the slack.
+    unsafe {
+        let scale = _mm512_set1_ps(scale);
+        if from.across {
+            for p in 0..words {
+                let element = p * P::PER_WORD;
+                let first = base.add((k + element) * from.ld + row);
+                let pair = P::PER_WORD == 2 && element + 1 < len;
+                let second = if pair { first.add(from.ld) } else { core::ptr::null() };
+                for c in (0..W).step_by(16) {
+                    let mask = low16(rows.saturating_sub(c));
+                    let second = if pair { second.wrapping_add(c) } else { second };
+                    let v = P::across(first.wrapping_add(c), second, mask, scale);
+                    _mm512_storeu_si512(to.add(p * W + c) as *mut __m512i, v);
+                }
+            }
+        } else {
+            for c in (0..W).step_by(16) {
+                let live = rows.saturating_sub(c).min(16);
+                for p in (0..words).step_by(16) {
+                    let mut r = [_mm512_setzero_si512(); 16];
+                    let element = p * P::PER_WORD;
+                    for (i, r) in r.iter_mut().enumerate().take(live) {
+                        *r = P::along(base.add((row + c + i) * from.ld + k + element), len - element, scale);
+                    }
+                    transpose(&mut r);
+                    for (i, r) in r.iter().enumerate().take(words - p) {
+                        _mm512_storeu_si512(to.add((p + i) * W + c) as *mut __m512i, *r);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A product of words and a sum.
+trait Dot {
+    /// # Safety
+    /// The CPU has the instructions.
+    unsafe fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512;
+    /// 32 bf16, `low` first.
+    ///
+    /// # Safety
+    /// The CPU has the instructions.
+    unsafe fn to_bf16(low: __m512, high: __m512) -> __m512i;
+}
+
+struct F32Dot;
+impl Dot for F32Dot {
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
+        _mm512_fmadd_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), sum)
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn to_bf16(low: __m512, high: __m512) -> __m512i {
+        let half = |x| _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_castps_si512(round_bf16(x)), 16));
+        _mm512_inserti64x4(_mm512_castsi256_si512(half(low)), half(high), 1)
+    }
+}
+
+struct Bf16Dot;
+impl Dot for Bf16Dot {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
+        // SAFETY: a bf16 vector and an integer one are both 64 bytes.
+        unsafe { _mm512_dpbf16_ps(sum, core::mem::transmute::<__m512i, __m512bh>(a), core::mem::transmute::<__m512i, __m512bh>(b)) }
+    }
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    unsafe fn to_bf16(low: __m512, high: __m512) -> __m512i {
+        // SAFETY: a bf16 vector and an integer one are both 64 bytes.
+        unsafe { core::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) }
+    }
+}
+
+/// B words to fetch ahead: a panel comes from the second or third cache level.
+const AHEAD: usize = 16 * NR;
+
+/// M rows by V vectors of columns.
+///
+/// # Safety
+/// As `Kernel::multiply`.
+#[inline(always)]
+unsafe fn tile<D: Dot, const M: usize, const V: usize>(words: usize, mut a: *const u32, mut b: *const u32, cols: usize, out: Tile) {
+    // SAFETY: the panels hold `words` words each; the columns stored are masked; fetching ahead never faults.
+    unsafe {
+        let mut sums = [[_mm512_setzero_ps(); V]; M];
+        for _ in 0..words {
+            let mut vb = [_mm512_setzero_si512(); V];
+            for (v, vb) in vb.iter_mut().enumerate() {
+                *vb = _mm512_load_si512(b.add(16 * v) as *const __m512i);
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(AHEAD + 16 * v) as *const i8);
+            }
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let x = _mm512_set1_epi32(a.add(i).read() as i32);
+                for (sum, vb) in sums.iter_mut().zip(vb) {
+                    *sum = D::dot(*sum, x, vb);
+                }
+            }
+            a = a.add(MR);
+            b = b.add(NR);
+        }
+        let masks: [__mmask16; 2] = [low16(cols), low16(cols.saturating_sub(16))];
+        if !out.bias.is_null() {
+            for v in 0..V {
+                let bias = _mm512_maskz_loadu_ps(masks[v], out.bias.wrapping_add(16 * v));
+                for sums in sums.iter_mut() {
+                    sums[v] = _mm512_add_ps(sums[v], bias);
+                }
+            }
+        }
+        if out.bf16 {
+            let mask = masks[0] as u32 | (masks[1] as u32) << 16;
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let p = (out.ptr as *mut Bf16).add(i * out.ld);
+                if out.accumulate {
+                    for v in 0..V {
+                        sums[v] = _mm512_add_ps(sums[v], Bf16::load(p.wrapping_add(16 * v), masks[v]));
+                    }
+                }
+                _mm512_mask_storeu_epi16(p as *mut i16, mask, D::to_bf16(sums[0], sums[V - 1]));
+            }
+        } else {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let p = (out.ptr as *mut f32).add(i * out.ld);
+                for v in 0..V {
+                    let p = p.wrapping_add(16 * v);
+                    if out.accumulate {
+                        sums[v] = _mm512_add_ps(sums[v], _mm512_maskz_loadu_ps(masks[v], p));
+                    }
+                    _mm512_mask_storeu_ps(p, masks[v], sums[v]);
+                }
+            }
+        }
+    }
+}
+
+macro_rules! by_shape {
+    ($D:ty, $rows:expr, $cols:expr, $words:expr, $a:expr, $b:expr, $out:expr) => {
+        by_shape!(@ $D, $rows, $cols, $words, $a, $b, $out, 1 2 3 4 5 6 7 8 9 10 11 12 13 14)
+    };
+    (@ $D:ty, $rows:expr, $cols:expr, $words:expr, $a:expr, $b:expr, $out:expr, $($n:literal)*) => {
+        match ($rows, $cols > 16) {
+            $(
+                ($n, true) => tile::<$D, $n, 2>($words, $a, $b, $cols, $out),
+                // Half a panel, as for LoRA's narrow products, costs half.
+                ($n, false) => tile::<$D, $n, 1>($words, $a, $b, $cols, $out),
+            )*
+            _ => unreachable!("a panel has at most 14 rows"),
+        }
+    };
+}
+
+/// # Safety
+/// As `Kernel::multiply`; the CPU has AVX-512.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub unsafe fn multiply_f32(rows: usize, cols: usize, words: usize, a: *const u32, b: *const u32, out: Tile) {
+    // SAFETY: the caller's promise.
+    unsafe { by_shape!(F32Dot, rows, cols, words, a, b, out) }
+}
+
+/// # Safety
+/// As `Kernel::multiply`; the CPU has AVX-512 BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub unsafe fn multiply_bf16(rows: usize, cols: usize, words: usize, a: *const u32, b: *const u32, out: Tile) {
+    // SAFETY: the caller's promise.
+    unsafe { by_shape!(Bf16Dot, rows, cols, words, a, b, out) }
+}
+
+/// Rows of B multiplied at once: enough loads in flight for memory.
+const DOT_ROWS: usize = 4;
+
+/// out[i][j] = dot of row i of `a` (M rows, f32, `a_stride` apart) and row `row + j` of `b` for j < rows <= 4, added to `sums`.
+///
+/// # Safety
+/// All rows hold `k` elements; the CPU has AVX-512.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn dot_rows<E: Source, const M: usize, const ROUND: bool>(
+    sums: &mut [[f32; DOT_ROWS]; M],
+    a: *const f32,
+    a_stride: usize,
+    b: *const E,
+    ldb: usize,
+    rows: usize,
+    k: usize,
+) {
+    // SAFETY: the caller's promise; rows past the last are read as the last, lanes past k are masked.
+    unsafe {
+        let mut acc = [[_mm512_setzero_ps(); DOT_ROWS]; M];
+        for p in (0..k).step_by(16) {
+            let mask = low16(k - p);
+            let mut vb = [_mm512_setzero_ps(); DOT_ROWS];
+            for (j, vb) in vb.iter_mut().enumerate() {
+                let x = E::load(b.add(j.min(rows - 1) * ldb + p), mask);
+                *vb = if ROUND { round_bf16(x) } else { x };
+            }
+            for (i, acc) in acc.iter_mut().enumerate() {
+                let va = _mm512_maskz_loadu_ps(mask, a.add(i * a_stride + p));
+                for (sum, vb) in acc.iter_mut().zip(vb) {
+                    *sum = _mm512_fmadd_ps(va, vb, *sum);
+                }
+            }
+        }
+        for (sums, acc) in sums.iter_mut().zip(acc) {
+            for (sum, acc) in sums.iter_mut().zip(acc) {
+                *sum += _mm512_reduce_add_ps(acc);
+            }
+        }
+    }
+}

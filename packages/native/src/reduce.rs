@@ -1,0 +1,98 @@
+//! sum, sumRows, and the sums in f64 behind gradient clipping.
+
+use crate::block::{blocks, load, store, BLOCK, ZERO};
+use crate::buffer::{DType, View};
+use crate::elementwise::{area, exactly, float};
+use crate::kernels::{Context, Sum, SumRows};
+use crate::multiversion;
+
+/// Elements whose partial sum is one slot.
+const SLOT: usize = 65_536;
+
+#[inline(always)]
+unsafe fn sum_body(x: View, squared: bool, from: usize, to: usize) -> f64 {
+    let mut lanes = [0f64; 16];
+    let mut v = ZERO;
+    blocks(from, to, |at, n| {
+        let v = &mut v[..n];
+        // SAFETY: the caller's promise.
+        unsafe { load(x, at, v) };
+        // The square of an f32 is exact in f64. A short tail goes to the first lanes.
+        for lane in v.chunks(16) {
+            for (sum, x) in lanes.iter_mut().zip(lane) {
+                let x = *x as f64;
+                *sum += if squared { x * x } else { x };
+            }
+        }
+    });
+    lanes.iter().sum()
+}
+multiversion! { unsafe fn sum_range(x: View, squared: bool, from: usize, to: usize) -> f64 = sum_body }
+
+/// Sum of the first `count` elements, or of their squares: a partial sum per 65,536 elements, added in order.
+pub fn total(cx: &Context, x: View, count: usize, squared: bool) -> f64 {
+    let slots = count.div_ceil(SLOT);
+    // SAFETY: no region runs, and this is the kernel's only shared scratch.
+    let scratch = unsafe { cx.pool.shared_scratch(slots * 8) }.as_mut_ptr() as usize;
+    cx.pool.parallel(slots, &|slot, _| {
+        // SAFETY: x holds count elements; the scratch holds a slot for each task, 8-byte aligned.
+        unsafe {
+            let sum = sum_range(cx.isa, x, squared, slot * SLOT, (slot * SLOT + SLOT).min(count));
+            *(scratch as *mut f64).add(slot) = sum;
+        }
+    });
+    // SAFETY: the tasks above wrote every slot (unless aborted, when the result is not used).
+    (0..slots).map(|slot| unsafe { *(scratch as *const f64).add(slot) }).sum()
+}
+
+pub fn sum(cx: &Context, k: &Sum) -> Result<(), String> {
+    exactly(&k.out, "out", DType::F32, 1)?;
+    float(&k.x, "x", k.count)?;
+    let sum = total(cx, k.x, k.count, false) * k.factor;
+    // SAFETY: out holds one f32.
+    unsafe { store(k.out, 0, &[sum as f32]) };
+    Ok(())
+}
+
+/// Adds f(row, column block) over all rows to `out`, a block of columns per task, rows in order within groups of 64 whose
+/// sums are then added in order. `term(row, at, into)` gives the addends of row `row` at columns `at..`.
+#[inline(always)]
+pub unsafe fn add_columns(out: View, rows: usize, at: usize, n: usize, term: impl Fn(usize, usize, &mut [f32])) {
+    let (mut total, mut group, mut v) = (ZERO, ZERO, ZERO);
+    let (total, group, v) = (&mut total[..n], &mut group[..n], &mut v[..n]);
+    // SAFETY: the caller vouches for columns at..at + n of out.
+    unsafe { load(out, at, total) };
+    let mut row = 0;
+    while row < rows {
+        let end = (row + 64).min(rows);
+        group.fill(0.0);
+        for r in row..end {
+            term(r, at, v);
+            group.iter_mut().zip(&*v).for_each(|(sum, v)| *sum += v);
+        }
+        total.iter_mut().zip(&*group).for_each(|(sum, v)| *sum += v);
+        row = end;
+    }
+    // SAFETY: as above.
+    unsafe { store(out, at, total) };
+}
+
+/// Runs `task(at, n)` for each block of columns.
+pub fn column_blocks(cx: &Context, cols: usize, task: impl Fn(usize, usize) + Sync) {
+    cx.pool.parallel(cols.div_ceil(BLOCK), &|index, _| task(index * BLOCK, (cols - index * BLOCK).min(BLOCK)));
+}
+
+#[inline(always)]
+unsafe fn sum_rows_body(k: &SumRows, at: usize, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { add_columns(k.out, k.rows, at, n, |row, at, v| load(k.x, row * k.cols + at, v)) }
+}
+multiversion! { unsafe fn sum_rows_block(k: &SumRows, at: usize, n: usize) = sum_rows_body }
+
+pub fn sum_rows(cx: &Context, k: &SumRows) -> Result<(), String> {
+    exactly(&k.out, "out", DType::F32, k.cols)?;
+    float(&k.x, "x", area(k.rows, k.cols)?)?;
+    // SAFETY: the views hold what is read and written; tasks write disjoint columns.
+    column_blocks(cx, k.cols, |at, n| unsafe { sum_rows_block(cx.isa, k, at, n) });
+    Ok(())
+}
