@@ -50,7 +50,7 @@ export async function openArtifact<K extends ArtifactKind>(
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() !== true) {
     const what = found === undefined ? "there is nothing" : "this is a file";
-    throw new ArtifactError(`expected the folder of a ${kinds.join(" or ")}, but ${what}`, {
+    throw new ArtifactError(`expected a folder of kind ${kinds.join(" or ")}, but ${what}`, {
       reason: "missing",
       path,
       expectedKind: kinds,
@@ -156,7 +156,8 @@ async function openPlain(dir: string, kinds: readonly ArtifactKind[], options: O
 
 function requireKind(dir: string, found: ArtifactKind, kinds: readonly ArtifactKind[]): void {
   if (kinds.includes(found)) return;
-  throw new ArtifactError(`is a ${found}; expected a ${kinds.join(" or ")}`, {
+  const advice = found === "adapter" && kinds.includes("causal-lm") ? "; merge it into its base first" : "";
+  throw new ArtifactError(`expected kind ${kinds.join(" or ")}, found ${found}${advice}`, {
     reason: "wrong-kind",
     path: dir,
     expectedKind: kinds,

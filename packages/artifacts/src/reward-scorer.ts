@@ -53,7 +53,7 @@ export function weightedSum(parts: readonly (readonly [weight: number, scorer: R
       });
     },
     async dispose() {
-      await Promise.all([...new Set(parts.map(([, scorer]) => scorer))].map((scorer) => scorer.dispose?.()));
+      await Promise.all([...new Set(parts.map(([, scorer]) => scorer))].map(async (scorer) => scorer.dispose?.()));
     },
   };
 }

@@ -45,7 +45,6 @@ export async function typeTests(): Promise<void> {
   if (any.kind === "adapter") {
     const rank: number = any.manifest.details.rank;
     void rank;
-    takesModel;
   } else {
     // @ts-expect-error only adapters have a rank
     void any.manifest.details.rank;

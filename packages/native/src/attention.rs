@@ -1,1 +1,619 @@
-//! Placeholder module.
+//! Causal attention inside segments, tile by tile with an online softmax; of the scores only their log-sum-exp is kept.
+//!
+//! Work is cut by shape into (block of rows, head), and every result is summed by one task in a fixed order. The backward
+//! pass makes the scores twice: once by blocks of keys for dk and dv (with keys as rows, so that both are plain products
+//! of packed panels), once by blocks of queries for dq. That is 7 products where 5 would do, and no sum is shared.
+
+use crate::buffer::{load, store, DType, View};
+use crate::gemm::{Kernel, Matrix, Pieces, Shared, Tile, RESULTS};
+use crate::isa::Isa;
+use crate::math::{exp_f32, tanh_f32};
+use crate::multiversion;
+use crate::pool::Pool;
+use crate::with_elem;
+
+/// See `attention` in the kernel table of @medgpt/core.
+#[derive(Clone, Copy)]
+pub struct Attention {
+    pub out: View,
+    pub lse: View,
+    pub q: View,
+    pub k: View,
+    pub v: View,
+    pub segments: View,
+    pub slopes: Option<View>,
+    pub segment_count: usize,
+    pub rows: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub dim: usize,
+    pub q_stride: usize,
+    pub q_head: usize,
+    pub k_stride: usize,
+    pub k_head: usize,
+    pub v_stride: usize,
+    pub v_head: usize,
+    pub scale: f32,
+    pub soft_cap: f32,
+    pub window: usize,
+    pub bf16: bool,
+}
+
+/// See `attentionBackward` in the kernel table of @medgpt/core.
+#[derive(Clone, Copy)]
+pub struct AttentionBackward {
+    pub dq: View,
+    pub dk: View,
+    pub dv: View,
+    pub d_out: View,
+    /// The forward call, `out` and `lse` being its results.
+    pub forward: Attention,
+}
+
+/// Keys (or, in the backward pass by keys, queries) per inner step: whole B panels of every instruction set.
+const STEP: usize = 128;
+/// A panels of one task.
+const PANELS: usize = 8;
+
+impl Attention {
+    pub fn check(&self) -> Result<(), String> {
+        let Attention { rows, heads, kv_heads, dim, .. } = *self;
+        if heads == 0 || kv_heads == 0 || kv_heads > heads {
+            return Err(format!("{heads} heads cannot share {kv_heads} key heads"));
+        }
+        let named = |name: &str| format!("{name} ({rows}, {heads}, {dim})");
+        self.out.is_one_of("out", &RESULTS)?;
+        self.out.holds(&named("out"), rows * heads * dim)?;
+        self.lse.is_one_of("lse", &[DType::F32])?;
+        self.lse.holds(&format!("lse ({heads}, {rows})"), heads * rows)?;
+        self.check_heads("q", self.q, heads, self.q_stride, self.q_head)?;
+        self.check_heads("k", self.k, kv_heads, self.k_stride, self.k_head)?;
+        self.check_heads("v", self.v, kv_heads, self.v_stride, self.v_head)?;
+        if let Some(slopes) = self.slopes {
+            slopes.is_one_of("slopes", &[DType::F32])?;
+            slopes.holds(&format!("slopes ({heads})"), heads)?;
+        }
+        self.segments.is_one_of("segments", &[DType::I32])?;
+        self.segments.holds(&format!("segments ({} + 1)", self.segment_count), self.segment_count + 1)
+    }
+
+    fn check_heads(&self, name: &str, view: View, heads: usize, stride: usize, head: usize) -> Result<(), String> {
+        let name = format!("{name} ({}, {heads}, {})", self.rows, self.dim);
+        view.is_one_of(&name, &RESULTS)?;
+        view.holds_rows(&name, self.rows, (heads - 1) * head + self.dim, stride)
+    }
+
+    /// (first token, length) of each segment.
+    fn segments(&self) -> Result<Vec<(usize, usize)>, String> {
+        // SAFETY: `check` found segment_count + 1 elements.
+        let at = |i: usize| unsafe { (self.segments.ptr() as *const i32).add(i).read_unaligned() };
+        let offsets: Vec<i32> = (0..=self.segment_count).map(at).collect();
+        let ordered = offsets.windows(2).all(|w| w[0] <= w[1]);
+        if !ordered || offsets[0] != 0 || offsets[self.segment_count] as usize != self.rows {
+            return Err(format!("segments must rise from 0 to {} rows, are {offsets:?}", self.rows));
+        }
+        Ok(offsets.windows(2).map(|w| (w[0] as usize, (w[1] - w[0]) as usize)).collect())
+    }
+
+    /// Blocks of at most `size` rows of every segment, those with the most `work(length, start)` first.
+    fn blocks(&self, size: usize, work: impl Fn(usize, usize) -> usize) -> Result<Vec<Block>, String> {
+        let mut blocks = Vec::new();
+        for (first, len) in self.segments()? {
+            blocks.extend((0..len).step_by(size).map(|start| Block { first, len, start, rows: (len - start).min(size) }));
+        }
+        blocks.sort_by_key(|b| std::cmp::Reverse(work(b.len, b.start)));
+        Ok(blocks)
+    }
+
+    fn kv_head(&self, head: usize) -> usize {
+        head * self.kv_heads / self.heads
+    }
+
+    fn slope(&self, head: usize) -> f32 {
+        // SAFETY: `check` found one slope per head.
+        self.slopes.map_or(0.0, |s| unsafe { load(s.typed::<f32>(), head) })
+    }
+
+    fn query(&self, token: usize, head: usize) -> Matrix {
+        rows_of(self.q, token * self.q_stride + head * self.q_head, self.q_stride)
+    }
+
+    fn key(&self, token: usize, kv_head: usize) -> Matrix {
+        rows_of(self.k, token * self.k_stride + kv_head * self.k_head, self.k_stride)
+    }
+
+    fn value(&self, token: usize, kv_head: usize) -> Matrix {
+        rows_of(self.v, token * self.v_stride + kv_head * self.v_head, self.v_stride)
+    }
+
+    fn scores(&self, head: usize) -> Scores {
+        Scores { scale: self.scale, soft_cap: self.soft_cap, slope: self.slope(head), window: self.window }
+    }
+
+    /// Row stride of f32 accumulators.
+    fn lanes(&self) -> usize {
+        self.dim.next_multiple_of(16)
+    }
+}
+
+/// Rows `start .. start + rows` of the segment of `len` tokens that begins at token `first`.
+#[derive(Clone, Copy)]
+struct Block {
+    first: usize,
+    len: usize,
+    start: usize,
+    rows: usize,
+}
+
+/// Token rows as a factor whose sum runs over the head's elements.
+fn rows_of(view: View, offset: usize, stride: usize) -> Matrix {
+    let ptr = view.ptr().wrapping_add(offset * view.dtype().size());
+    Matrix { ptr, dtype: view.dtype(), ld: stride, across: false }
+}
+
+/// The same rows as a factor whose sum runs over the tokens.
+fn along_tokens(matrix: Matrix) -> Matrix {
+    Matrix { across: true, ..matrix }
+}
+
+fn f32_rows(ptr: *const f32, ld: usize) -> Matrix {
+    Matrix { ptr: ptr as *const u8, dtype: DType::F32, ld, across: false }
+}
+
+/// What turns a product into a score.
+#[derive(Clone, Copy)]
+struct Scores {
+    scale: f32,
+    soft_cap: f32,
+    slope: f32,
+    window: usize,
+}
+
+impl Scores {
+    /// Keys that query `q` sees, cut to `count` keys from `first` on and counted from there.
+    #[inline(always)]
+    fn keys(&self, q: usize, first: usize, count: usize) -> (usize, usize) {
+        let from = if self.window > 0 { (q + 1).saturating_sub(self.window) } else { 0 };
+        let (from, to) = (from.saturating_sub(first).min(count), (q + 1).saturating_sub(first).min(count));
+        (from.min(to), to)
+    }
+
+    /// Queries that see key `k`, cut to `count` queries from `first` on and counted from there.
+    #[inline(always)]
+    fn queries(&self, k: usize, first: usize, count: usize) -> (usize, usize) {
+        let to = if self.window > 0 { (k + self.window).saturating_sub(first).min(count) } else { count };
+        (k.saturating_sub(first).min(to), to)
+    }
+}
+
+/// Sums of one task's rows that the online softmax carries from block to block.
+#[derive(Clone, Copy)]
+struct Softmax {
+    max: *mut f32,
+    sum: *mut f32,
+    acc: *mut f32,
+    /// Row stride of `acc`.
+    lanes: usize,
+}
+
+const LANES: usize = 16;
+
+/// Largest element, lanes first, so that it vectorises. NaN is passed over (the sum keeps it).
+#[inline(always)]
+pub fn max_of(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = if *x > *lane { *x } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+}
+
+/// Replaces each x by e^(x - max) and returns their sum, lanes first.
+#[inline(always)]
+pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
+    let mut lanes = [0f32; LANES];
+    let mut chunks = x.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *x = exp_f32(*x - max);
+            *lane += *x;
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
+        *x = exp_f32(*x - max);
+        *lane += *x;
+    }
+    lanes.iter().sum()
+}
+
+/// Turns products of queries `q ..` with keys `k ..` into exponentials relative to each row's running maximum, which is
+/// raised as need be, and rescales the sums so far. Unseen keys become 0.
+#[inline(always)]
+unsafe fn softmax_rows_body(s: *mut f32, rows: usize, keys: usize, q: usize, k: usize, scores: Scores, state: Softmax, first: bool) {
+    for i in 0..rows {
+        // SAFETY: row i of the task's own scores and sums.
+        let (row, max, sum, acc) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(s.add(i * STEP), keys),
+                &mut *state.max.add(i),
+                &mut *state.sum.add(i),
+                std::slice::from_raw_parts_mut(state.acc.add(i * state.lanes), state.lanes),
+            )
+        };
+        if first {
+            (*max, *sum) = (f32::NEG_INFINITY, 0.0);
+        }
+        let (from, to) = scores.keys(q + i, k, keys);
+        row[..from].fill(0.0);
+        row[to..].fill(0.0);
+        let seen = &mut row[from..to];
+        let nearest = (k + from) as f32 - (q + i) as f32; // exact: positions are below 2^24
+        if scores.soft_cap > 0.0 {
+            for (j, x) in seen.iter_mut().enumerate() {
+                let capped = scores.soft_cap * tanh_f32(*x * scores.scale / scores.soft_cap);
+                *x = capped + scores.slope * (nearest + j as f32);
+            }
+        } else {
+            for (j, x) in seen.iter_mut().enumerate() {
+                *x = *x * scores.scale + scores.slope * (nearest + j as f32);
+            }
+        }
+        let highest = max_of(seen);
+        let raised = if highest > *max { highest } else { *max };
+        let rescale = exp_f32(*max - raised);
+        if raised == f32::NEG_INFINITY {
+            // Nothing seen yet, or only scores of -infinity (or NaN, which the sum must keep).
+            let bad = seen.iter().any(|x| x.is_nan());
+            seen.fill(if bad { f32::NAN } else { 0.0 });
+            *sum += if bad { f32::NAN } else { 0.0 };
+            continue;
+        }
+        let added = exp_sum(seen, raised);
+        if *max != raised && !first {
+            acc.iter_mut().for_each(|x| *x *= rescale);
+        }
+        *sum = *sum * rescale + added;
+        *max = raised;
+    }
+}
+
+multiversion! {
+    unsafe fn softmax_rows(s: *mut f32, rows: usize, keys: usize, q: usize, k: usize, scores: Scores, state: Softmax, first: bool) = softmax_rows_body
+}
+
+pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
+    args.check()?;
+    let Attention { rows: total, heads, dim, .. } = *args;
+    let kernel = Kernel::new(isa, args.bf16);
+    let (mr, nr) = (kernel.mr(), kernel.nr());
+    let most = PANELS * mr;
+    let blocks = args.blocks(most, |_, start| start)?;
+    let lanes = args.lanes();
+    let sizes = [
+        kernel.a_words(most, dim),
+        kernel.b_words(STEP, dim),
+        kernel.b_words(dim, STEP),
+        kernel.a_words(most, STEP),
+        most * STEP,
+        most * lanes,
+        most,
+        most,
+    ];
+    let bytes = Pieces::bytes(&sizes);
+    let task = |task: usize, worker: usize| {
+        let (block, head) = (blocks[task / heads], task % heads);
+        let kv_head = args.kv_head(head);
+        let scores = args.scores(head);
+        let Block { first, start, rows, .. } = block;
+        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
+        // `segments` vouch for the inputs, and the rows and head of the outputs are this task's alone.
+        unsafe {
+            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
+            let [a_q, b_k, b_v, a_p] = [0, 1, 2, 3].map(|i| pieces.take::<u32>(sizes[i]));
+            let [s, acc, max, sum] = [4, 5, 6, 7].map(|i| pieces.take::<f32>(sizes[i]));
+            let state = Softmax { max, sum, acc, lanes };
+            kernel.pack_a_panels(a_q, args.query(first + start, head), 0, rows, 0, dim);
+            let dim_words = kernel.words(dim);
+            let end = start + rows;
+            let mut k = scores.keys(start, 0, end).0 / STEP * STEP;
+            let mut is_first = true;
+            while k < end {
+                let keys = (end - k).min(STEP);
+                kernel.pack_b_panels(b_k, args.key(first + k, kv_head), 0, keys, 0, dim);
+                kernel.pack_b_panels(b_v, along_tokens(args.value(first + k, kv_head)), 0, dim, 0, keys);
+                for row in (0..rows).step_by(mr) {
+                    let m = (rows - row).min(mr);
+                    // Keys past the panel's last query are seen by none of its rows.
+                    let keys = (start + row + m).saturating_sub(k).min(keys);
+                    let a = a_q.add(row * dim_words);
+                    kernel.multiply_panels(m, keys, dim_words, a, b_k, Tile::new(s.add(row * STEP), STEP));
+                }
+                softmax_rows(isa, s, rows, keys, start, k, scores, state, is_first);
+                let (words, tile) = (kernel.words(keys), Tile { accumulate: !is_first, ..Tile::new(acc, lanes) });
+                for row in (0..rows).step_by(mr) {
+                    let m = (rows - row).min(mr);
+                    let seen = (start + row + m).saturating_sub(k).min(keys);
+                    if seen == 0 && !is_first {
+                        continue;
+                    }
+                    kernel.pack_a(a_p, f32_rows(s, STEP), row, m, 0, seen, 1.0);
+                    for col in (0..dim).step_by(nr) {
+                        let b = b_v.add(col * words);
+                        kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_p, b, tile.at(row, col));
+                    }
+                }
+                is_first = false;
+                k += STEP;
+            }
+            for i in 0..rows {
+                let (max, sum) = (max.add(i).read(), sum.add(i).read());
+                let acc = std::slice::from_raw_parts(acc.add(i * lanes), dim);
+                let token = first + start + i;
+                store(args.lse.typed::<f32>(), head * total + token, max + sum.ln());
+                with_elem!(args.out.dtype(), E => {
+                    let out = args.out.typed::<E>().add((token * heads + head) * dim);
+                    acc.iter().enumerate().for_each(|(j, x)| store(out, j, x / sum));
+                });
+            }
+        }
+    };
+    pool.parallel(blocks.len() * heads, &task);
+    Ok(())
+}
+
+/// Turns products s = q . k and dp = d_out . v of `rows` rows with `cols` columns into probabilities (in s) and gradients
+/// of the products s (in dp). Rows are queries and columns keys, or with `by_keys` the other way round; `row` and `col` are
+/// the positions of the first of each, `lse` and `delta` those of the first query.
+#[inline(always)]
+unsafe fn gradient_rows_body(
+    s: *mut f32,
+    dp: *mut f32,
+    (rows, cols): (usize, usize),
+    (row, col): (usize, usize),
+    scores: Scores,
+    lse: *const f32,
+    delta: *const f32,
+    by_keys: bool,
+) {
+    let Scores { scale, soft_cap, slope, .. } = scores;
+    for i in 0..rows {
+        let (from, to) = if by_keys { scores.queries(row + i, col, cols) } else { scores.keys(row + i, col, cols) };
+        // SAFETY: row i of the task's own tiles.
+        let (s, dp) = unsafe {
+            (std::slice::from_raw_parts_mut(s.add(i * STEP), cols), std::slice::from_raw_parts_mut(dp.add(i * STEP), cols))
+        };
+        for x in [&mut *s, &mut *dp] {
+            x[..from].fill(0.0);
+            x[to..].fill(0.0);
+        }
+        let (s, dp) = (&mut s[from..to], &mut dp[from..to]);
+        // Key minus query, for column `from` and from one column to the next.
+        let distance = (col + from) as f32 - (row + i) as f32;
+        let (distance, step) = if by_keys { (-distance, -1.0) } else { (distance, 1.0) };
+        let bias = |j: usize| slope * (distance + step * j as f32);
+        let finish = |s: &mut f32, dp: &mut f32, j: usize, lse: f32, delta: f32| {
+            let (score, slope) = if soft_cap > 0.0 {
+                let t = tanh_f32(*s * scale / soft_cap);
+                (soft_cap * t, 1.0 - t * t)
+            } else {
+                (*s * scale, 1.0)
+            };
+            let p = exp_f32(score + bias(j) - lse);
+            *dp = p * (*dp - delta) * slope * scale;
+            *s = p;
+        };
+        if by_keys {
+            // SAFETY: one element per column, of which these are seen.
+            let (lse, delta) = unsafe {
+                let n = to - from;
+                (std::slice::from_raw_parts(lse.add(from), n), std::slice::from_raw_parts(delta.add(from), n))
+            };
+            for (j, ((s, dp), (lse, delta))) in s.iter_mut().zip(dp).zip(lse.iter().zip(delta)).enumerate() {
+                finish(s, dp, j, *lse, *delta);
+            }
+        } else {
+            // SAFETY: one element per row.
+            let (lse, delta) = unsafe { (lse.add(i).read(), delta.add(i).read()) };
+            for (j, (s, dp)) in s.iter_mut().zip(dp).enumerate() {
+                finish(s, dp, j, lse, delta);
+            }
+        }
+    }
+}
+
+multiversion! {
+    unsafe fn gradient_rows(s: *mut f32, dp: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, lse: *const f32, delta: *const f32, by_keys: bool) = gradient_rows_body
+}
+
+impl AttentionBackward {
+    pub fn check(&self) -> Result<(), String> {
+        let f = &self.forward;
+        f.check()?;
+        self.d_out.is_one_of("dOut", &RESULTS)?;
+        self.d_out.holds(&format!("dOut ({}, {}, {})", f.rows, f.heads, f.dim), f.rows * f.heads * f.dim)?;
+        f.check_heads("dq", self.dq, f.heads, f.q_stride, f.q_head)?;
+        f.check_heads("dk", self.dk, f.kv_heads, f.k_stride, f.k_head)?;
+        f.check_heads("dv", self.dv, f.kv_heads, f.v_stride, f.v_head)
+    }
+
+    fn d_out(&self, token: usize, head: usize) -> Matrix {
+        let f = &self.forward;
+        rows_of(self.d_out, (token * f.heads + head) * f.dim, f.heads * f.dim)
+    }
+}
+
+/// Stores `rows` rows of accumulators, `lanes` apart, as rows of `to`.
+///
+/// # Safety
+/// The rows of `to` are the caller's to write.
+unsafe fn store_rows(to: View, offset: usize, stride: usize, acc: *const f32, lanes: usize, rows: usize, dim: usize) {
+    with_elem!(to.dtype(), E => {
+        for i in 0..rows {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let row = to.typed::<E>().add(offset + i * stride);
+                std::slice::from_raw_parts(acc.add(i * lanes), dim).iter().enumerate().for_each(|(j, x)| store(row, j, *x));
+            }
+        }
+    });
+}
+
+pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), String> {
+    args.check()?;
+    let f = &args.forward;
+    let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
+    let kernel = Kernel::new(isa, f.bf16);
+    let most = PANELS * kernel.mr();
+    let seen_by = |len: usize, k: usize| if window > 0 { len.min(k + window) } else { len };
+    let query_blocks = f.blocks(most, |_, start| start)?;
+    let key_blocks = f.blocks(most, |len, start| seen_by(len, start) - start)?;
+    // delta (heads, rows) = sum of d_out * out over the head; lse is copied beside it, aligned.
+    let piece = heads * total;
+    // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
+    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&[piece, piece])) });
+    let (delta, lse) = (Shared::new(pieces.take::<f32>(piece)), Shared::new(pieces.take::<f32>(piece)));
+    pool.parallel(total.div_ceil(32), &|task, _| {
+        for token in task * 32..total.min((task + 1) * 32) {
+            for head in 0..heads {
+                let at = (token * heads + head) * dim;
+                // SAFETY: `check` found the elements; this token's results are this task's.
+                unsafe {
+                    let sum: f32 = with_elem!(args.d_out.dtype(), D => with_elem!(f.out.dtype(), E => {
+                        let (d_out, out) = (args.d_out.typed::<D>().add(at), f.out.typed::<E>().add(at));
+                        (0..dim).map(|j| load(d_out, j) * load(out, j)).sum()
+                    }));
+                    delta.get().add(head * total + token).write(sum);
+                    lse.get().add(head * total + token).write(load(f.lse.typed::<f32>(), head * total + token));
+                }
+            }
+        }
+    });
+    by_keys(pool, kernel, args, &key_blocks, lse, delta);
+    by_queries(pool, kernel, args, &query_blocks, lse, delta);
+    debug_assert!(key_blocks.len() * kv_heads <= query_blocks.len() * heads);
+    Ok(())
+}
+
+/// dk and dv: for a block of keys, the queries that see it, head after head of those that share the keys.
+fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Block], lse: Shared<f32>, delta: Shared<f32>) {
+    let f = &args.forward;
+    let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
+    let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
+    let most = PANELS * mr;
+    let lanes = f.lanes();
+    let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
+    let sizes =
+        [a_rows, a_rows, b_rows, b_rows, b_dim, b_dim, kernel.a_words(mr, STEP), most * STEP, most * STEP, most * lanes, most * lanes];
+    let bytes = Pieces::bytes(&sizes);
+    pool.parallel(blocks.len() * kv_heads, &|task, worker| {
+        let (Block { first, len, start, rows }, kv_head) = (blocks[task / kv_heads], task % kv_heads);
+        let end = if window > 0 { len.min(start + rows - 1 + window) } else { len };
+        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
+        // `segments` vouch for the inputs, and the rows and head of dk and dv are this task's alone.
+        unsafe {
+            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
+            let [a_k, a_v, b_q, b_o, b_q_dim, b_o_dim, a_p] = [0, 1, 2, 3, 4, 5, 6].map(|i| pieces.take::<u32>(sizes[i]));
+            let [s, dp, dk, dv] = [7, 8, 9, 10].map(|i| pieces.take::<f32>(sizes[i]));
+            kernel.pack_a_panels(a_k, f.key(first + start, kv_head), 0, rows, 0, dim);
+            kernel.pack_a_panels(a_v, f.value(first + start, kv_head), 0, rows, 0, dim);
+            let dim_words = kernel.words(dim);
+            let mut is_first = true;
+            for head in (0..heads).filter(|h| f.kv_head(*h) == kv_head) {
+                let scores = f.scores(head);
+                for q in (start..end).step_by(STEP) {
+                    let queries = (end - q).min(STEP);
+                    let (query, d_out) = (f.query(first + q, head), args.d_out(first + q, head));
+                    kernel.pack_b_panels(b_q, query, 0, queries, 0, dim);
+                    kernel.pack_b_panels(b_o, d_out, 0, queries, 0, dim);
+                    kernel.pack_b_panels(b_q_dim, along_tokens(query), 0, dim, 0, queries);
+                    kernel.pack_b_panels(b_o_dim, along_tokens(d_out), 0, dim, 0, queries);
+                    for row in (0..rows).step_by(mr) {
+                        let m = (rows - row).min(mr);
+                        // Queries before the panel's first key see none of its rows.
+                        let col = (start + row).saturating_sub(q).min(queries) / nr * nr;
+                        for (a, b, c) in [(a_k, b_q, s), (a_v, b_o, dp)] {
+                            let (a, b) = (a.add(row * dim_words), b.add(col * dim_words));
+                            kernel.multiply_panels(m, queries - col, dim_words, a, b, Tile::new(c.add(row * STEP + col), STEP));
+                        }
+                    }
+                    let at = head * total + first + q;
+                    let (lse, delta) = (lse.get().add(at), delta.get().add(at));
+                    gradient_rows(isa, s, dp, (rows, queries), (start, q), scores, lse, delta, true);
+                    let words = kernel.words(queries);
+                    for (from, b, to) in [(s, b_o_dim, dv), (dp, b_q_dim, dk)] {
+                        let tile = Tile { accumulate: !is_first, ..Tile::new(to, lanes) };
+                        for row in (0..rows).step_by(mr) {
+                            let m = (rows - row).min(mr);
+                            kernel.pack_a(a_p, f32_rows(from, STEP), row, m, 0, queries, 1.0);
+                            kernel.multiply_panels(m, dim, words, a_p, b, tile.at(row, 0));
+                        }
+                    }
+                    is_first = false;
+                }
+            }
+            store_rows(args.dk, (first + start) * f.k_stride + kv_head * f.k_head, f.k_stride, dk, lanes, rows, dim);
+            store_rows(args.dv, (first + start) * f.v_stride + kv_head * f.v_head, f.v_stride, dv, lanes, rows, dim);
+        }
+    });
+}
+
+/// dq: for a block of queries, the keys that they see.
+fn by_queries(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Block], lse: Shared<f32>, delta: Shared<f32>) {
+    let f = &args.forward;
+    let Attention { rows: total, heads, dim, .. } = *f;
+    let (mr, isa) = (kernel.mr(), kernel.isa());
+    let most = PANELS * mr;
+    let lanes = f.lanes();
+    let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
+    let sizes = [a_rows, a_rows, b_rows, b_rows, b_dim, kernel.a_words(mr, STEP), most * STEP, most * STEP, most * lanes];
+    let bytes = Pieces::bytes(&sizes);
+    pool.parallel(blocks.len() * heads, &|task, worker| {
+        let (Block { first, start, rows, .. }, head) = (blocks[task / heads], task % heads);
+        let kv_head = f.kv_head(head);
+        let scores = f.scores(head);
+        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
+        // `segments` vouch for the inputs, and the rows and head of dq are this task's alone.
+        unsafe {
+            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
+            let [a_q, a_o, b_k, b_v, b_k_dim, a_ds] = [0, 1, 2, 3, 4, 5].map(|i| pieces.take::<u32>(sizes[i]));
+            let [s, dp, dq] = [6, 7, 8].map(|i| pieces.take::<f32>(sizes[i]));
+            kernel.pack_a_panels(a_q, f.query(first + start, head), 0, rows, 0, dim);
+            kernel.pack_a_panels(a_o, args.d_out(first + start, head), 0, rows, 0, dim);
+            let at = head * total + first + start;
+            let (lse, delta) = (lse.get().add(at), delta.get().add(at));
+            let dim_words = kernel.words(dim);
+            let end = start + rows;
+            let mut k = scores.keys(start, 0, end).0 / STEP * STEP;
+            let mut is_first = true;
+            while k < end {
+                let keys = (end - k).min(STEP);
+                let (key, value) = (f.key(first + k, kv_head), f.value(first + k, kv_head));
+                kernel.pack_b_panels(b_k, key, 0, keys, 0, dim);
+                kernel.pack_b_panels(b_v, value, 0, keys, 0, dim);
+                kernel.pack_b_panels(b_k_dim, along_tokens(key), 0, dim, 0, keys);
+                for row in (0..rows).step_by(mr) {
+                    let m = (rows - row).min(mr);
+                    let keys = (start + row + m).saturating_sub(k).min(keys);
+                    for (a, b, c) in [(a_q, b_k, s), (a_o, b_v, dp)] {
+                        kernel.multiply_panels(m, keys, dim_words, a.add(row * dim_words), b, Tile::new(c.add(row * STEP), STEP));
+                    }
+                }
+                gradient_rows(isa, s, dp, (rows, keys), (start, k), scores, lse, delta, false);
+                let tile = Tile { accumulate: !is_first, ..Tile::new(dq, lanes) };
+                let words = kernel.words(keys);
+                for row in (0..rows).step_by(mr) {
+                    let m = (rows - row).min(mr);
+                    kernel.pack_a(a_ds, f32_rows(dp, STEP), row, m, 0, keys, 1.0);
+                    kernel.multiply_panels(m, dim, words, a_ds, b_k_dim, tile.at(row, 0));
+                }
+                is_first = false;
+                k += STEP;
+            }
+            store_rows(args.dq, (first + start) * f.q_stride + head * f.q_head, f.q_stride, dq, lanes, rows, dim);
+        }
+    });
+}

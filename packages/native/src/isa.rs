@@ -77,7 +77,7 @@ macro_rules! multiversion {
                 }
                 if isa >= $crate::isa::Isa::Avx512 {
                     // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
-                    return unsafe { avx512($($arg),*) };
+                    return unsafe { avx512 $(::<$($G),*>)? ($($arg),*) };
                 }
             }
             let _ = isa;

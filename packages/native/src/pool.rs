@@ -263,8 +263,8 @@ impl Pool {
         let slot = unsafe { &mut *self.scratch[index].0.get() };
         if slot.as_ref().is_none_or(|block| block.size() < bytes) {
             *slot = None;
-            // A panic here becomes the kernel's error, as every panic does.
-            let block = Block::new(bytes.max(4096).next_power_of_two()).unwrap_or_else(|e| panic!("{e}"));
+            // Becomes the error of the kernel; raised without the hook that would print it.
+            let block = Block::new(bytes.max(4096).next_power_of_two()).unwrap_or_else(|e| resume_unwind(Box::new(e)));
             *slot = Some(block);
         }
         let block = slot.as_ref().expect("just made");

@@ -59,9 +59,15 @@ describe("typed getters", () => {
   });
 
   it.each([
-    [() => requireInt(config({}), "hidden_size"), "m/config.json: expected hidden_size to be a positive integer, got nothing"],
+    [
+      () => requireInt(config({}), "hidden_size"),
+      "m/config.json: expected hidden_size to be a positive integer, got nothing",
+    ],
     [() => requireInt(config({ a: 0 }), "a"), "m/config.json: expected a to be a positive integer, got 0"],
-    [() => requireInt(config({ a: "4" }), "a", "b"), 'm/config.json: expected a or b to be a positive integer, got "4"'],
+    [
+      () => requireInt(config({ a: "4" }), "a", "b"),
+      'm/config.json: expected a or b to be a positive integer, got "4"',
+    ],
     [() => optionalInt(config({ a: 1.5 }), "a"), "m/config.json: expected a to be an integer, got 1.5"],
     [() => optionalNumber(config({ a: true }), "a"), "m/config.json: expected a to be a number, got true"],
     [() => optionalBool(config({ a: 1 }), "a"), "m/config.json: expected a to be true or false, got 1"],
@@ -84,12 +90,23 @@ describe("typed getters", () => {
 
 describe("ropeParameters", () => {
   const llama3 = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 16 };
-  const expected = { type: "llama3", theta: 5e5, factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 16 };
+  const expected = {
+    type: "llama3",
+    theta: 5e5,
+    factor: 8,
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalMaxPositions: 16,
+  };
 
   it.each([
     ["nothing", {}, { type: "default", theta: 10_000 }],
     ["the old default", { rope_theta: 1e6, rope_scaling: null }, { type: "default", theta: 1e6 }],
-    ["the new default", { rope_parameters: { rope_type: "default", rope_theta: 1e6 } }, { type: "default", theta: 1e6 }],
+    [
+      "the new default",
+      { rope_parameters: { rope_type: "default", rope_theta: 1e6 } },
+      { type: "default", theta: 1e6 },
+    ],
     ["the oldest key", { rope_scaling: { type: "linear", factor: 4 } }, { type: "linear", theta: 10_000, factor: 4 }],
     ["old llama3", { rope_theta: 5e5, rope_scaling: { rope_type: "llama3", ...llama3 } }, expected],
     ["new llama3", { rope_parameters: { rope_type: "llama3", rope_theta: 5e5, ...llama3 } }, expected],
@@ -143,13 +160,16 @@ const FREQUENCIES: [RopeParameters["type"], number, number, Partial<RopeParamete
 ];
 
 describe("inverseFrequencies", () => {
-  it.each(FREQUENCIES)("%s with theta %d and %d dimensions has PyTorch's bits %#", (type, theta, dim, more, digest, second) => {
-    const { invFreq, attentionFactor } = inverseFrequencies({ type, theta, ...more }, dim);
-    expect(invFreq).toHaveLength(dim / 2);
-    expect(invFreq[1]).toBe(second);
-    expect(createHash("sha256").update(new Uint8Array(invFreq.buffer)).digest("hex").slice(0, 16)).toBe(digest);
-    expect(attentionFactor).toBe(1);
-  });
+  it.each(FREQUENCIES)(
+    "%s with theta %d and %d dimensions has PyTorch's bits %#",
+    (type, theta, dim, more, digest, second) => {
+      const { invFreq, attentionFactor } = inverseFrequencies({ type, theta, ...more }, dim);
+      expect(invFreq).toHaveLength(dim / 2);
+      expect(invFreq[1]).toBe(second);
+      expect(createHash("sha256").update(new Uint8Array(invFreq.buffer)).digest("hex").slice(0, 16)).toBe(digest);
+      expect(attentionFactor).toBe(1);
+    },
+  );
 
   it.each(["dynamic", "yarn"] as const)("refuses %s", (type) => {
     expect(() => inverseFrequencies({ type, theta: 1e4, factor: 2 }, 8)).toThrow(

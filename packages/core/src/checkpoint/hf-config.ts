@@ -19,7 +19,9 @@ export async function readHfConfig(dir: string): Promise<HfConfig> {
   }
   const modelType = values["model_type"];
   if (typeof modelType !== "string" || modelType === "") {
-    throw new InputError(`expected model_type to be a string such as "llama", got ${describeJson(modelType)}`, { place: path });
+    throw new InputError(`expected model_type to be a string such as "llama", got ${describeJson(modelType)}`, {
+      place: path,
+    });
   }
   return { path, modelType, values };
 }
@@ -36,7 +38,8 @@ function first(config: HfConfig, keys: readonly string[]): unknown {
 /** A size: an integer of at least 1. Further keys are older names of the same thing. */
 export function requireInt(config: HfConfig, ...keys: readonly [string, ...string[]]): number {
   const value = first(config, keys);
-  if (!Number.isSafeInteger(value) || (value as number) < 1) throw wrong(config, keys.join(" or "), "a positive integer", value);
+  if (!Number.isSafeInteger(value) || (value as number) < 1)
+    throw wrong(config, keys.join(" or "), "a positive integer", value);
   return value as number;
 }
 
@@ -105,7 +108,10 @@ export function ropeParameters(config: HfConfig): RopeParameters {
   const nested = config.values[layout] ?? {};
   if (!isJsonObject(nested)) throw wrong(config, layout, "an object", nested);
   if (Object.values(nested).some(isJsonObject)) {
-    throw new InputError(`${layout} differs by layer type (${Object.keys(nested).join(", ")}), which is not supported yet`, { place: config.path });
+    throw new InputError(
+      `${layout} differs by layer type (${Object.keys(nested).join(", ")}), which is not supported yet`,
+      { place: config.path },
+    );
   }
   const view: HfConfig = { ...config, values: nested };
   const number = (key: string): number => {
@@ -116,7 +122,10 @@ export function ropeParameters(config: HfConfig): RopeParameters {
 
   const type = optionalString(view, "rope_type", "type") ?? "default";
   if (!(ROPE_TYPES as readonly string[]).includes(type)) {
-    throw new InputError(`${layout}.rope_type ${describeJson(type)} is not supported; expected ${ROPE_TYPES.join(", ")}`, { place: config.path });
+    throw new InputError(
+      `${layout}.rope_type ${describeJson(type)} is not supported; expected ${ROPE_TYPES.join(", ")}`,
+      { place: config.path },
+    );
   }
   const theta = optionalNumber(view, "rope_theta") ?? optionalNumber(config, "rope_theta") ?? 10_000;
   if (!(theta > 0)) throw wrong(config, "rope_theta", "a positive number", theta);
@@ -128,7 +137,12 @@ export function ropeParameters(config: HfConfig): RopeParameters {
     ? number("original_max_position_embeddings")
     : requireInt(config, "original_max_position_embeddings", "max_position_embeddings");
   if (rope.type === "yarn") return { ...scaled, originalMaxPositions };
-  return { ...scaled, originalMaxPositions, lowFreqFactor: number("low_freq_factor"), highFreqFactor: number("high_freq_factor") };
+  return {
+    ...scaled,
+    originalMaxPositions,
+    lowFreqFactor: number("low_freq_factor"),
+    highFreqFactor: number("high_freq_factor"),
+  };
 }
 
 function isPresent(value: unknown): boolean {
@@ -145,7 +159,10 @@ const f32 = Math.fround;
  * @returns invFreq (headDim / 2) and the factor on cos and sin
  * @throws InputError for "dynamic" and "yarn"
  */
-export function inverseFrequencies(rope: RopeParameters, headDim: number): { invFreq: Float32Array; attentionFactor: number } {
+export function inverseFrequencies(
+  rope: RopeParameters,
+  headDim: number,
+): { invFreq: Float32Array; attentionFactor: number } {
   const half = headDim / 2;
   // PyTorch runs its vector loop over whole groups of 32 elements and libm's powf on the rest; the two round differently.
   const vectorised = Math.floor(half / 32) * 32;
@@ -177,7 +194,9 @@ function scaleAsLlama3(frequency: number, rope: RopeParameters): number {
   const wavelength = f32(f32(1 / frequency) * f32(2 * Math.PI));
   if (wavelength > originalMaxPositions / lowFreqFactor) return f32(frequency / factor);
   if (wavelength < originalMaxPositions / highFreqFactor) return frequency;
-  const smooth = f32(f32(f32(f32(1 / wavelength) * originalMaxPositions) - lowFreqFactor) / f32(highFreqFactor - lowFreqFactor));
+  const smooth = f32(
+    f32(f32(f32(1 / wavelength) * originalMaxPositions) - lowFreqFactor) / f32(highFreqFactor - lowFreqFactor),
+  );
   const scaled = f32(f32(f32(1 - smooth) * frequency) / factor);
   return f32(scaled + f32(smooth * frequency));
 }
@@ -193,13 +212,16 @@ function sleefPow(x: number, y: number): number {
   const s2 = s * s;
   let t = f32(0.240320354700088500976562);
   for (const c of [0.285112679004669189453125, 0.400007992982864379882812]) t = f32(t * f32(s2) + c);
-  const log = exponent * Math.LN2 + 2 * s + s2 * s * (s2 * t + 0.66666662693023681640625 + 3.69183861259614332084311e-9);
+  const log =
+    exponent * Math.LN2 + 2 * s + s2 * s * (s2 * t + 0.66666662693023681640625 + 3.69183861259614332084311e-9);
 
   const product = log * y;
   const twos = Math.round(product / Math.LN2);
   const r = product - twos * Math.LN2;
   let u = f32(0.00136324646882712841033936);
-  for (const c of [0.00836596917361021041870117, 0.0416710823774337768554688, 0.166665524244308471679688, 0.499999850988388061523438]) {
+  for (const c of [
+    0.00836596917361021041870117, 0.0416710823774337768554688, 0.166665524244308471679688, 0.499999850988388061523438,
+  ]) {
     u = f32(u * f32(r) + c);
   }
   return f32(1 + r + r * r * u) * 2 ** twos;

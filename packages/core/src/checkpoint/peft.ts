@@ -104,6 +104,13 @@ export async function openAdapter(dir: string): Promise<Adapter> {
   return { config, factors: complete, saved };
 }
 
+/** Every tensor of an adapter by the name of the parameter it is the value of. */
+export function adapterTensors({ factors, saved }: Adapter): Map<string, TensorInfo> {
+  const tensors = new Map(saved);
+  for (const [module, { a, b }] of factors) tensors.set(`${module}.lora_A.weight`, a).set(`${module}.lora_B.weight`, b);
+  return tensors;
+}
+
 /**
  * Writes an adapter folder's two files, each atomically.
  * @param tensors by live name without ".default": `<module>.lora_A.weight` (rank, in), `<module>.lora_B.weight` (out,

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
-import { sharedFolder } from "../testing/shared-folder.js";
+import { goldenDir, hasGoldens } from "../testing/goldens.js";
 import { loadableDType, openSafetensors, readTensorData, writeSafetensors, type TensorToWrite } from "./safetensors.js";
 
 const dir = mkdtempSync(join(tmpdir(), "medgpt-safetensors-"));
@@ -29,8 +29,18 @@ describe("openSafetensors", () => {
     ["a header that is no object", "[1]", 0, /does not begin with "\{"/],
     ["an empty header", "", 0, /does not begin with "\{"/],
     ["a header that is no JSON", '{"a":', 0, /is not JSON in UTF-8/],
-    ["a tensor named twice", '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}', 0, /key "a" twice/],
-    ["a dtype given twice", '{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}', 0, /key "dtype" twice/],
+    [
+      "a tensor named twice",
+      '{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+      0,
+      /key "a" twice/,
+    ],
+    [
+      "a dtype given twice",
+      '{"a":{"dtype":"U8","dtype":"U8","shape":[0],"data_offsets":[0,0]}}',
+      0,
+      /key "dtype" twice/,
+    ],
     ["metadata that is no string map", { __metadata__: { a: 1 } }, 0, /__metadata__ should map strings to strings/],
     ["an entry that is no object", { a: 7 }, 0, /tensor "a" should be an object, got 7/],
     ["an unknown dtype", { a: entry("F31", [1], 0, 4) }, 4, /tensor "a" has the unknown dtype "F31"/],
@@ -40,11 +50,31 @@ describe("openSafetensors", () => {
     ["a fractional length", { a: entry("F32", [0.5], 0, 2) }, 2, /non-negative integers/],
     ["one offset", { a: entry("F32", [1], 0) }, 4, /data_offsets \[begin, end\], got \[0\]/],
     ["offsets the wrong way round", { a: entry("F32", [1], 4, 0) }, 4, /begins at 4, after its end 0/],
-    ["an end outside the file", { a: entry("F32", [2], 0, 8) }, 4, /ends at byte 8 of the data, of which the file has 4/],
-    ["a shape that does not fit", { a: entry("F32", [3], 0, 8) }, 8, /of dtype F32 and shape \[3\] does not fit its 8 bytes/],
+    [
+      "an end outside the file",
+      { a: entry("F32", [2], 0, 8) },
+      4,
+      /ends at byte 8 of the data, of which the file has 4/,
+    ],
+    [
+      "a shape that does not fit",
+      { a: entry("F32", [3], 0, 8) },
+      8,
+      /of dtype F32 and shape \[3\] does not fit its 8 bytes/,
+    ],
     ["an overflowing shape", { a: entry("F32", [2 ** 40, 2 ** 40], 0, 8) }, 8, /does not fit/],
-    ["overlapping tensors", { a: entry("U8", [4], 0, 4), b: entry("U8", [4], 2, 6) }, 6, /tensor "b" overlaps another at byte 2/],
-    ["a hole", { a: entry("U8", [1], 0, 1), b: entry("U8", [1], 3, 4) }, 4, /bytes 1 to 3 of the data, before tensor "b"/],
+    [
+      "overlapping tensors",
+      { a: entry("U8", [4], 0, 4), b: entry("U8", [4], 2, 6) },
+      6,
+      /tensor "b" overlaps another at byte 2/,
+    ],
+    [
+      "a hole",
+      { a: entry("U8", [1], 0, 1), b: entry("U8", [1], 3, 4) },
+      4,
+      /bytes 1 to 3 of the data, before tensor "b"/,
+    ],
     ["bytes left over", { a: entry("U8", [1], 0, 1) }, 4, /the last 3 bytes belong to no tensor/],
   ])("refuses %s", async (_, header, dataBytes, message, claimed) => {
     const path = fileWith(header, dataBytes, claimed);
@@ -84,7 +114,12 @@ const bytesOf = (array: Float32Array | Uint16Array | Int32Array): Uint8Array => 
 describe("writeSafetensors", () => {
   const tensors: TensorToWrite[] = [
     { name: "u", dtype: "u8", shape: [3], data: Uint8Array.of(1, 2, 255) },
-    { name: "h", dtype: "f16", shape: [8], data: bytesOf(Uint16Array.of(0x3c00, 0xc000, 0x7bff, 0x0001, 0x03ff, 0x7c00, 0xfc00, 0x8000)) },
+    {
+      name: "h",
+      dtype: "f16",
+      shape: [8],
+      data: bytesOf(Uint16Array.of(0x3c00, 0xc000, 0x7bff, 0x0001, 0x03ff, 0x7c00, 0xfc00, 0x8000)),
+    },
     { name: "b", dtype: "bf16", shape: [2], data: bytesOf(Uint16Array.of(0x3f80, 0xc2f7)) },
     { name: "é", dtype: "f32", shape: [1, 2], data: () => Promise.resolve(bytesOf(Float32Array.of(1.5, -0.1))) },
     { name: "z", dtype: "f32", shape: [], data: bytesOf(Float32Array.of(3)) },
@@ -103,10 +138,7 @@ describe("writeSafetensors", () => {
     const file = await openSafetensors(path);
     expect(file.metadata).toEqual({ format: "pt" });
     const byOffset = [...file.tensors.values()].sort((a, b) => a.byteOffset - b.byteOffset || a.size - b.size);
-    expect(byOffset.map(({ name }) => name)).toEqual(["z", "é", "0", "i", "b", "h", "u"].sort((a, b) => rank(a) - rank(b)));
-    function rank(name: string): number {
-      return byOffset.findIndex((info) => info.name === name);
-    }
+    expect(byOffset.map(({ name }) => name)).toEqual(["z", "é", "0", "i", "b", "h", "u"]);
     const data = async (name: string): Promise<number[]> => [...(await readTensorData(file.tensors.get(name)!))];
     expect(await data("u")).toEqual([1, 2, 255]);
     expect(await data("h")).toEqual([1, -2, 65504, 2 ** -24, 1023 * 2 ** -24, Infinity, -Infinity, -0]);
@@ -123,16 +155,17 @@ describe("writeSafetensors", () => {
     const path = join(empty, "x.safetensors");
     const failing = { name: "a", dtype: "f32", shape: [1], data: () => Promise.reject(new Error("no data")) } as const;
     await expect(writeSafetensors(path, [tensors[0]!, failing])).rejects.toThrow("no data");
-    await expect(writeSafetensors(path, [{ ...failing, data: new Uint8Array(3) }])).rejects.toThrow(/takes 4 bytes, got 3/);
+    await expect(writeSafetensors(path, [{ ...failing, data: new Uint8Array(3) }])).rejects.toThrow(
+      /takes 4 bytes, got 3/,
+    );
     await expect(writeSafetensors(path, [tensors[0]!, tensors[0]!])).rejects.toThrow(/two tensors are called "u"/);
     expect(readdirSync(empty)).toEqual([]);
   });
 
-  const shared = sharedFolder("goldens/A_models");
-  it.skipIf(shared === undefined).each(["llama", "qwen2", "bloom", "llama_bf16"])(
+  it.skipIf(!hasGoldens).each(["llama", "qwen2", "bloom", "llama_bf16"])(
     "writes %s byte for byte as Python's safetensors did",
     async (model) => {
-      const original = join(shared!, model, "model.safetensors");
+      const original = goldenDir("A_models", model, "model.safetensors");
       const { tensors, metadata } = await openSafetensors(original);
       const bytes = readFileSync(original);
       const copy = join(dir, `${model}.safetensors`);

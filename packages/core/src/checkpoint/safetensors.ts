@@ -129,7 +129,8 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   let covered = 0;
   for (const { name, begin, end } of spans) {
     if (begin < covered) refuse(`tensor ${describeJson(name)} overlaps another at byte ${begin} of the data`);
-    if (begin > covered) refuse(`bytes ${covered} to ${begin} of the data, before tensor ${describeJson(name)}, belong to no tensor`);
+    if (begin > covered)
+      refuse(`bytes ${covered} to ${begin} of the data, before tensor ${describeJson(name)}, belong to no tensor`);
     covered = end;
   }
   if (covered < dataBytes) refuse(`the last ${dataBytes - covered} bytes belong to no tensor`);
@@ -199,7 +200,8 @@ export async function writeSafetensors(
 ): Promise<void> {
   const sorted = [...tensors].sort(
     (a, b) =>
-      WRITE_ORDER.indexOf(a.dtype) - WRITE_ORDER.indexOf(b.dtype) || Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
+      WRITE_ORDER.indexOf(a.dtype) - WRITE_ORDER.indexOf(b.dtype) ||
+      Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)),
   );
   const storedName = new Map([...ENGINE_DTYPES].map(([stored, dtype]) => [dtype, stored]));
   // A Map, not an object: names such as "0" would be moved to the front of an object's keys.
@@ -253,12 +255,18 @@ async function openForReading(path: string): Promise<FileHandle> {
   }
 }
 
-async function readFully(file: FileHandle, path: string, position: number, length: number): Promise<Buffer<ArrayBuffer>> {
+async function readFully(
+  file: FileHandle,
+  path: string,
+  position: number,
+  length: number,
+): Promise<Buffer<ArrayBuffer>> {
   // Not from Node's pool: the typed arrays above need the buffer to begin at offset 0.
   const bytes = Buffer.from(new ArrayBuffer(length));
-  for (let done = 0; done < length; ) {
+  for (let done = 0; done < length;) {
     const { bytesRead } = await file.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw new InputError(`ended at byte ${position + done} while it was being read`, { place: path });
+    if (bytesRead === 0)
+      throw new InputError(`ended at byte ${position + done} while it was being read`, { place: path });
     done += bytesRead;
   }
   return bytes;

@@ -41,13 +41,18 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
   const index = await readJsonObject(indexPath);
   const weightMap = index?.["weight_map"];
   if (!isJsonObject(weightMap) || Object.keys(weightMap).length === 0) {
-    throw new InputError(`expected a weight_map from tensor names to files, got ${describeJson(weightMap)}`, { place: indexPath });
+    throw new InputError(`expected a weight_map from tensor names to files, got ${describeJson(weightMap)}`, {
+      place: indexPath,
+    });
   }
   const shards = new Map<string, Map<string, TensorInfo>>();
   const tensors = new Map<string, TensorInfo>();
   for (const [name, shard] of Object.entries(weightMap)) {
     if (typeof shard !== "string" || !/^[^/\\]+$/.test(shard) || shard === "." || shard === "..") {
-      throw new InputError(`expected a file name inside the folder for ${describeJson(name)}, got ${describeJson(shard)}`, { place: indexPath });
+      throw new InputError(
+        `expected a file name inside the folder for ${describeJson(name)}, got ${describeJson(shard)}`,
+        { place: indexPath },
+      );
     }
     let inShard = shards.get(shard);
     if (inShard === undefined) {
@@ -59,7 +64,9 @@ export async function openCheckpoint(dir: string): Promise<Checkpoint> {
     }
     const info = inShard.get(name);
     if (info === undefined) {
-      throw new InputError(`says that ${shard} holds tensor ${describeJson(name)}, but it does not; fetch both anew`, { place: indexPath });
+      throw new InputError(`says that ${shard} holds tensor ${describeJson(name)}, but it does not; fetch both anew`, {
+        place: indexPath,
+      });
     }
     tensors.set(name, info);
   }
@@ -70,7 +77,10 @@ async function listFolder(dir: string): Promise<string[]> {
   try {
     return await readdir(dir);
   } catch (cause) {
-    throw new InputError(`expected the folder of a Hugging Face model, but it cannot be listed (${(cause as Error).message})`, { place: dir, cause });
+    throw new InputError(
+      `expected the folder of a Hugging Face model, but it cannot be listed (${(cause as Error).message})`,
+      { place: dir, cause },
+    );
   }
 }
 

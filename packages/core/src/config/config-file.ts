@@ -1,4 +1,5 @@
 /** Reads a configuration file, keeping the place of every key so that an error can point at it. */
+import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 
 import { InputError } from "@medgpt/artifacts";
@@ -11,11 +12,18 @@ export interface ConfigEntry {
   readonly place: string;
 }
 
-/** The entries of the JSON or YAML text of the file `path`, whose ending says which. Errors carry file:line:column. */
-export function readConfigFile(path: string, text: string): ConfigEntry[] {
+/** The entries of the JSON or YAML file `path`, whose ending says which. Errors carry file:line:column. */
+export function readConfigFile(path: string, readText = (from: string) => readFileSync(from, "utf8")): ConfigEntry[] {
   const ending = extname(path).toLowerCase();
   if (![".json", ".yaml", ".yml"].includes(ending)) {
     throw new InputError(`expected a file ending in .json, .yaml or .yml, got ${path}`, { place: "--config" });
+  }
+  let text: string;
+  try {
+    text = readText(path);
+  } catch (cause) {
+    const message = `cannot read the configuration file ${path}: ${(cause as Error).message}`;
+    throw new InputError(message, { place: "--config", cause });
   }
   const lines = new LineCounter();
   const placeAt = (offset: number): string => {

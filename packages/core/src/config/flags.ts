@@ -3,8 +3,6 @@
  * HfArgumentParser takes them (`--do_train`, `--fp16 True`, `--lora_rank=8`), with `-` and `_` alike. Unlike there,
  * nothing is dropped: an unknown name, a repeated flag, a stray word or a value of the wrong type is an InputError.
  */
-import { readFileSync } from "node:fs";
-
 import { InputError } from "@medgpt/artifacts";
 import type { z } from "zod";
 
@@ -32,12 +30,12 @@ interface Given {
 
 /**
  * Parses `argv` (without the program and command names) by a stage's schema. `readText` reads the file that --config
- * names.
+ * names, from the disk unless given.
  */
 export function parseFlags<S extends z.ZodObject>(
   schema: S,
   argv: readonly string[],
-  readText: (path: string) => string = readTextFile,
+  readText?: (path: string) => string,
 ): ParsedFlags<S> {
   const fields = fieldsOf(schema);
   const byName = new Map<string, Field>();
@@ -65,7 +63,7 @@ export function parseFlags<S extends z.ZodObject>(
       const { shown, written } = given.get(field.name)!;
       return `${written}${field.secret ? "" : ` ${shown}`}: ${decapitalize(field.help).replace(/\.$/, "")}`;
     });
-  return { config: result.data as z.output<S>, given: new Set(given.keys()), lines };
+  return { config: result.data, given: new Set(given.keys()), lines };
 }
 
 /** Whether the command line asks for help. */
@@ -182,11 +180,11 @@ function expected(field: Field): string {
 
 function readFileValues(
   path: string,
-  readText: (path: string) => string,
+  readText: ((path: string) => string) | undefined,
   byName: ReadonlyMap<string, Field>,
 ): Map<string, Given> {
   const given = new Map<string, Given>();
-  for (const { key, value, place } of readConfigFile(path, readText(path))) {
+  for (const { key, value, place } of readConfigFile(path, readText)) {
     const field = byName.get(key.replaceAll("-", "_"));
     if (field === undefined) throw unknownName(place, key, byName.keys(), "");
     if (field.name === "config") throw new InputError("a configuration file cannot name another one", { place });
@@ -200,17 +198,6 @@ function readFileValues(
     });
   }
   return given;
-}
-
-function readTextFile(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (cause) {
-    throw new InputError(`cannot read the configuration file ${path}: ${(cause as Error).message}`, {
-      place: "--config",
-      cause,
-    });
-  }
 }
 
 function unknownName(place: string, written: string, names: Iterable<string>, dashes: string): InputError {

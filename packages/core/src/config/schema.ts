@@ -38,7 +38,7 @@ function declare<T extends z.ZodType>(
   defaultValue: z.output<T>,
   info: Omit<FlagInfo, "topic">,
 ): z.ZodDefault<T> {
-  return describe(type.default(defaultValue as never) as z.ZodDefault<T>, info);
+  return describe(type.default(defaultValue as never), info);
 }
 
 function describe<T extends z.ZodType>(type: T, info: Omit<FlagInfo, "topic">): T {

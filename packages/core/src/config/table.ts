@@ -36,7 +36,7 @@ export function withOptionTable(readme: string, schema: z.ZodObject): string {
 }
 
 /** Brings the tables of a README file up to date; returns whether they were not. */
-export function updateOptionTable(path: string, schema: z.ZodObject): boolean {
+export function updateOptionTable(path: string | URL, schema: z.ZodObject): boolean {
   const before = readFileSync(path, "utf8");
   const after = withOptionTable(before, schema);
   if (after !== before) writeFileSync(path, after);

@@ -26,7 +26,7 @@ export function scanJson(text: string): JsonScan {
   };
   /** Moves past the string that starts at `at`; false leaves `at` on what is wrong. */
   const skipString = (): boolean => {
-    for (at++; at < text.length; ) {
+    for (at++; at < text.length;) {
       const code = text.charCodeAt(at);
       if (code === 0x22) {
         at++;

@@ -2,7 +2,7 @@
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
-import { openAdapter } from "../checkpoint/peft.js";
+import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
 import { decoderForward, layerLinears, type Batch, type DecoderOptions, type DecoderWeights, type ForwardOptions } from "../nn/decoder.js";
@@ -51,6 +51,11 @@ export class CausalLm implements DecoderWeights {
   get linears(): string[] {
     const { names, layers } = this.options;
     return Array.from({ length: layers }, (_, index) => layerLinears(this.options).map(({ name }) => `${names.layers}.${index}.${name}`)).flat();
+  }
+
+  /** Full names of the linear modules that the targets of an adapter mean. */
+  targets(targets: readonly string[] | string): string[] {
+    return resolveTargets(targets, this.linears);
   }
 
   /** Number of elements of all weights, adapters not counted. */
@@ -133,6 +138,17 @@ export class CausalLm implements DecoderWeights {
     this.#train(weightSpecs(this.options).map((spec) => this.#weightSpec(spec, (value) => this.#copyInto(value, this.#sourceOf(spec.name)))));
   }
 
+  /** Sets what is trained to the values in a folder that `saveAdapter` or `saveCausalLm` wrote. */
+  async restore(dir: string): Promise<void> {
+    const adapter = this.#adapters.size > 0;
+    const tensors = adapter ? adapterTensors(await openAdapter(dir)) : (await openCheckpoint(dir)).tensors;
+    for (const parameter of this.#arena?.parameters ?? []) {
+      const info = tensors.get(parameter.name);
+      if (info === undefined) throw new InputError(`the checkpoint has no tensor "${parameter.name}"`, { place: dir });
+      this.#copyInto(parameter, info);
+    }
+  }
+
   dispose(): void {
     for (const tensor of this.#weights.values()) tensor.dispose();
     if (this.#arena !== undefined) disposeArena(this.#arena);
@@ -161,7 +177,7 @@ export class CausalLm implements DecoderWeights {
   ): void {
     const scale = loraScale(config);
     const shapes = new Map(this.#linearShapes());
-    const targets = resolveTargets(config.target_modules, this.linears);
+    const targets = this.targets(config.target_modules);
     const factors = targets.flatMap((module): ParameterSpec[] => {
       const { out, in: width } = shapes.get(module) as { out: number; in: number };
       return [

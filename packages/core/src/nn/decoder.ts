@@ -102,7 +102,6 @@ export function decoderForward(options: DecoderOptions, weights: DecoderWeights,
     const dtype: DType = compute;
     const { names } = options;
     const ids = tensor(backend, batch.ids, [batch.ids.length]);
-    const segments = tensor(backend, batch.segments, [batch.segments.length]);
     const site = siteNumbers(options);
 
     const project = (x: Tensor, prefix: string, modules: readonly LinearModule[], dtype?: DType): Tensor[] => {
@@ -125,12 +124,12 @@ export function decoderForward(options: DecoderOptions, weights: DecoderWeights,
       return kind === "rms" ? rmsNorm(x, weight, { eps, dtype }) : layerNorm(x, weight, weights.weight(`${name}.bias`), { eps, dtype });
     };
 
-    const attend = attentionOf(options, batch, segments, run);
-    const layer = (x: Tensor, prefix: string): Tensor => {
+    const constants = attentionConstants(options, batch, backend);
+    const layer = (x: Tensor, constants: AttentionConstants, prefix: string): Tensor => {
       const attended = scope(() => {
         const normed = norm(x, `${prefix}.${options.inputNorm}`, dtype);
         const modules = "packed" in options.attention ? [options.attention.packed] : [options.attention.q, options.attention.k, options.attention.v];
-        const heads = attend(project(normed, prefix, modules));
+        const heads = attend(options, constants, project(normed, prefix, modules), compute);
         return add(x, only(project(heads, prefix, [options.attentionOutput], "f32")));
       });
       return scope(() => {
@@ -145,8 +144,8 @@ export function decoderForward(options: DecoderOptions, weights: DecoderWeights,
     let x = embedding(weights.weight(`${names.embedding}.weight`), ids, { dtype: "f32" });
     if (names.embeddingNorm !== undefined) x = norm(x, names.embeddingNorm, "f32");
     for (let index = 0; index < options.layers; index++) {
-      const body = (x: Tensor) => scope(() => layer(x, `${names.layers}.${index}`));
-      const next = run.gradientCheckpointing ? checkpoint(x, body) : body(x);
+      const body = (x: Tensor, constants: AttentionConstants) => layer(x, constants, `${names.layers}.${index}`);
+      const next = run.gradientCheckpointing ? checkpoint(x, constants, body) : body(x, constants);
       x.dispose();
       x = next;
     }
@@ -154,22 +153,28 @@ export function decoderForward(options: DecoderOptions, weights: DecoderWeights,
   });
 }
 
-/** The attention of every layer, as a function of its projections. */
-function attentionOf(options: DecoderOptions, batch: Batch, segments: Tensor, { backend, compute }: ForwardOptions) {
-  const { heads, kvHeads, headDim: dim, positions } = options;
-  const slopes = positions.kind === "alibi" ? tensor(backend, alibiSlopes(heads), [heads]) : undefined;
-  const shape = { segments, heads, kvHeads, dim, compute, slopes };
-  let rotate = (x: Tensor, _heads: number): Tensor => x;
-  if (positions.kind === "rope") {
-    const where = tensor(backend, batch.positions, [batch.positions.length]);
-    const table = ropeTable(where, tensor(backend, positions.invFreq, [positions.invFreq.length]), positions.factor);
-    rotate = (x, heads) => rope(x, table, heads);
-  }
-  return ([first, k, v]: readonly Tensor[]): Tensor => {
-    if (first === undefined) throw new RangeError("attention needs a projection");
-    if (k === undefined || v === undefined) return attentionPacked(first, shape);
-    return attention(rotate(first, heads), rotate(k, kvHeads), v, shape);
-  };
+/** What attention needs beside its projections, the same in every layer. */
+type AttentionConstants = { readonly segments: Tensor; readonly slopes: Tensor | undefined; readonly table: Tensor | undefined };
+
+function attentionConstants({ heads, positions }: DecoderOptions, batch: Batch, backend: Backend): AttentionConstants {
+  const ints = (data: Int32Array) => tensor(backend, data, [data.length]);
+  const floats = (data: Float32Array) => tensor(backend, data, [data.length]);
+  const rotary = positions.kind === "rope" ? ropeTable(ints(batch.positions), floats(positions.invFreq), positions.factor) : undefined;
+  const slopes = positions.kind === "alibi" ? floats(alibiSlopes(heads)) : undefined;
+  return { segments: ints(batch.segments), slopes, table: rotary };
+}
+
+/** Attention on one packed projection, or on queries, keys and values. */
+function attend(
+  { heads, kvHeads, headDim: dim }: DecoderOptions,
+  { segments, slopes, table }: AttentionConstants,
+  [first, k, v]: readonly Tensor[],
+  compute: Compute,
+): Tensor {
+  const shape = { segments, slopes, heads, kvHeads, dim, compute };
+  const rotate = (x: Tensor, heads: number) => (table === undefined ? x : rope(x, table, heads));
+  if (k === undefined || v === undefined) return attentionPacked(first as Tensor, shape);
+  return attention(rotate(first as Tensor, heads), rotate(k, kvHeads), v, shape);
 }
 
 /** ALiBi slopes for any number of heads, as Bloom computes them. */

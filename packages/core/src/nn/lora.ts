@@ -50,3 +50,19 @@ export function initLoraA(backend: Backend, value: Tensor, random: () => number)
 export function initZero(backend: Backend, value: Tensor): void {
   backend.kernels.fill({ out: value, count: value.size, value: 0 });
 }
+
+/** The last part of each module's name, once each and sorted: what MedicalGPT's `--target_modules all` resolves to. */
+export function suffixes(linears: readonly string[]): string[] {
+  return [...new Set(linears.map((name) => name.slice(name.lastIndexOf(".") + 1)))].sort();
+}
+
+/** Uniform numbers in [0, 1) from a seed (splitmix32), to start parameters with. */
+export function seededRandom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x9e3779b9) | 0;
+    let x = Math.imul(state ^ (state >>> 16), 0x21f0aaad);
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+    return ((x ^ (x >>> 15)) >>> 0) / 2 ** 32;
+  };
+}

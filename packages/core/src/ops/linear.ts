@@ -71,40 +71,41 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
 
   const wanted = x.requiresGrad;
   const trained = projections.flatMap(({ weight, bias, lora }) => [weight, bias, lora?.a, lora?.b]);
-  const hidden = down.filter((u) => u !== undefined);
+  const used = projections.flatMap(({ weight, lora }, index) => [weight, ...(lora === undefined ? [] : [down[index] as Tensor, lora.a, lora.b])]);
   const { dtype, shape } = x;
-  record("linear", [x, ...trained], outputs, [x, ...hidden], (gradients, [x, ...hidden]) => {
+  record("linear", [x, ...trained], outputs, [x, ...used], (gradients, [x, ...used]) => {
     if (x === undefined) return [];
+    const next = () => used.shift() as Tensor;
     const terms: MatMulTerm[] = []; // of dx
-    const masked: { du: Tensor; lora: LoraFactors }[] = []; // parts of dx that pass through a dropout mask
-    projections.forEach(({ weight, bias, lora }, index) => {
-      const u = lora && hidden.shift();
+    const masked: { du: Tensor; a: Tensor; dropout: DropoutDraw }[] = []; // parts of dx that pass through a dropout mask
+    projections.forEach(({ weight: parameter, bias, lora }, index) => {
+      const weight = next();
+      const [u, a, b] = lora === undefined ? [] : [next(), next(), next()];
       const dy = gradients[index];
       if (dy === undefined) return;
       const width = weight.shape[0] as number;
-      const dWeight = gradOf(weight);
+      const dWeight = gradOf(parameter);
       const dBias = gradOf(bias);
       if (dWeight !== undefined) product(dWeight, width, cols, [transposed(dy, width, x, cols, rows)], undefined, 1);
       if (dBias !== undefined) kernels.sumRows({ out: dBias, x: dy, rows, cols: width });
       if (wanted) terms.push(through(dy, weight, width, cols));
-      if (lora === undefined || u === undefined) return;
-      const rank = lora.a.shape[0] as number;
+      if (lora === undefined || u === undefined || a === undefined || b === undefined) return;
+      const rank = a.shape[0] as number;
       const [dA, dB] = [gradOf(lora.a), gradOf(lora.b)];
       if (dB !== undefined) product(dB, width, rank, [transposed(dy, width, u, rank, rows)], undefined, 1);
-      const du = product(empty(x.backend, [rows, rank], "f32"), rows, rank, [through(dy, lora.b, width, rank, lora.scale)]);
+      const du = product(empty(x.backend, [rows, rank], "f32"), rows, rank, [through(dy, b, width, rank, lora.scale)]);
       if (dA !== undefined)
         withDropout(x, lora, (x) => product(dA, rank, cols, [transposed(du, rank, x, cols, rows)], undefined, 1));
       if (!wanted) return;
-      if (lora.dropout === undefined) terms.push(through(du, lora.a, rank, cols));
-      else masked.push({ du, lora });
+      if (lora.dropout === undefined) terms.push(through(du, a, rank, cols));
+      else masked.push({ du, a, dropout: lora.dropout });
     });
     if (!wanted || terms.length === 0) return [];
     const exact = masked.length === 0 ? dtype : "f32";
     let dx = product(empty(x.backend, shape, exact), rows, cols, terms);
-    for (const { du, lora } of masked) {
-      const rank = lora.a.shape[0] as number;
-      const part = product(empty(x.backend, shape, "f32"), rows, cols, [through(du, lora.a, rank, cols)]);
-      kernels.dropout({ out: part, x: part, rows, cols, ...(lora.dropout as DropoutDraw) });
+    for (const { du, a, dropout } of masked) {
+      const part = product(empty(x.backend, shape, "f32"), rows, cols, [through(du, a, a.shape[0] as number, cols)]);
+      kernels.dropout({ out: part, x: part, rows, cols, ...dropout });
       kernels.add({ out: dx, a: dx, b: part, count: dx.size, alpha: 1, beta: 1 });
       part.dispose();
     }

@@ -56,10 +56,11 @@ export class GraphNode {
       this.gradients[output] = keep(gradient.view());
       return;
     }
-    const out = sum.storage.shared ? keep(empty(sum.backend, sum.shape, sum.dtype)) : sum;
+    const out = sum.storage.shared ? empty(sum.backend, sum.shape, sum.dtype) : sum;
     sum.backend.kernels.add({ out, a: sum, b: gradient, count: sum.size, alpha: 1, beta: 1 });
-    if (out !== sum) sum.dispose();
-    this.gradients[output] = out;
+    if (out === sum) return;
+    sum.dispose();
+    this.gradients[output] = keep(out);
   }
 
   /** Frees the saved tensors and gradients, and lets go of the nodes before this one. */
@@ -164,45 +165,50 @@ export function gradOf(weight: Tensor | undefined): Tensor | undefined {
 }
 
 /**
- * Runs `body` now without keeping anything but its input, and once more during the backward pass. Kernels give the same
+ * Runs `body` now without keeping anything but its inputs, and once more during the backward pass. Kernels give the same
  * bits each time, so the gradients are those without checkpointing (Chen et al. 2016, arXiv:1604.06174).
- * @param body a function of `input` alone; parameters it uses collect their gradients as usual
+ * @param constants tensors that `body` needs and that are not differentiated
+ * @param body a function of its arguments alone; parameters it uses collect their gradients as usual
  */
-export function checkpoint(input: Tensor, body: (input: Tensor) => Tensor): Tensor {
-  if (!enabled) return body(input);
-  const output = noGrad(() => scope(() => body(input)));
+export function checkpoint<C extends Readonly<Record<string, Tensor | undefined>>>(
+  input: Tensor,
+  constants: C,
+  body: (input: Tensor, constants: C) => Tensor,
+): Tensor {
+  if (!enabled) return body(input, constants);
+  const output = noGrad(() => scope(() => body(input, constants)));
   const wanted = input.requiresGrad;
   const saved = keep(input.view());
+  const kept = Object.fromEntries(Object.entries(constants).map(([name, tensor]) => [name, tensor && keep(tensor.view())])) as C;
   const again: BackwardPass = ([gradient]) =>
     withGrad(true, () => {
       const leaf = new GradientLeaf(saved, wanted);
-      const result = scope(() => body(leaf.tensor));
-      if (gradient !== undefined && result.requiresGrad) backward(result, gradient);
-      return [leaf.take()];
+      try {
+        const result = scope(() => body(leaf.tensor, kept));
+        if (gradient !== undefined && result.requiresGrad) backward(result, gradient);
+        return [leaf.gradient?.view()];
+      } finally {
+        leaf.gradient?.dispose();
+      }
     });
-  output.attach(new GraphNode("checkpoint", [input.origin], [saved], again, 1), 0);
+  const held = Object.values(kept).filter((tensor) => tensor !== undefined);
+  output.attach(new GraphNode("checkpoint", [input.origin], [saved, ...held], again, 1), 0);
   return output;
 }
 
 /** A tensor with the value of another whose gradient, where wanted, is caught instead of passed on. */
 class GradientLeaf {
   readonly tensor: Tensor;
-  #gradient: Tensor | undefined;
+  /** Owned by whoever made the leaf. */
+  gradient: Tensor | undefined;
 
   constructor(value: Tensor, wanted: boolean) {
     this.tensor = value.view();
     if (!wanted) return;
     const pass: BackwardPass = ([gradient]) => {
-      this.#gradient = gradient && keep(gradient.view());
+      this.gradient = gradient && keep(gradient.view());
       return [];
     };
     this.tensor.attach(new GraphNode("checkpoint input", [], [], pass, 1), 0);
-  }
-
-  /** The gradient caught, owned by the scope that runs now. */
-  take(): Tensor | undefined {
-    const gradient = this.#gradient?.view();
-    this.#gradient?.dispose();
-    return gradient;
   }
 }

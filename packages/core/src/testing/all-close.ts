@@ -33,7 +33,8 @@ export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<numbe
     }
   }
   if (count === 0) return;
-  const at = (i: number): string => `[${i}] is ${actual[i]}, expected ${expected[i]} (off by ${Math.abs(actual[i]! - expected[i]!)})`;
+  const at = (i: number): string =>
+    `[${i}] is ${actual[i]}, expected ${expected[i]} (off by ${Math.abs(actual[i]! - expected[i]!)})`;
   throw new Error(
     `${count} of ${expected.length} numbers differ by more than ${absolute} + ${relative} * |expected|; first ${at(first)}, worst ${at(worst)}`,
   );

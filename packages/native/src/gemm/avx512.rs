@@ -479,3 +479,51 @@ unsafe fn dot_rows<E: Source, const M: usize, const ROUND: bool>(
         }
     }
 }
+
+/// Multiplies the m <= 4 rows of `a` (f32, `a_stride` apart, already rounded where `round` says so) with rows
+/// `from .. to` of `b`, whose elements along k are neighbours, read where they lie. sums[i * sums_stride + r] += row i . b row r.
+///
+/// # Safety
+/// All rows hold `k` elements, the sums are this caller's to write, and the CPU has AVX-512.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn dot_product_rows(
+    sums: *mut f32,
+    sums_stride: usize,
+    a: *const f32,
+    a_stride: usize,
+    m: usize,
+    b: Matrix,
+    (from, to): (usize, usize),
+    k: usize,
+    round: bool,
+) {
+    macro_rules! run {
+        ($E:ty, $ROUND:literal, $($M:literal)*) => {
+            match m {
+                $($M => for row in (from..to).step_by(DOT_ROWS) {
+                    let rows = (to - row).min(DOT_ROWS);
+                    let mut part = [[0f32; DOT_ROWS]; $M];
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let b_rows = (b.ptr as *const $E).add(row * b.ld);
+                        dot_rows::<$E, $M, $ROUND>(&mut part, a, a_stride, b_rows, b.ld, rows, k);
+                        for (i, part) in part.iter().enumerate() {
+                            for (j, part) in part.iter().enumerate().take(rows) {
+                                *sums.add(i * sums_stride + row + j) += part;
+                            }
+                        }
+                    }
+                },)*
+                _ => unreachable!("at most four rows"),
+            }
+        };
+    }
+    match (b.dtype, round) {
+        (DType::F32, false) => run!(f32, false, 1 2 3 4),
+        (DType::F32, true) => run!(f32, true, 1 2 3 4),
+        (DType::Bf16, _) => run!(Bf16, false, 1 2 3 4),
+        (DType::F16, false) => run!(F16, false, 1 2 3 4),
+        (DType::F16, true) => run!(F16, true, 1 2 3 4),
+        (other, _) => panic!("a float is needed here, not {}", other.name()),
+    }
+}

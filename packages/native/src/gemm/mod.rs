@@ -1,1 +1,410 @@
-//! Placeholder module.
+//! Sums of matrix products with frozen, trained or mapped factors of any float dtype.
+//!
+//! B is packed block by block (some 2 MB, which the threads share in the last cache level), never as a whole, so one copy
+//! of a weight serves x W^T and dy W. While one block is multiplied the next is packed, by tasks of the same parallel
+//! region. Each task packs its rows of A into its own second-level cache. Every element of the result is a chain of
+//! sums along k that depends on the shape alone, so neither the cut into tasks nor the number of threads changes a bit.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod kernel;
+mod portable;
+#[cfg(test)]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use kernel::{Factors, Kernel, Matrix, Tile, SLACK};
+
+use crate::buffer::{load, store, Bf16, DType, Elem, View};
+use crate::isa::Isa;
+use crate::pool::Pool;
+use crate::with_elem;
+
+/// One product of a sum; see `MatMulTerm` in the kernel table of @medgpt/core.
+#[derive(Clone, Copy)]
+pub struct Term {
+    pub a: View,
+    pub lda: usize,
+    pub a_trans: bool,
+    pub b: View,
+    pub ldb: usize,
+    pub b_trans: bool,
+    pub k: usize,
+    pub scale: f32,
+}
+
+/// out (m, n) = [out] + sum of terms + [bias].
+#[derive(Clone, Copy)]
+pub struct MatMul<'a> {
+    pub out: View,
+    pub ldc: usize,
+    pub m: usize,
+    pub n: usize,
+    pub bias: Option<View>,
+    pub accumulate: bool,
+    pub bf16: bool,
+    pub terms: &'a [Term],
+}
+
+pub const FLOATS: [DType; 3] = [DType::F32, DType::Bf16, DType::F16];
+pub const RESULTS: [DType; 2] = [DType::F32, DType::Bf16];
+
+impl MatMul<'_> {
+    pub fn check(&self) -> Result<(), String> {
+        let MatMul { m, n, .. } = *self;
+        self.out.is_one_of("out", &RESULTS)?;
+        if m > 1 && self.ldc < n {
+            return Err(format!("out ({m}, {n}) has row stride {}, less than a row", self.ldc));
+        }
+        self.out.holds_rows(&format!("out ({m}, {n})"), m, n, self.ldc)?;
+        if let Some(bias) = self.bias {
+            bias.is_one_of("bias", &FLOATS)?;
+            bias.holds(&format!("bias ({n})"), n)?;
+        }
+        for (i, t) in self.terms.iter().enumerate() {
+            let k = t.k;
+            let matrix = |name: &str, view: View, rows: usize, cols: usize, ld: usize| {
+                let name = format!("term {i}: {name} ({rows}, {cols})");
+                view.is_one_of(&name, &FLOATS)?;
+                view.holds_rows(&name, rows, cols, ld)
+            };
+            let (rows, cols) = if t.a_trans { (k, m) } else { (m, k) };
+            matrix("a", t.a, rows, cols, t.lda)?;
+            let (rows, cols) = if t.b_trans { (n, k) } else { (k, n) };
+            matrix("b", t.b, rows, cols, t.ldb)?;
+        }
+        Ok(())
+    }
+}
+
+/// A term as the panels see it.
+#[derive(Clone, Copy)]
+struct Segment {
+    a: Matrix,
+    b: Matrix,
+    k: usize,
+    scale: f32,
+}
+
+impl Segment {
+    fn new(t: &Term) -> Segment {
+        Segment {
+            a: Matrix { ptr: t.a.ptr(), dtype: t.a.dtype(), ld: t.lda, across: t.a_trans },
+            b: Matrix { ptr: t.b.ptr(), dtype: t.b.dtype(), ld: t.ldb, across: !t.b_trans },
+            k: t.k,
+            scale: t.scale,
+        }
+    }
+}
+
+/// Most words of k in one pass: 2,560 words by 32 columns are 320 KiB, which with as much of A fits a second-level cache of
+/// 1 MiB. Longer sums are cut into equal passes whose results are added in f32.
+const PASS: usize = 2560;
+/// Words of A that one task packs (384 KiB).
+const A_WORDS: usize = 96 << 10;
+/// Words of B packed at a time (2 MiB).
+const B_WORDS: usize = 512 << 10;
+/// Products with fewer multiplications than this are not worth waking other threads for.
+const SMALL: usize = 1 << 17;
+
+/// The part of `parts` equal ones, in order, of `0 .. total`.
+fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
+    (total * index / parts, total * (index + 1) / parts)
+}
+
+/// A block of work: columns (in panels) and words of k.
+#[derive(Clone, Copy)]
+struct Step {
+    panels: (usize, usize),
+    words: (usize, usize),
+}
+
+pub fn mat_mul(pool: &Pool, isa: Isa, args: &MatMul) -> Result<(), String> {
+    args.check()?;
+    if args.m == 0 || args.n == 0 {
+        return Ok(());
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa >= Isa::Avx512 && args.m <= 4 && args.terms.iter().all(|t| t.b_trans || t.k == 0) {
+        mat_vec(pool, args);
+        return Ok(());
+    }
+    blocked(pool, Kernel::new(isa, args.bf16), args);
+    Ok(())
+}
+
+/// Scratch cut into pieces of f32 or words, each 64-byte aligned.
+pub struct Pieces {
+    next: *mut u8,
+    left: usize,
+}
+
+impl Pieces {
+    /// Bytes that pieces of these many words take.
+    pub fn bytes(words: &[usize]) -> usize {
+        words.iter().map(|w| (w * 4).next_multiple_of(64)).sum()
+    }
+
+    pub fn new(scratch: &mut [u8]) -> Pieces {
+        Pieces { next: scratch.as_mut_ptr(), left: scratch.len() }
+    }
+
+    /// The next piece. It lasts as long as the scratch it comes from.
+    pub fn take<T>(&mut self, words: usize) -> *mut T {
+        debug_assert_eq!(size_of::<T>(), 4);
+        let bytes = (words * 4).next_multiple_of(64);
+        assert!(bytes <= self.left, "scratch is too small");
+        let piece = self.next;
+        // SAFETY: at most one past the end of the scratch.
+        self.next = unsafe { piece.add(bytes) };
+        self.left -= bytes;
+        piece as *mut T
+    }
+}
+
+/// An address that tasks share.
+#[derive(Clone, Copy)]
+pub struct Shared<T>(*mut T);
+
+// SAFETY: an address; tasks write disjoint parts, or only read.
+unsafe impl<T> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    pub fn new(ptr: *mut T) -> Shared<T> {
+        Shared(ptr)
+    }
+
+    pub fn get(&self) -> *mut T {
+        self.0
+    }
+}
+
+fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
+    let MatMul { m, n, ldc, .. } = *args;
+    let (mr, nr) = (kernel.mr(), kernel.nr());
+    let out_bf16 = args.out.dtype() == DType::Bf16;
+
+    let total_words: usize = args.terms.iter().map(|t| kernel.words(t.k)).sum();
+    let passes = total_words.div_ceil(PASS).max(1);
+    let pass_words = total_words.div_ceil(passes);
+
+    let col_panels = n.div_ceil(nr);
+    let blocks = col_panels.div_ceil((B_WORDS / (pass_words.max(1) * nr)).max(1));
+    let block_panels = col_panels.div_ceil(blocks);
+    let steps = blocks * passes;
+    let step = |index: usize| {
+        let (block, pass) = (index / passes, index % passes);
+        Step { panels: part(col_panels, blocks, block), words: part(total_words, passes, pass) }
+    };
+
+    // Rows: pieces that fit the second-level cache, of about equal size, and enough of them to keep every thread busy to
+    // the end; columns are cut too where there are not enough rows.
+    let threads = if m.saturating_mul(n).saturating_mul(total_words) < SMALL { 1 } else { pool.threads() };
+    let wanted = if threads == 1 { 1 } else { 4 * threads };
+    let row_panels = m.div_ceil(mr);
+    let largest = (A_WORDS / (pass_words.max(1) * mr)).max(1);
+    let row_parts = row_panels.div_ceil(largest).next_multiple_of(threads).max(wanted).min(row_panels);
+    let col_parts = wanted.div_ceil(row_parts).min(block_panels);
+    let largest = row_panels.div_ceil(row_parts);
+
+    // A bf16 result of several passes is summed in f32 first.
+    let partial_words = if passes > 1 && out_bf16 { m * block_panels * nr } else { 0 };
+    let buffers = if steps > 1 { 2 } else { 1 };
+    let b_words = block_panels * nr * pass_words;
+    let bias_words = if args.bias.is_some() { n } else { 0 };
+    let sizes = [bias_words, partial_words, b_words * buffers];
+    // SAFETY: no region runs, and this is the only use of the shared scratch until the product is done.
+    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
+    let (bias, partial) = (pieces.take::<f32>(bias_words), Shared::new(pieces.take::<f32>(partial_words)));
+    let packed = Shared::new(pieces.take::<u32>(b_words * buffers));
+    if let Some(view) = args.bias {
+        for i in 0..n {
+            // SAFETY: `check` found n elements; the piece has n.
+            unsafe { with_elem!(view.dtype(), E => bias.add(i).write(load(view.typed::<E>(), i))) }
+        }
+    }
+    let out = Tile {
+        ptr: args.out.ptr(),
+        ld: ldc,
+        bf16: out_bf16,
+        accumulate: args.accumulate,
+        bias: if args.bias.is_some() { bias } else { std::ptr::null() },
+    };
+
+    let each_term = |words: (usize, usize), run: &mut dyn FnMut(&Segment, usize, usize, usize)| {
+        let mut start = 0;
+        for segment in args.terms.iter().map(Segment::new) {
+            let end = start + kernel.words(segment.k);
+            let (from, to) = (words.0.max(start), words.1.min(end));
+            if from < to {
+                let k = (from - start) * kernel.per_word();
+                let len = ((to - from) * kernel.per_word()).min(segment.k - k);
+                run(&segment, k, len, from - words.0);
+            }
+            start = end;
+        }
+    };
+    let pack_b = |index: usize, panel: usize| {
+        let step = step(index);
+        let words = step.words.1 - step.words.0;
+        let col = (step.panels.0 + panel) * nr;
+        // SAFETY: the panel lies in the buffer of this step, which nobody reads yet; `check` found the elements.
+        unsafe {
+            let to = packed.get().add((index % buffers) * b_words + panel * words * nr);
+            each_term(step.words, &mut |s, k, len, at| kernel.pack_b(to.add(at * nr), s.b, col, (n - col).min(nr), k, len));
+        }
+    };
+    let multiply = |index: usize, task: usize, worker: usize| {
+        let step = step(index);
+        let words = step.words.1 - step.words.0;
+        let (first_pass, last_pass) = (step.words.0 == 0, step.words.1 == total_words);
+        let (row_from, row_to) = part(row_panels, row_parts, task / col_parts);
+        let cols = step.panels.1 - step.panels.0;
+        let (col_from, col_to) = part(cols, col_parts, task % col_parts);
+        // SAFETY: this task's scratch; it holds the largest piece of rows. The B panels were packed in an earlier region.
+        // The elements written, in `out` or in the partial sums, belong to this task's rows and columns.
+        unsafe {
+            let a = pool.scratch(worker, (largest * words * mr + SLACK) * 4).as_mut_ptr() as *mut u32;
+            for panel in row_from..row_to {
+                let (to, row) = (a.add((panel - row_from) * words * mr), panel * mr);
+                each_term(step.words, &mut |s, k, len, at| {
+                    kernel.pack_a(to.add(at * mr), s.a, row, (m - row).min(mr), k, len, s.scale)
+                });
+            }
+            let b = packed.get().add((index % buffers) * b_words);
+            let tile = if partial_words > 0 {
+                let tile = Tile::new(partial.get(), block_panels * nr);
+                Tile { accumulate: !first_pass, ..tile }
+            } else if first_pass {
+                out
+            } else {
+                Tile { accumulate: true, bias: std::ptr::null(), ..out }
+            };
+            let col_base = if partial_words > 0 { 0 } else { step.panels.0 * nr };
+            for panel in col_from..col_to {
+                let cols = (n - (step.panels.0 + panel) * nr).min(nr);
+                for row_panel in row_from..row_to {
+                    let row = row_panel * mr;
+                    let a = a.add((row_panel - row_from) * words * mr);
+                    let b = b.add(panel * words * nr);
+                    kernel.multiply((m - row).min(mr), cols, words, a, b, tile.at(row, col_base + panel * nr));
+                }
+            }
+            if partial_words > 0 && last_pass {
+                let rows = (row_from * mr, (row_to * mr).min(m));
+                let cols = ((step.panels.0 + col_from) * nr, ((step.panels.0 + col_to) * nr).min(n));
+                finish(out, tile, step.panels.0 * nr, rows, cols);
+            }
+        }
+    };
+
+    let panels_of = |index: usize| {
+        let step = step(index);
+        step.panels.1 - step.panels.0
+    };
+    let region = |tasks: usize, task: &(dyn Fn(usize, usize) + Sync)| {
+        if threads == 1 {
+            // One task, so that no thread is woken; the loop looks at the abort flag as the pool would.
+            pool.parallel(1, &|_, worker| (0..tasks).take_while(|_| !pool.aborted()).for_each(|t| task(t, worker)));
+        } else {
+            pool.parallel(tasks, task);
+        }
+    };
+    region(panels_of(0), &|panel, _| pack_b(0, panel));
+    for index in 0..steps {
+        let products = row_parts * col_parts;
+        let packs = if index + 1 < steps { panels_of(index + 1) } else { 0 };
+        // Packing comes last: its short tasks even out the end of the region.
+        region(products + packs, &|task, worker| {
+            if task < products {
+                multiply(index, task, worker);
+            } else {
+                pack_b(index + 1, task - products);
+            }
+        });
+    }
+}
+
+/// Stores a block of f32 sums as bf16, with bias and earlier contents added. `sums` starts at column `base` of `out`.
+///
+/// # Safety
+/// Rows and columns lie in both; the part of `out` is this caller's to write.
+unsafe fn finish(out: Tile, sums: Tile, base: usize, rows: (usize, usize), cols: (usize, usize)) {
+    for row in rows.0..rows.1 {
+        for col in cols.0..cols.1 {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut sum = load(sums.ptr as *const f32, row * sums.ld + col - base);
+                if !out.bias.is_null() {
+                    sum += out.bias.add(col).read();
+                }
+                let at = row * out.ld + col;
+                if out.accumulate {
+                    sum += load(out.ptr as *const Bf16, at);
+                }
+                store(out.ptr as *mut Bf16, at, sum);
+            }
+        }
+    }
+}
+
+/// Up to four rows of A: B is read once, where it lies.
+#[cfg(target_arch = "x86_64")]
+fn mat_vec(pool: &Pool, args: &MatMul) {
+    /// Columns of one task.
+    const CHUNK: usize = 64;
+    let MatMul { m, n, .. } = *args;
+    let total: usize = args.terms.iter().map(|t| t.k).sum();
+    let words = m * total;
+    // SAFETY: no region runs, and this is the only use of the shared scratch until the product is done.
+    let a = Shared::new(Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&[words])) }).take::<f32>(words));
+    let mut at = 0;
+    for t in args.terms {
+        let (row, col) = if t.a_trans { (1, t.lda) } else { (t.lda, 1) };
+        for (i, p) in (0..m).flat_map(|i| (0..t.k).map(move |p| (i, p))) {
+            // SAFETY: `check` found (m, k) elements; the piece has m * total.
+            unsafe {
+                let x = with_elem!(t.a.dtype(), E => load(t.a.typed::<E>(), i * row + p * col)) * t.scale;
+                a.get().add(at + i * t.k + p).write(if args.bf16 { Bf16::from_f32(x).to_f32() } else { x });
+            }
+        }
+        at += m * t.k;
+    }
+    let task = |chunk: usize| {
+        let (from, to) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(n));
+        let mut sums = [0f32; 4 * CHUNK];
+        let mut at = 0;
+        for t in args.terms.iter().filter(|t| t.k > 0) {
+            let b = Matrix { ptr: t.b.ptr(), dtype: t.b.dtype(), ld: t.ldb, across: false };
+            // SAFETY: `check` found (n, k) elements, of which the task's columns; the sums have room for CHUNK columns of
+            // each row; AVX-512 was asked for.
+            unsafe {
+                let b = Matrix { ptr: b.ptr.add(from * b.ld * b.dtype.size()), ..b };
+                let a = a.get().add(at);
+                avx512::dot_product_rows(sums.as_mut_ptr(), CHUNK, a, t.k, m, b, (0, to - from), t.k, args.bf16);
+            }
+            at += m * t.k;
+        }
+        for i in 0..m {
+            for col in from..to {
+                let mut sum = sums[i * CHUNK + col - from];
+                // SAFETY: `check` found n biases and (m, n) elements of out; these columns are this task's.
+                unsafe {
+                    if let Some(bias) = args.bias {
+                        sum += with_elem!(bias.dtype(), E => load(bias.typed::<E>(), col));
+                    }
+                    let at = i * args.ldc + col;
+                    with_elem!(args.out.dtype(), E => {
+                        let out = args.out.typed::<E>();
+                        let old = if args.accumulate { load(out, at) } else { 0.0 };
+                        store(out, at, if args.accumulate { old + sum } else { sum });
+                    });
+                }
+            }
+        }
+    };
+    pool.parallel(n.div_ceil(CHUNK), &|chunk, _| task(chunk));
+}

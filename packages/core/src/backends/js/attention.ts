@@ -12,7 +12,11 @@ function resolveInputs(memory: JsMemory, args: Geometry) {
   const { rows, heads, kvHeads, segmentCount } = args;
   if (heads % kvHeads !== 0) throw new Error(`${heads} query heads cannot share ${kvHeads} key heads evenly`);
   const segments = memory.ints(args.segments, segmentCount + 1);
-  if (segments[0] !== 0 || segments[segmentCount] !== rows || segments.some((start, i) => start > (segments[i + 1] ?? rows))) {
+  if (
+    segments[0] !== 0 ||
+    segments[segmentCount] !== rows ||
+    segments.some((start, i) => start > (segments[i + 1] ?? rows))
+  ) {
     throw new Error(`segments must rise from 0 to the ${rows} rows; they are ${segments.join(", ")}`);
   }
   return {

@@ -20,7 +20,10 @@ interface Head {
   softCap: number;
 }
 
-function resolveHead(memory: JsMemory, args: KernelArgs<"linearCrossEntropy"> | KernelArgs<"linearCrossEntropyWeightBackward">): Head {
+function resolveHead(
+  memory: JsMemory,
+  args: KernelArgs<"linearCrossEntropy"> | KernelArgs<"linearCrossEntropyWeightBackward">,
+): Head {
   const { rows, cols, vocab, softCap } = args;
   const labels = memory.ints(args.labels, rows);
   for (const [row, label] of labels.entries()) {
@@ -34,7 +37,10 @@ function resolveHead(memory: JsMemory, args: KernelArgs<"linearCrossEntropy"> | 
 }
 
 /** Calls back with the rows that have a label, some at a time, and their soft-capped logits (tokens, vocab). */
-function forEachChunk({ hidden, weight, labels, cols, vocab, softCap }: Head, visit: (rows: number[], logits: Float64Array) => void): void {
+function forEachChunk(
+  { hidden, weight, labels, cols, vocab, softCap }: Head,
+  visit: (rows: number[], logits: Float64Array) => void,
+): void {
   const kept = [...labels.keys()].filter((row) => labels[row] !== SKIPPED);
   const size = Math.max(1, Math.floor(CHUNK_LOGITS / vocab));
   for (let start = 0; start < kept.length; start += size) {
@@ -93,7 +99,10 @@ export function linearCrossEntropy(memory: JsMemory, args: KernelArgs<"linearCro
   });
 }
 
-export function linearCrossEntropyWeightBackward(memory: JsMemory, args: KernelArgs<"linearCrossEntropyWeightBackward">): void {
+export function linearCrossEntropyWeightBackward(
+  memory: JsMemory,
+  args: KernelArgs<"linearCrossEntropyWeightBackward">,
+): void {
   const { rows: count, cols, vocab, softCap } = args;
   const head = resolveHead(memory, args);
   const dWeight = memory.output(args.dWeight, vocab * cols);
@@ -104,7 +113,16 @@ export function linearCrossEntropyWeightBackward(memory: JsMemory, args: KernelA
       toGradient(logits.subarray(i * vocab, (i + 1) * vocab), lse[row]!, head.labels[row]!, softCap, upstream[row]!);
     }
     sumOfProducts({ out: dWeight, ldc: cols, m: vocab, n: cols, accumulate: true }, [
-      { a: logits, lda: vocab, aTrans: true, b: gatherRows(head.hidden, rows, cols), ldb: cols, bTrans: false, k: rows.length, scale: 1 },
+      {
+        a: logits,
+        lda: vocab,
+        aTrans: true,
+        b: gatherRows(head.hidden, rows, cols),
+        ldb: cols,
+        bTrans: false,
+        k: rows.length,
+        scale: 1,
+      },
     ]);
   });
 }

@@ -50,7 +50,8 @@ export class JsMemory {
     this.#buffers.set(id, { dtype, array: newArray("u8", 0, false) });
     const end = byteOffset + size * BYTES[dtype];
     const fileSize = statSync(path).size;
-    if (end > fileSize) throw new Error(`${path} has ${fileSize} bytes; mapping ${size} ${dtype} at ${byteOffset} needs ${end}`);
+    if (end > fileSize)
+      throw new Error(`${path} has ${fileSize} bytes; mapping ${size} ${dtype} at ${byteOffset} needs ${end}`);
     this.#buffers.set(id, { dtype, size, path, byteOffset, identity: fileIdentity(path), array: undefined });
   }
 
@@ -81,7 +82,8 @@ export class JsMemory {
 
   /** `count` elements of any dtype to be written. */
   writable(view: View, count: number): Stored {
-    if ("path" in this.#get(view.buffer)) throw new Error(`buffer ${view.buffer} is a mapped file and cannot be written`);
+    if ("path" in this.#get(view.buffer))
+      throw new Error(`buffer ${view.buffer} is a mapped file and cannot be written`);
     return this.#slice(view, count);
   }
 
@@ -114,7 +116,13 @@ export class JsMemory {
     }
     const array = "path" in buffer ? (buffer.array ??= readMapped(buffer, this.#float64)) : buffer.array;
     const { offset } = view;
-    if (!(Number.isInteger(offset) && Number.isInteger(count) && offset >= 0 && count >= 0 && offset + count <= array.length)) {
+    if (!(
+      Number.isInteger(offset) &&
+      Number.isInteger(count) &&
+      offset >= 0 &&
+      count >= 0 &&
+      offset + count <= array.length
+    )) {
       throw new Error(`buffer ${view.buffer} has ${array.length} elements; ${count} at offset ${offset} do not fit`);
     }
     return array.subarray(offset, offset + count);

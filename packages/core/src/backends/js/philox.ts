@@ -2,7 +2,11 @@
  * Philox 4x32-10, the counter-based generator of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
  * Numbers are taken modulo 2^32. Four words are drawn from each counter.
  */
-export function philox(counter: readonly [number, number, number, number], key: readonly [number, number], words: Uint32Array): void {
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+  words: Uint32Array,
+): void {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
   for (let round = 0; round < 10; round++) {

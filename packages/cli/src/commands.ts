@@ -1,0 +1,17 @@
+import type { Command } from "@medgpt/core/config";
+
+/** A command as the list of commands has it: its code is loaded when it is called for. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every command of medgpt, in the order of the pipeline. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "pretrain",
+    summary: "Continue the pretraining of a causal language model on domain text, with LoRA or in full.",
+    load: async () => (await import("@medgpt/pretrain")).command,
+  },
+];

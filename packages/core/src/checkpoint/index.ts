@@ -1,0 +1,25 @@
+export {
+  inverseFrequencies,
+  optionalBool,
+  optionalInt,
+  optionalNumber,
+  optionalString,
+  readHfConfig,
+  requireInt,
+  ropeParameters,
+  storedTorchDtype,
+  tieWordEmbeddings,
+  type HfConfig,
+  type RopeParameters,
+} from "./hf-config.js";
+export { describeJson, isJsonObject, readJsonObject } from "./read-json-object.js";
+export {
+  loadableDType,
+  openSafetensors,
+  readTensorData,
+  writeSafetensors,
+  type SafetensorsFile,
+  type TensorInfo,
+  type TensorToWrite,
+} from "./safetensors.js";
+export { openCheckpoint, type Checkpoint } from "./shards.js";

@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+
+import { accepted, flag, refused, required, topic } from "./schema.js";
+import { helpText, optionTable, withOptionTable } from "./table.js";
+
+const schema = z.strictObject({
+  ...topic("Model", { model: required(z.string(), { help: "The folder of the model." }) }),
+  ...topic("Loop", {
+    train: flag(z.boolean(), { default: false, help: "Train." }),
+    when: flag(z.enum(["no", "steps"]), { default: "no", help: "When to evaluate | or not.", alias: ["evaluation"] }),
+    rate: flag(z.number(), { default: 5e-5, help: "The rate." }),
+    where: flag(z.string().nullable(), { default: null, help: "Where." }),
+    names: flag(z.array(z.string()), { default: ["all"], help: "Which." }),
+    timeout: accepted(z.int(), { default: 1800, because: "training runs in one process" }),
+    qlora: refused(z.boolean(), { default: false, why: "weights are not quantised" }),
+  }),
+});
+
+const TABLE = `### Model
+
+| flag | type | default | class | |
+| --- | --- | --- | --- | --- |
+| \`--model\` | text | required | acts | The folder of the model. |
+
+### Loop
+
+| flag | type | default | class | |
+| --- | --- | --- | --- | --- |
+| \`--train\` | boolean | \`False\` | acts | Train. |
+| \`--when\`, \`--evaluation\` | \`no\`, \`steps\` | \`no\` | acts | When to evaluate \\| or not. |
+| \`--rate\` | number | \`0.00005\` | acts | The rate. |
+| \`--where\` | text | \`None\` | acts | Where. |
+| \`--names\` | list | \`all\` | acts | Which. |
+| \`--timeout\` | integer | \`1800\` | accepted | Changes nothing here, because training runs in one process. |
+| \`--qlora\` | boolean | \`False\` | refused | Refused: weights are not quantised. |`;
+
+describe("the option table", () => {
+  it("has a row for every field, by topic", () => {
+    expect(optionTable(schema)).toBe(TABLE);
+  });
+
+  it("replaces what is between a README's markers and nothing else", () => {
+    const readme = (between: string) =>
+      `# A\n\n<!-- options: generated from src/config.ts by tools/readme-tables.mjs -->\n${between}<!-- /options -->\n\nZ\n`;
+    expect(withOptionTable(readme("old\n"), schema)).toBe(readme(`\n${TABLE}\n\n`));
+    expect(withOptionTable(readme(`\n${TABLE}\n\n`), schema)).toBe(readme(`\n${TABLE}\n\n`));
+    expect(() => withOptionTable("# A\n", schema)).toThrow("README lacks");
+  });
+});
+
+describe("the help text", () => {
+  const help = helpText("medgpt fake [flags]", "Does nothing.", schema, 60);
+
+  it("names every flag under its topic with its sentence and default", () => {
+    expect(help).toContain(
+      "Does nothing.\n\nUsage: medgpt fake [flags]\n\nModel\n  --model <text>\n      The folder of the model. Required.",
+    );
+    expect(help).toContain("Loop\n  --train <boolean>\n      Train. Default: False.");
+    expect(help).toContain("--when, --evaluation <no|steps>");
+    expect(help).toContain("Refused: weights are not quantised.");
+  });
+
+  it("fits the columns", () => {
+    expect(Math.max(...help.split("\n").map((line) => line.length))).toBeLessThanOrEqual(60);
+  });
+});

@@ -1,0 +1,51 @@
+import { readdir, realpath, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "@medgpt/artifacts";
+
+export interface TextFiles {
+  /** Paths that begin with the folder given, in byte order of the path below it. */
+  readonly files: readonly string[];
+  /** Files with another extension, which were left out. */
+  readonly ignored: number;
+}
+
+/**
+ * The .txt and .jsonl files below a folder. Hidden files and folders are left out, as Python's glob does; links to folders
+ * are followed, but no folder is visited twice.
+ * @throws InputError where there is no such folder or nothing in it to read.
+ */
+export async function listTextFiles(dir: string): Promise<TextFiles> {
+  const found: string[] = [];
+  const visited = new Set<string>();
+  let ignored = 0;
+
+  const visit = async (below: string): Promise<void> => {
+    const folder = join(dir, below);
+    const real = await realpath(folder);
+    if (visited.has(real)) return;
+    visited.add(real);
+    for (const name of await readdir(folder)) {
+      if (name.startsWith(".")) continue;
+      const path = below === "" ? name : `${below}/${name}`;
+      const info = await stat(join(dir, path)).catch((cause: unknown) => {
+        throw new InputError("is a link to nothing; remove or repair it", { place: join(dir, path), cause });
+      });
+      if (info.isDirectory()) await visit(path);
+      else if (/\.(txt|jsonl)$/.test(name)) found.push(path);
+      else ignored++;
+    }
+  };
+
+  const isFolder = await stat(dir).then((info) => info.isDirectory(), () => undefined); // prettier-ignore
+  if (isFolder !== true) {
+    const problem = isFolder === undefined ? "there is no such folder" : "this is a file";
+    throw new InputError(`expected a folder with .txt or .jsonl files, but ${problem}`, { place: dir });
+  }
+  await visit("");
+  if (found.length === 0) {
+    const others = ignored === 0 ? "it is empty" : `it has only ${ignored} other file${ignored === 1 ? "" : "s"}`;
+    throw new InputError(`expected a folder with .txt or .jsonl files, but ${others}`, { place: dir });
+  }
+  const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+  return { files: found.sort(byBytes).map((path) => join(dir, path)), ignored };
+}

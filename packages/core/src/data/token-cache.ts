@@ -1,0 +1,244 @@
+/**
+ * Tokenises text files once and keeps the ids on disk: a folder named by a digest of everything that decides them, with
+ * tokens.bin (int32), offsets.bin (f64, documents + 1) and meta.json. A folder is written aside and renamed, so one that
+ * is there is complete; it is checked against its own sizes all the same.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { homedir } from "node:os";
+import { basename, extname, join } from "node:path";
+import { InputError, MedgptError } from "@medgpt/artifacts";
+import type { RunContext } from "../training/run-context.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { readDocuments } from "./read-documents.js";
+import type { TokenDocuments } from "./token-documents.js";
+
+export interface TokenCacheOptions {
+  /** Whether the ids of a document begin as the tokenizer begins a text (with bos for some families). Default true. */
+  readonly addSpecialTokens?: boolean;
+  /** Whether a .txt document keeps its "\n". */
+  readonly keepLinebreaks: boolean;
+  /** Default: $XDG_CACHE_HOME or ~/.cache, then medgpt/tokens. */
+  readonly cacheDir?: string | undefined;
+  /** Tokenise again even where the cache has these files. */
+  readonly overwriteCache?: boolean;
+}
+
+export interface TokenCache extends TokenDocuments {
+  readonly documents: number;
+  readonly tokens: number;
+  /** Lines without text, which are no documents. */
+  readonly skippedBlank: number;
+  /** Whether the ids were there already. */
+  readonly reused: boolean;
+  /** The cache's folder for these files. */
+  readonly folder: string;
+  /** Closes the file of ids; nothing can be read afterwards. */
+  close(): Promise<void>;
+}
+
+/** Part of the digest: raised when the same input would give other ids or another layout. */
+const FORMAT = 1;
+
+/** Texts that are given to the tokenizer at once: enough to keep all cores busy, little enough to hold. */
+const BATCH_DOCUMENTS = 8192;
+const BATCH_CHARACTERS = 4 << 20;
+
+/**
+ * The tokenised documents of text files, from the cache or made now.
+ * @throws InputError for malformed text (see readDocuments), and where the files hold no document at all
+ */
+export async function tokenizeFiles(
+  files: readonly string[],
+  tokenizer: Tokenizer,
+  options: TokenCacheOptions,
+  context: RunContext,
+): Promise<TokenCache> {
+  const addSpecialTokens = options.addSpecialTokens ?? true;
+  const root = options.cacheDir ?? join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "medgpt", "tokens");
+
+  const settings = {
+    format: FORMAT,
+    tokenizer: tokenizer.digest,
+    addSpecialTokens,
+    keepLinebreaks: options.keepLinebreaks,
+  };
+  const contents = await digestFiles(files, context);
+  const key = createHash("sha256")
+    .update(JSON.stringify({ ...settings, contents }))
+    .digest("hex")
+    .slice(0, 32);
+  const folder = join(root, key);
+
+  if (options.overwriteCache !== true) {
+    const cache = await openCache(folder, true);
+    if (cache !== undefined) return cache;
+  }
+  const partial = join(root, `.${key}.partial-${process.pid}`);
+  try {
+    await mkdir(partial, { recursive: true });
+    await build(partial, files, tokenizer, { ...settings, totalBytes: contents.bytes }, context);
+    // A folder cannot be renamed onto another; whoever has the old one open keeps its files.
+    await rm(folder, { recursive: true, force: true });
+    await rename(partial, folder).catch(async (error: NodeJS.ErrnoException) => {
+      // Another process was faster, and equal names mean equal contents.
+      if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
+    });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EACCES" || code === "EROFS" || code === "ENOSPC" || code === "ENOTDIR") {
+      throw new InputError(`the token cache cannot be written (${message}); give a folder with --cache_dir`, {
+        place: root,
+        cause: error,
+      });
+    }
+    throw error;
+  } finally {
+    // Best effort: what went wrong with the folder has been thrown already.
+    await rm(partial, { recursive: true, force: true }).catch(() => undefined);
+  }
+  const cache = await openCache(folder, false);
+  if (cache === undefined) throw new MedgptError(`the token cache ${folder} was damaged while it was written`);
+  return cache;
+}
+
+/** What the files hold, in order; names do not matter but for the extension, so a copied folder is found again. */
+async function digestFiles(files: readonly string[], context: RunContext): Promise<{ bytes: number; files: string[] }> {
+  const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const report = progress("hashing", bytes, context);
+  const digests: string[] = [];
+  let done = 0;
+  for (const file of files) {
+    const hash = createHash("sha256");
+    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+      context.signal?.throwIfAborted();
+      hash.update(chunk);
+      report((done += chunk.length));
+    }
+    digests.push(`${hash.digest("hex")}${extname(file)}`);
+  }
+  return { bytes, files: digests };
+}
+
+async function build(
+  folder: string,
+  files: readonly string[],
+  tokenizer: Tokenizer,
+  {
+    addSpecialTokens,
+    keepLinebreaks,
+    totalBytes,
+  }: { addSpecialTokens: boolean; keepLinebreaks: boolean; totalBytes: number },
+  context: RunContext,
+): Promise<void> {
+  const report = progress("tokenising", totalBytes, context);
+  const reader = readDocuments(files, { keepLinebreaks });
+  const offsets = [0];
+  await withNewFile(join(folder, "tokens.bin"), async (tokens) => {
+    let batch: string[] = [];
+    let characters = 0;
+    const flush = async (): Promise<void> => {
+      context.signal?.throwIfAborted();
+      const encoded = await tokenizer.encodeBatch(batch, { addSpecialTokens });
+      for (const ids of encoded) offsets.push(offsets.at(-1)! + ids.length);
+      await tokens.writeFile(joinIds(encoded));
+      batch = [];
+      characters = 0;
+      report(reader.bytesRead);
+    };
+    for await (const { text } of reader) {
+      batch.push(text);
+      characters += text.length;
+      if (batch.length === BATCH_DOCUMENTS || characters >= BATCH_CHARACTERS) await flush();
+    }
+    if (batch.length > 0) await flush();
+  });
+  report(totalBytes);
+  if (offsets.length === 1) {
+    const where = files.length === 1 ? basename(files[0]!) : `any of the ${files.length} files`;
+    throw new InputError(`expected text, but there is none in ${where}: ${reader.skippedBlank} blank lines`, {
+      place: files[0] ?? folder,
+    });
+  }
+  await withNewFile(join(folder, "offsets.bin"), (file) =>
+    file.writeFile(new Uint8Array(Float64Array.from(offsets).buffer)),
+  );
+  const meta = { documents: offsets.length - 1, tokens: offsets.at(-1)!, skippedBlank: reader.skippedBlank };
+  await withNewFile(join(folder, "meta.json"), (file) => file.writeFile(JSON.stringify(meta)));
+}
+
+function joinIds(encoded: readonly Int32Array[]): Uint8Array {
+  const joined = new Int32Array(encoded.reduce((sum, ids) => sum + ids.length, 0));
+  let at = 0;
+  for (const ids of encoded) {
+    joined.set(ids, at);
+    at += ids.length;
+  }
+  return new Uint8Array(joined.buffer);
+}
+
+async function withNewFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    await write(file);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** undefined where the folder is missing or is not what its meta.json says. */
+async function openCache(folder: string, reused: boolean): Promise<TokenCache | undefined> {
+  let file: FileHandle | undefined;
+  try {
+    const meta = JSON.parse(await readFile(join(folder, "meta.json"), "utf8")) as Record<string, unknown>;
+    const { documents, tokens, skippedBlank } = meta as { documents: number; tokens: number; skippedBlank: number };
+    const bytes = await readFile(join(folder, "offsets.bin"));
+    const sound = bytes.length === 8 * (documents + 1) && Number.isSafeInteger(skippedBlank);
+    const offsets = sound ? new Float64Array(new Uint8Array(bytes).buffer) : new Float64Array(0);
+    const rising = offsets.every((offset, i) => Number.isSafeInteger(offset) && offset >= (offsets[i - 1] ?? 0));
+    file = await open(join(folder, "tokens.bin"), "r");
+    const size = (await file.stat()).size;
+    if (!sound || !rising || offsets[0] !== 0 || offsets.at(-1) !== tokens || size !== 4 * tokens) {
+      await file.close();
+      return undefined;
+    }
+    const ids = file;
+    return {
+      offsets,
+      documents,
+      tokens,
+      skippedBlank,
+      reused,
+      folder,
+      readTokens: (start, count) => readIds(ids, folder, start, count),
+      close: () => ids.close(),
+    };
+  } catch {
+    await file?.close();
+    return undefined;
+  }
+}
+
+async function readIds(file: FileHandle, folder: string, start: number, count: number): Promise<Int32Array> {
+  const ids = new Int32Array(count);
+  const bytes = new Uint8Array(ids.buffer);
+  for (let done = 0; done < bytes.length;) {
+    const { bytesRead } = await file.read(bytes, done, bytes.length - done, 4 * start + done);
+    if (bytesRead === 0) throw new MedgptError(`the token cache ${folder} ends before id ${start + count}`);
+    done += bytesRead;
+  }
+  return ids;
+}
+
+/** Reports at most ten times a second, and the end. */
+function progress(task: string, total: number, { log }: RunContext): (done: number) => void {
+  let last = 0;
+  return (done) => {
+    if (done < total && performance.now() - last < 100) return;
+    last = performance.now();
+    log({ type: "progress", task, done, total, unit: "bytes" });
+  };
+}

@@ -1,0 +1,35 @@
+/** Writing what was trained as the Hugging Face libraries read it. */
+import { copyFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { writeFileAtomic } from "@medgpt/artifacts";
+import { writeAdapter } from "../checkpoint/peft.js";
+import { writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
+import type { LoraConfig } from "../nn/lora.js";
+import type { CausalLm } from "./causal-lm.js";
+
+/** Writes adapter_config.json and adapter_model.safetensors. */
+export async function saveAdapter(model: CausalLm, config: LoraConfig, base: string, dir: string): Promise<string[]> {
+  await writeAdapter(dir, config, base, trainedTensors(model));
+  return ["adapter_config.json", "adapter_model.safetensors"];
+}
+
+/** Writes config.json, model.safetensors and, where the base has one, generation_config.json. Every weight must be trained. */
+export async function saveCausalLm(model: CausalLm, dir: string): Promise<string[]> {
+  await writeSafetensors(join(dir, "model.safetensors"), trainedTensors(model), { format: "pt" });
+  const { torch_dtype: _old, ...config } = model.config.values;
+  await writeFileAtomic(join(dir, "config.json"), JSON.stringify({ ...config, dtype: "float32" }, undefined, 2) + "\n");
+  const generation = join(model.dir, "generation_config.json");
+  if (!existsSync(generation)) return ["config.json", "model.safetensors"];
+  await copyFile(generation, join(dir, "generation_config.json"));
+  return ["config.json", "generation_config.json", "model.safetensors"];
+}
+
+function trainedTensors(model: CausalLm): TensorToWrite[] {
+  return (model.arena?.parameters ?? []).map((parameter) => ({
+    name: parameter.name,
+    dtype: "f32",
+    shape: parameter.shape,
+    data: () => parameter.backend.readBytes(parameter, parameter.size),
+  }));
+}

@@ -1,0 +1,40 @@
+import type { TrainingArguments } from "../training/train.js";
+
+/** Arguments that log every step in order and save nothing, with what a test sets. */
+export function argumentsFor(output: string, changes: Partial<TrainingArguments>): TrainingArguments {
+  return {
+    output_dir: output,
+    resume_from_checkpoint: null,
+    num_train_epochs: 1,
+    max_steps: -1,
+    per_device_train_batch_size: 1,
+    gradient_accumulation_steps: 1,
+    seed: 42,
+    data_seed: null,
+    train_sampling_strategy: "sequential",
+    learning_rate: 1e-3,
+    lr_scheduler_type: "linear",
+    lr_scheduler_kwargs: null,
+    warmup_steps: 0,
+    warmup_ratio: 0,
+    weight_decay: 0,
+    adam_beta1: 0.9,
+    adam_beta2: 0.999,
+    adam_epsilon: 1e-8,
+    max_grad_norm: 1,
+    logging_strategy: "steps",
+    logging_steps: 1,
+    logging_first_step: false,
+    eval_strategy: "no",
+    eval_steps: null,
+    eval_on_start: false,
+    save_strategy: "no",
+    save_steps: 500,
+    save_total_limit: null,
+    save_only_model: false,
+    load_best_model_at_end: false,
+    metric_for_best_model: null,
+    greater_is_better: null,
+    ...changes,
+  };
+}

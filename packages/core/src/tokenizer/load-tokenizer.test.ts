@@ -1,0 +1,224 @@
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { InputError } from "@medgpt/artifacts";
+import { afterAll, describe, expect, it } from "vitest";
+import { goldenDir, hasGoldens } from "../testing/goldens.js";
+import { loadNative } from "./engine.js";
+import { loadTokenizer } from "./load-tokenizer.js";
+import { saveTokenizer } from "./save-tokenizer.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+const root = mkdtempSync(join(tmpdir(), "medgpt-tokenizer-"));
+afterAll(() => rmSync(root, { recursive: true }));
+
+interface Golden {
+  prefix_ids_with_special_tokens: number[];
+  vocab_size: number;
+  ids: number[][];
+  decode_differs_from_input: Record<string, string>;
+  decode_skip_special_differs: Record<string, string>;
+}
+
+const hasNative = (await loadNative()) !== undefined;
+const SMALL = ["bloom", "llama", "llama3_rope", "qwen2", "mistral_sw", "gemma2", "gpt2"];
+/** Real vocabularies; for the two whose tokenizer.json is not among the results, only the ids are, so they cannot be run. */
+const REAL = ["real_llama2"];
+
+describe.skipIf(!hasGoldens).each(["js", "native"] as const)("the %s engine", (engine) => {
+  const load = async (name: string): Promise<Tokenizer> => {
+    if (!name.startsWith("real_")) return loadTokenizer(goldenDir("A_models", name), { engine });
+    const dir = mkdtempSync(join(root, name));
+    writeFileSync(
+      join(dir, "tokenizer.json"),
+      gunzipSync(readFileSync(goldenDir("H_tokenizers", `${name}.tokenizer.json.gz`))),
+    );
+    return loadTokenizer(dir, { engine });
+  };
+  const readGolden = <T>(name: string): T =>
+    JSON.parse(readFileSync(goldenDir("H_tokenizers", `${name}.json`), "utf8")) as T;
+
+  it.skipIf(engine === "native" && !hasNative)(
+    "has the reference's ids and texts for every string of every tokenizer",
+    { timeout: 120_000 },
+    async () => {
+      const strings = readGolden<string[]>("strings");
+      let compared = 0;
+      for (const name of [...SMALL, ...REAL]) {
+        const golden = readGolden<Golden>(name);
+        const tokenizer = await load(name);
+        expect(tokenizer.engine).toBe(engine);
+        expect(tokenizer.vocabSize).toBe(golden.vocab_size);
+        const plain = await tokenizer.encodeBatch(strings, { addSpecialTokens: false });
+        const full = await tokenizer.encodeBatch(strings);
+        expect([plain.length, full.length, golden.ids.length]).toEqual([
+          strings.length,
+          strings.length,
+          strings.length,
+        ]);
+        for (const [i, text] of strings.entries()) {
+          const ids = golden.ids[i]!;
+          const where = `${name}, string ${i}`;
+          expect([...plain[i]!], where).toEqual(ids);
+          expect([...full[i]!], where).toEqual([...golden.prefix_ids_with_special_tokens, ...ids]);
+          const decoded = golden.decode_differs_from_input[i] ?? text;
+          expect(tokenizer.decode(ids), where).toBe(decoded);
+          expect(tokenizer.decode(plain[i]!, { skipSpecialTokens: true }), where).toBe(
+            golden.decode_skip_special_differs[i] ?? decoded,
+          );
+          compared++;
+        }
+        expect(tokenizer.encode(strings[0]!)).toEqual(full[0]);
+      }
+      console.log(`${engine} tokenizer: ${compared} strings compared (${SMALL.length + REAL.length} tokenizers)`);
+      expect(compared).toBe(8 * 186);
+    },
+  );
+
+  it.skipIf(engine === "native" && !hasNative)("looks tokens up in both directions", async () => {
+    const tokenizer = await load("llama");
+    expect(tokenizer.tokenToId("</s>")).toBe(2);
+    expect(tokenizer.idToToken(2)).toBe("</s>");
+    expect(tokenizer.tokenToId("no such token")).toBeUndefined();
+    expect(tokenizer.idToToken(800)).toBeUndefined();
+    expect(await tokenizer.encodeBatch([])).toEqual([]);
+    expect(tokenizer.decode([])).toBe("");
+  });
+});
+
+/** A byte-level tokenizer with three tokens, for what does not depend on the vocabulary. */
+const TINY = {
+  version: "1.0",
+  added_tokens: [
+    { id: 2, content: "</s>", special: true, normalized: false, lstrip: false, rstrip: false, single_word: false },
+  ],
+  normalizer: null,
+  pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+  post_processor: null,
+  decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+  model: { type: "BPE", vocab: { a: 0, b: 1, "</s>": 2 }, merges: [] },
+};
+
+describe("loadTokenizer", () => {
+  let count = 0;
+  function folder(files: Record<string, unknown>): string {
+    const dir = join(root, `t${count++}`);
+    mkdirSync(dir);
+    for (const [name, value] of Object.entries(files)) {
+      writeFileSync(join(dir, name), typeof value === "string" ? value : JSON.stringify(value));
+    }
+    return dir;
+  }
+  const load = (files: Record<string, unknown>): Promise<Tokenizer> =>
+    loadTokenizer(folder({ "tokenizer.json": TINY, ...files }), { engine: "js" });
+
+  it("reads special tokens from strings, objects, the map and config.json, in transformers' order", async () => {
+    expect(await load({})).toMatchObject({ bosId: undefined, eosId: undefined, padId: undefined, unkId: undefined });
+    const config = { eos_token: { content: "</s>", special: true }, pad_token: null, unk_token: "a" };
+    const model = { bos_token_id: 1, eos_token_id: [0, 1], pad_token_id: 99 };
+    expect(await load({ "tokenizer_config.json": config, "config.json": model })).toMatchObject({
+      bosId: 1,
+      eosId: 2,
+      padId: undefined,
+      unkId: 0,
+    });
+    expect((await load({ "config.json": model })).eosId).toBe(0);
+    const map = { eos_token: "b", pad_token: "a" };
+    expect(await load({ "tokenizer_config.json": config, "special_tokens_map.json": map })).toMatchObject({
+      eosId: 1,
+      padId: 0,
+    });
+    const modern = { ...config, added_tokens_decoder: {} };
+    expect(await load({ "tokenizer_config.json": modern, "special_tokens_map.json": map })).toMatchObject({
+      eosId: 2,
+      padId: 0,
+    });
+  });
+
+  it.each([
+    [{}, "right"],
+    [{ padding_side: "left" }, "left"],
+    [{ tokenizer_class: "LlamaTokenizer" }, "left"],
+    [{ tokenizer_class: "GemmaTokenizerFast" }, "left"],
+    [{ tokenizer_class: "PreTrainedTokenizerFast" }, "right"],
+    [{ tokenizer_class: "LlamaTokenizer", padding_side: "right" }, "right"],
+  ])("takes the padding side of %j", async (config, side) => {
+    expect((await load({ "tokenizer_config.json": config })).paddingSide).toBe(side);
+  });
+
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    ["broken JSON", { "tokenizer.json": '{"model": ' }, /tokenizer\.json:1:11: is not valid JSON/],
+    ["no object", { "tokenizer.json": "[]" }, /tokenizer\.json: expected a JSON object, got \[\]/],
+    [
+      "no model",
+      { "tokenizer.json": "{}" },
+      /expected a tokenizer with a BPE.* model and its vocab, got the model nothing/,
+    ],
+    [
+      "an unknown model",
+      { "tokenizer.json": { ...TINY, model: { type: "New", vocab: {} } } },
+      /got the model \{"type":"New","vocab":\{\}\}/,
+    ],
+    [
+      "an unknown decoder",
+      { "tokenizer.json": { ...TINY, decoder: { type: "New" } } },
+      /is not a usable tokenizer \(.*New.*\); fetch it anew/,
+    ],
+    [
+      "a special token that is not there",
+      { "tokenizer_config.json": { eos_token: "<eos>" } },
+      /tokenizer_config\.json: names the eos_token "<eos>", which tokenizer\.json does not have/,
+    ],
+    [
+      "a special token that is no string",
+      { "tokenizer_config.json": { bos_token: 1 } },
+      /expected bos_token to be a string .*, got 1/,
+    ],
+    [
+      "an unknown padding side",
+      { "tokenizer_config.json": { padding_side: "top" } },
+      /expected padding_side to be "left" or "right", got "top"/,
+    ],
+  ])("refuses %s", async (_, files, message) => {
+    const failure = await load(files).catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(InputError);
+    expect((failure as Error).message).toMatch(message);
+    expect((failure as Error).message).not.toContain("\n");
+  });
+
+  it("says what to do in a folder without tokenizer.json", async () => {
+    const dir = folder({ "tokenizer.model": "" });
+    await expect(loadTokenizer(dir)).rejects.toThrow(
+      `${dir}: expected a tokenizer.json in this folder, found none; make one`,
+    );
+  });
+
+  it("lets other work run while it encodes a large batch", async () => {
+    const tokenizer = await load({});
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const batch = await tokenizer.encodeBatch(Array.from({ length: 300 }, () => "ab ".repeat(2_000)));
+    clearInterval(timer);
+    expect(batch).toHaveLength(300);
+    expect(turns).toBeGreaterThan(1);
+  });
+
+  it("saves exactly the tokenizer's files, byte for byte", async () => {
+    const tokenizer = await load({
+      "tokenizer_config.json": { eos_token: "</s>" },
+      "chat_template.jinja": "{{ x }}",
+      "config.json": {},
+    });
+    const target = join(root, "saved/deep");
+    expect(await saveTokenizer(tokenizer, target)).toEqual([
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "chat_template.jinja",
+    ]);
+    expect(readdirSync(target).sort()).toEqual(["chat_template.jinja", "tokenizer.json", "tokenizer_config.json"]);
+    for (const name of tokenizer.files)
+      expect(readFileSync(join(target, name))).toEqual(readFileSync(join(tokenizer.dir, name)));
+    expect((await loadTokenizer(target, { engine: "js" })).digest).toBe(tokenizer.digest);
+  });
+});

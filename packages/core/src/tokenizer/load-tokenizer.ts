@@ -1,0 +1,153 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError, MedgptError } from "@medgpt/artifacts";
+import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { jsEngine, loadNative, nativeEngine, type TokenizerEngine } from "./engine.js";
+import type { Tokenizer } from "./tokenizer.js";
+
+export interface LoadTokenizerOptions {
+  /** Default: "native" where @medgpt/native is built, else "js". The ids are the same. */
+  readonly engine?: "native" | "js";
+}
+
+/** Every file that a tokenizer may consist of in the Hugging Face layout. Only the first is read for the ids. */
+export const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "chat_template.jinja",
+  "chat_template.json",
+  "tokenizer.model",
+  "sentencepiece.bpe.model",
+  "spiece.model",
+  "vocab.json",
+  "vocab.txt",
+  "merges.txt",
+] as const;
+
+/** The models that tokenizer.json knows; files from before 2020 leave the type out. */
+const MODEL_TYPES: readonly unknown[] = ["BPE", "Unigram", "WordPiece", "WordLevel", undefined];
+
+/** Classes of transformers 5 that pad on the left where tokenizer_config.json does not say. */
+const LEFT_PADDING = /^(Llama|CodeLlama|Gemma|Cohere|XLNet)Tokenizer(Fast)?$/;
+
+/**
+ * Loads the tokenizer of a Hugging Face folder from its tokenizer.json. Special tokens come from tokenizer_config.json
+ * and special_tokens_map.json, as strings or { content } objects, and last from config.json's ids.
+ * @throws InputError where tokenizer.json is missing or malformed, or a special token is not in the vocabulary.
+ */
+export async function loadTokenizer(dir: string, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
+  const path = join(dir, "tokenizer.json");
+  const json = await readJsonObject(path);
+  if (json === undefined) {
+    throw new InputError(
+      "expected a tokenizer.json in this folder, found none; make one once in Python with AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+      { place: dir },
+    );
+  }
+  const model = json["model"];
+  if (!isJsonObject(model) || typeof model["vocab"] !== "object" || !MODEL_TYPES.includes(model["type"])) {
+    throw new InputError(
+      `expected a tokenizer with a BPE, Unigram, WordPiece or WordLevel model and its vocab, got the model ${describeJson(model)}`,
+      { place: path },
+    );
+  }
+  const bytes = await readFile(path);
+  const engine = await createEngine(path, json, bytes, options.engine);
+
+  const config = (await readJsonObject(join(dir, "tokenizer_config.json"))) ?? {};
+  const special = await specialTokenIds(dir, config, engine);
+  const names = new Set(await readdir(dir));
+  return {
+    ...special,
+    encodeBatch: (texts, { addSpecialTokens = true } = {}) => engine.encodeBatch(texts, addSpecialTokens),
+    encode: (text, { addSpecialTokens = true } = {}) => engine.encode(text, addSpecialTokens),
+    decode: (ids, { skipSpecialTokens = false } = {}) => engine.decode(ids, skipSpecialTokens),
+    tokenToId: (token) => engine.tokenToId(token),
+    idToToken: (id) => engine.idToToken(id),
+    vocabSize: engine.vocabSize,
+    paddingSide: paddingSide(dir, config),
+    files: TOKENIZER_FILES.filter((name) => names.has(name)),
+    dir,
+    digest: createHash("sha256").update(bytes).digest("hex"),
+    engine: engine.name,
+  };
+}
+
+async function createEngine(
+  path: string,
+  json: Record<string, unknown>,
+  bytes: Uint8Array,
+  wanted: LoadTokenizerOptions["engine"],
+): Promise<TokenizerEngine> {
+  const native = wanted === "js" ? undefined : await loadNative();
+  if (wanted === "native" && native === undefined) {
+    throw new MedgptError("the native tokenizer was asked for, but @medgpt/native is not built on this machine");
+  }
+  try {
+    return native === undefined ? jsEngine(json) : nativeEngine(native, bytes);
+  } catch (cause) {
+    const problem = String((cause as Error).message ?? cause).split("\n")[0]!;
+    throw new InputError(
+      `is not a usable tokenizer (${problem}); fetch it anew or save it again with a current transformers`,
+      { place: path, cause },
+    );
+  }
+}
+
+/** The ids of bos, eos, pad and unk; undefined for one that the folder does not name. */
+async function specialTokenIds(
+  dir: string,
+  config: Record<string, unknown>,
+  engine: TokenizerEngine,
+): Promise<Pick<Tokenizer, "bosId" | "eosId" | "padId" | "unkId">> {
+  const map = (await readJsonObject(join(dir, "special_tokens_map.json"))) ?? {};
+  const modelConfig = (await readJsonObject(join(dir, "config.json"))) ?? {};
+  // transformers lets the map win over configs from before added_tokens_decoder, and does not read it otherwise.
+  const sources: [string, Record<string, unknown>][] = [["tokenizer_config.json", config]];
+  if (!("added_tokens_decoder" in config)) sources.unshift(["special_tokens_map.json", map]);
+  else sources.push(["special_tokens_map.json", map]);
+
+  const idOf = (name: "bos" | "eos" | "pad" | "unk"): number | undefined => {
+    const key = `${name}_token`;
+    for (const [file, values] of sources) {
+      const value = values[key];
+      if (value === undefined || value === null) continue;
+      const token = isJsonObject(value) ? value["content"] : value;
+      if (typeof token !== "string") {
+        throw new InputError(
+          `expected ${key} to be a string or an object with a string "content", got ${describeJson(value)}`,
+          { place: join(dir, file) },
+        );
+      }
+      const id = engine.tokenToId(token);
+      if (id === undefined) {
+        throw new InputError(
+          `names the ${key} ${describeJson(token)}, which tokenizer.json does not have; add it there (transformers: add_special_tokens, save_pretrained) or take the key out`,
+          { place: join(dir, file) },
+        );
+      }
+      return id;
+    }
+    const id = modelConfig[`${key}_id`];
+    const [first] = Array.isArray(id) ? (id as unknown[]) : [id]; // Llama 3 lists several ends of text
+    return Number.isSafeInteger(first) && engine.idToToken(first as number) !== undefined
+      ? (first as number)
+      : undefined;
+  };
+  return { bosId: idOf("bos"), eosId: idOf("eos"), padId: idOf("pad"), unkId: idOf("unk") };
+}
+
+function paddingSide(dir: string, config: Record<string, unknown>): "left" | "right" {
+  const side = config["padding_side"];
+  if (side === "left" || side === "right") return side;
+  if (side !== undefined && side !== null) {
+    throw new InputError(`expected padding_side to be "left" or "right", got ${describeJson(side)}`, {
+      place: join(dir, "tokenizer_config.json"),
+    });
+  }
+  const tokenizerClass = config["tokenizer_class"];
+  return typeof tokenizerClass === "string" && LEFT_PADDING.test(tokenizerClass) ? "left" : "right";
+}

@@ -1,0 +1,32 @@
+/** What the rest of the toolkit knows of a tokenizer. */
+export interface EncodeOptions {
+  /** Whether the post-processor of tokenizer.json runs, which puts a beginning-of-text token first for some families. Default true. */
+  readonly addSpecialTokens?: boolean;
+}
+
+export interface DecodeOptions {
+  /** Whether special tokens are left out of the text. Default false. */
+  readonly skipSpecialTokens?: boolean;
+}
+
+export interface Tokenizer {
+  /** One array of ids a text. The native engine uses all cores. */
+  encodeBatch(texts: readonly string[], options?: EncodeOptions): Promise<Int32Array[]>;
+  encode(text: string, options?: EncodeOptions): Int32Array;
+  decode(ids: ArrayLike<number>, options?: DecodeOptions): string;
+  tokenToId(token: string): number | undefined;
+  idToToken(id: number): string | undefined;
+  /** Tokens including added ones, as Python's len(tokenizer). A model's embedding may have more rows. */
+  readonly vocabSize: number;
+  readonly bosId: number | undefined;
+  readonly eosId: number | undefined;
+  readonly padId: number | undefined;
+  readonly unkId: number | undefined;
+  readonly paddingSide: "left" | "right";
+  /** The files of `dir` that make up the tokenizer. */
+  readonly files: readonly string[];
+  readonly dir: string;
+  /** SHA-256 of tokenizer.json, in hex: equal digests give equal ids. */
+  readonly digest: string;
+  readonly engine: "native" | "js";
+}

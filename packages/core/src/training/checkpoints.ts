@@ -1,0 +1,143 @@
+/**
+ * Checkpoint folders `checkpoint-<step>`: written beside and renamed when complete, found again by number, rotated. The
+ * optimizer's moments are a safetensors file of the parameters' names.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError, writeFileAtomic } from "@medgpt/artifacts";
+import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
+import { readJsonObject } from "../checkpoint/read-json-object.js";
+import type { ParameterArena } from "../nn/parameters.js";
+import type { AdamW } from "../optim/adamw.js";
+import { mapped, type Tensor } from "../tensor/tensor.js";
+import { readTrainerState, stringifySorted, writeTrainerState, type TrainerState } from "./trainer-state.js";
+
+const NAME = /^checkpoint-(\d+)$/;
+const RANDOM_STATE = "rng_state.json";
+
+/** What must be the same for a run to continue bit for bit. */
+export interface RandomState {
+  readonly seed: number;
+  readonly data_seed: number;
+  /** Backend and instruction set that computed so far; others round differently. */
+  readonly backend: string;
+}
+
+export interface CheckpointContents {
+  readonly state: TrainerState;
+  readonly random: RandomState;
+  readonly arena: ParameterArena;
+  /** Left out with --save_only_model. */
+  readonly optimizer: AdamW | undefined;
+  /** Writes the model or adapter. */
+  readonly saveModel: (dir: string) => Promise<void>;
+}
+
+/** The complete checkpoints of ours in a folder, ascending. A partly written one has another name. */
+export async function listCheckpoints(outputDir: string): Promise<{ step: number; dir: string }[]> {
+  const names = await readdir(outputDir).catch(() => []);
+  return names
+    .flatMap((name) => {
+      const step = NAME.exec(name)?.[1];
+      const dir = join(outputDir, name);
+      return step !== undefined && existsSync(join(dir, RANDOM_STATE)) ? [{ step: Number(step), dir }] : [];
+    })
+    .sort((a, b) => a.step - b.step);
+}
+
+/** Writes `checkpoint-<step>` so that it is there completely or not at all; returns its path. */
+export async function saveCheckpoint(outputDir: string, contents: CheckpointContents): Promise<string> {
+  const { state, random, arena, optimizer, saveModel } = contents;
+  const dir = join(outputDir, `checkpoint-${state.global_step}`);
+  const aside = join(outputDir, `.checkpoint-${state.global_step}.partial`);
+  await rm(aside, { recursive: true, force: true });
+  await mkdir(aside, { recursive: true });
+  try {
+    await saveModel(aside);
+    if (optimizer !== undefined) {
+      const entries = [momentEntries(arena, optimizer.expAvg, "exp_avg"), momentEntries(arena, optimizer.expAvgSq, "exp_avg_sq")].flat();
+      await writeSafetensors(join(aside, "optimizer.safetensors"), entries, { step: String(optimizer.steps) });
+    }
+    await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted(random, 2) + "\n");
+    await writeTrainerState(aside, state);
+    await rm(dir, { recursive: true, force: true });
+    await rename(aside, dir);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true });
+    throw error;
+  }
+  return dir;
+}
+
+/** Removes the oldest checkpoints beyond `limit`, never the one to keep. */
+export async function rotateCheckpoints(outputDir: string, limit: number | null, keep: readonly (string | null)[]): Promise<void> {
+  if (limit === null || limit <= 0) return;
+  const all = await listCheckpoints(outputDir);
+  const removable = all.filter(({ dir }) => !keep.includes(dir));
+  for (const { dir } of removable.slice(0, Math.max(0, all.length - limit))) await rm(dir, { recursive: true });
+}
+
+/**
+ * The checkpoint that --resume_from_checkpoint means: the newest of the output folder for true, a folder for a path.
+ * @throws InputError when there is none
+ */
+export async function findCheckpoint(outputDir: string, resume: string | boolean | null): Promise<string | undefined> {
+  if (resume === null || resume === false) return undefined;
+  if (resume !== true) {
+    if (!(await stat(resume).catch(() => undefined))?.isDirectory()) throw new InputError("--resume_from_checkpoint: no such folder", { place: resume });
+    return resume;
+  }
+  const last = (await listCheckpoints(outputDir)).at(-1);
+  if (last === undefined) throw new InputError("--resume_from_checkpoint: there is no checkpoint-<step> folder to continue from", { place: outputDir });
+  return last.dir;
+}
+
+/**
+ * Loads optimizer and state of a checkpoint into a run; the weights are loaded with the model.
+ * @returns the state and a sentence for each difference that keeps the run from continuing bit for bit
+ */
+export async function resumeFrom(dir: string, arena: ParameterArena, optimizer: AdamW, random: RandomState): Promise<{ state: TrainerState; notes: string[] }> {
+  const state = await readTrainerState(dir);
+  const file = join(dir, "optimizer.safetensors");
+  const { tensors, metadata } = await openSafetensors(file);
+  const steps = Number(metadata["step"]);
+  if (!Number.isSafeInteger(steps)) throw new InputError('expected the number of steps as "step" in the metadata', { place: file });
+  for (const [kind, moments] of [["exp_avg", optimizer.expAvg], ["exp_avg_sq", optimizer.expAvgSq]] as const) {
+    for (const parameter of arena.parameters) {
+      const info = tensors.get(`${kind}.${parameter.name}`);
+      if (info?.dtype !== "f32" || info.shape.join() !== parameter.shape.join())
+        throw new InputError(`expected ${kind}.${parameter.name} as F32 (${parameter.shape.join(", ")}); the checkpoint is of another model or adapter`, { place: file });
+      const source = mapped(arena.values.backend, info.path, info.byteOffset, "f32", info.shape);
+      const target = momentOf(arena, moments, parameter);
+      source.backend.kernels.copy({ out: target, x: source, count: source.size });
+      source.dispose();
+      target.dispose();
+    }
+  }
+  optimizer.steps = steps;
+  const before = (await readJsonObject(join(dir, RANDOM_STATE))) ?? {};
+  const notes = Object.entries(random)
+    .filter(([key, value]) => before[key] !== value)
+    .map(([key, value]) => `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`);
+  return { state, notes };
+}
+
+function momentEntries(arena: ParameterArena, moments: Tensor, kind: string): TensorToWrite[] {
+  return arena.parameters.map((parameter) => ({
+    name: `${kind}.${parameter.name}`,
+    dtype: "f32",
+    shape: parameter.shape,
+    data: async () => {
+      const part = momentOf(arena, moments, parameter);
+      const bytes = await part.backend.readBytes(part, part.size);
+      part.dispose();
+      return bytes;
+    },
+  }));
+}
+
+/** The part of a moment arena that belongs to one parameter. */
+function momentOf(arena: ParameterArena, moments: Tensor, parameter: Tensor): Tensor {
+  return moments.view(parameter.shape, parameter.offset - arena.values.offset);
+}

@@ -1,0 +1,284 @@
+/**
+ * The training loop that the stages share: epochs, accumulation, clipping, the optimizer, logs, evaluations, checkpoints
+ * and resuming, each with the semantics of the Hugging Face Trainer. What is trained, on which rows and with which loss
+ * comes from the stage.
+ */
+import { join } from "node:path";
+import { InputError } from "@medgpt/artifacts";
+import { labelCount } from "../data/collate.js";
+import { epochOrder } from "../data/sampler.js";
+import type { Batch } from "../nn/decoder.js";
+import type { ParameterArena } from "../nn/parameters.js";
+import type { DropoutDraw } from "../ops/index.js";
+import { sum } from "../ops/index.js";
+import { createAdamW } from "../optim/adamw.js";
+import { createSchedule, warmupSteps, type ScheduleName } from "../optim/schedule.js";
+import { backward } from "../tensor/autograd.js";
+import { scope } from "../tensor/scope.js";
+import { empty, type Tensor } from "../tensor/tensor.js";
+import { singleProcess } from "./all-reduce.js";
+import { findCheckpoint, resumeFrom, rotateCheckpoints, saveCheckpoint } from "./checkpoints.js";
+import { speedMetrics } from "./evaluate.js";
+import type { RunContext } from "./run-context.js";
+import type { LogRow, TrainerState } from "./trainer-state.js";
+
+type Strategy = "no" | "steps" | "epoch";
+
+/** The TrainingArguments that shape the loop, under their names there. */
+export interface TrainingArguments {
+  readonly output_dir: string;
+  readonly resume_from_checkpoint: string | boolean | null;
+  readonly num_train_epochs: number;
+  readonly max_steps: number;
+  readonly per_device_train_batch_size: number;
+  readonly gradient_accumulation_steps: number;
+  readonly seed: number;
+  readonly data_seed: number | null;
+  readonly train_sampling_strategy: "random" | "sequential";
+  readonly learning_rate: number;
+  readonly lr_scheduler_type: ScheduleName;
+  readonly lr_scheduler_kwargs: Readonly<Record<string, number>> | null;
+  readonly warmup_steps: number;
+  readonly warmup_ratio: number;
+  readonly weight_decay: number;
+  readonly adam_beta1: number;
+  readonly adam_beta2: number;
+  readonly adam_epsilon: number;
+  readonly max_grad_norm: number;
+  readonly logging_strategy: Strategy;
+  readonly logging_steps: number;
+  readonly logging_first_step: boolean;
+  readonly eval_strategy: Strategy;
+  readonly eval_steps: number | null;
+  readonly eval_on_start: boolean;
+  readonly save_strategy: Strategy;
+  readonly save_steps: number;
+  readonly save_total_limit: number | null;
+  readonly save_only_model: boolean;
+  readonly load_best_model_at_end: boolean;
+  readonly metric_for_best_model: string | null;
+  readonly greater_is_better: boolean | null;
+}
+
+export interface TrainingTask {
+  readonly arena: ParameterArena;
+  /** Rows in an epoch and how to get a micro-batch of them. */
+  readonly rows: number;
+  readonly batch: (indices: readonly number[]) => Batch;
+  /** Per-token loss (tokens) f32 of a batch, 0 where there is no label. */
+  readonly loss: (batch: Batch, draw: Omit<DropoutDraw, "site" | "p">) => Tensor;
+  /** Metrics with the prefix eval_; undefined where there is nothing to evaluate on. */
+  readonly evaluate?: (() => Promise<Record<string, number>>) | undefined;
+  /** Writes the model or adapter into a folder. */
+  readonly saveModel: (dir: string) => Promise<void>;
+  /** Reads back what saveModel wrote. */
+  readonly loadModel: (dir: string) => Promise<void>;
+  /** Number of weights outside of embeddings, for total_flos. */
+  readonly computeParameters: number;
+  /** Called with every row that the log gets. */
+  readonly onLog?: (row: LogRow) => void;
+}
+
+export interface TrainingResult {
+  readonly state: TrainerState;
+  /** train_loss, train_runtime, …, epoch, total_flos. */
+  readonly metrics: Record<string, number>;
+}
+
+/**
+ * Trains `task.arena`.
+ * @throws AbortError after saving a checkpoint when the context's signal aborts; InputError when the loss is not finite
+ */
+export async function train(task: TrainingTask, args: TrainingArguments, context: RunContext): Promise<TrainingResult> {
+  const { arena } = task;
+  const { backend } = arena.values;
+  const { log, signal } = context;
+  const accumulation = args.gradient_accumulation_steps;
+  const batches = Math.ceil(task.rows / args.per_device_train_batch_size);
+  const stepsPerEpoch = Math.ceil(batches / accumulation);
+  const maxSteps = args.max_steps > 0 ? args.max_steps : Math.ceil(args.num_train_epochs * stepsPerEpoch);
+  const epochs = Math.ceil(args.max_steps > 0 ? args.max_steps / stepsPerEpoch : args.num_train_epochs);
+  const every = (steps: number) => (steps < 1 ? Math.ceil(steps * maxSteps) : steps);
+  const [loggingSteps, saveSteps] = [every(args.logging_steps), every(args.save_steps)];
+  const evalSteps = every(args.eval_steps ?? args.logging_steps);
+  const schedule = createSchedule({
+    type: args.lr_scheduler_type,
+    learningRate: args.learning_rate,
+    warmupSteps: warmupSteps(args.warmup_steps, args.warmup_ratio, maxSteps),
+    totalSteps: maxSteps,
+    kwargs: args.lr_scheduler_kwargs ?? {},
+  });
+  const { adam_beta1: beta1, adam_beta2: beta2, adam_epsilon: eps, weight_decay: weightDecay } = args;
+  const optimizer = createAdamW(arena, { beta1, beta2, eps, weightDecay });
+  const norms = empty(backend, [2], "f32"); // gradient norm, clipping factor
+  const clip = norms.view([1], 1);
+  const random = { seed: args.seed, data_seed: args.data_seed ?? args.seed, backend: backend.description };
+
+  let state: TrainerState = {
+    best_global_step: null,
+    best_metric: null,
+    best_model_checkpoint: null,
+    epoch: 0,
+    eval_steps: evalSteps,
+    global_step: 0,
+    log_history: [],
+    logging_steps: loggingSteps,
+    max_steps: maxSteps,
+    num_input_tokens_seen: 0,
+    num_train_epochs: epochs,
+    save_steps: saveSteps,
+    total_flos: 0,
+    train_batch_size: args.per_device_train_batch_size,
+  };
+  const checkpoint = await findCheckpoint(args.output_dir, args.resume_from_checkpoint);
+  if (checkpoint !== undefined) {
+    await task.loadModel(checkpoint);
+    const resumed = await resumeFrom(checkpoint, arena, optimizer, random);
+    for (const text of resumed.notes) log({ type: "message", level: "warn", text: `${checkpoint}: ${text}` });
+    state = { ...resumed.state, max_steps: maxSteps, num_train_epochs: epochs, logging_steps: loggingSteps, eval_steps: evalSteps, save_steps: saveSteps };
+    log({ type: "message", level: "info", text: `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}` });
+  }
+  const firstStep = state.global_step;
+  let lastSaved = firstStep === 0 ? undefined : firstStep;
+
+  const addLog = (row: LogRow): void => {
+    const full = { ...row, epoch: state.epoch, step: state.global_step };
+    state.log_history.push(full);
+    task.onLog?.(full);
+  };
+  const save = async (): Promise<void> => {
+    const contents = { state, random, arena, optimizer: args.save_only_model ? undefined : optimizer, saveModel: task.saveModel };
+    const dir = await saveCheckpoint(args.output_dir, contents);
+    lastSaved = state.global_step;
+    log({ type: "saved", path: dir, what: "checkpoint" });
+    await rotateCheckpoints(args.output_dir, args.save_total_limit, [dir, state.best_model_checkpoint]);
+  };
+  const evaluateNow = async (): Promise<void> => {
+    if (task.evaluate === undefined) return;
+    const metrics = await task.evaluate();
+    addLog(metrics);
+    log({ type: "eval", step: state.global_step, metrics });
+    const named = args.metric_for_best_model ?? "loss";
+    const name = named.startsWith("eval_") ? named : `eval_${named}`;
+    const metric = metrics[name];
+    if (args.load_best_model_at_end && metric === undefined)
+      throw new InputError(`--metric_for_best_model ${named}: the evaluation gives ${Object.keys(metrics).join(", ")}`);
+    if (metric === undefined) return;
+    const greater = args.greater_is_better ?? !name.endsWith("loss");
+    if (state.best_metric !== null && (greater ? metric <= state.best_metric : metric >= state.best_metric)) return;
+    state.best_metric = metric;
+    state.best_global_step = state.global_step;
+    if (args.save_strategy !== "no") state.best_model_checkpoint = join(args.output_dir, `checkpoint-${state.global_step}`);
+  };
+
+  // Loss of the steps since the last logged row, and of all steps of this process.
+  let [sinceLogged, loggedStep, totalLoss] = [0, state.global_step, 0];
+  const started = performance.now();
+  let secondsPerStep = 0;
+
+  /** Forward, backward and update on one window of micro-batches. Only the waiting part can be interrupted. */
+  const step = async (window: readonly Batch[], learningRate: number): Promise<{ loss: number; gradNorm: number }> => {
+    const tokens = window.reduce((count, batch) => count + labelCount(batch), 0);
+    const interrupt = (): void => backend.abort();
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", interrupt);
+    const losses: Tensor[] = [];
+    try {
+      window.forEach((batch, microStep) => {
+        const draw = { seed: args.seed, step: state.global_step, microStep };
+        const loss = scope(() => sum(task.loss(batch, draw), tokens === 0 ? 0 : 1 / tokens));
+        losses.push(loss);
+        backward(loss);
+      });
+      await singleProcess(arena.gradients, tokens);
+      backend.kernels.clipGradNorm({ out: norms, grads: arena.gradients, count: arena.gradients.size, maxNorm: args.max_grad_norm });
+      const [gradNorm, ...parts] = await Promise.all([norms.read().then(([norm]) => norm as number), ...losses.map((loss) => loss.item())]);
+      const loss = parts.reduce((a, b) => a + b, 0);
+      if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
+        throw new InputError(`step ${state.global_step + 1}: the loss is ${loss} and the gradient norm ${gradNorm}; lower --learning_rate or compute in float32`);
+      optimizer.step(learningRate, clip);
+      return { loss, gradNorm };
+    } finally {
+      signal?.removeEventListener("abort", interrupt);
+      for (const loss of losses) loss.dispose();
+    }
+  };
+
+  try {
+    if (args.eval_on_start && state.global_step === 0) await evaluateNow();
+    for (let epoch = Math.floor(state.global_step / stepsPerEpoch); state.global_step < maxSteps; epoch++) {
+      const order = epochOrder(task.rows, { seed: random.data_seed, epoch, strategy: args.train_sampling_strategy });
+      for (let window = state.global_step % stepsPerEpoch; window < stepsPerEpoch && state.global_step < maxSteps; window++) {
+        const begin = performance.now();
+        const last = Math.min((window + 1) * accumulation, batches);
+        const micro = Array.from({ length: last - window * accumulation }, (_, index) => {
+          const from = (window * accumulation + index) * args.per_device_train_batch_size;
+          return task.batch([...order.subarray(from, from + args.per_device_train_batch_size)]);
+        });
+        const learningRate = schedule(state.global_step);
+        const { loss, gradNorm } = await step(micro, learningRate);
+        state.global_step++;
+        state.epoch = epoch + last / batches;
+        const tokens = micro.reduce((count, { ids }) => count + ids.length, 0);
+        state.num_input_tokens_seen += tokens;
+        state.total_flos += 6 * tokens * task.computeParameters;
+        sinceLogged += loss;
+        totalLoss += loss;
+
+        const epochEnds = window + 1 === stepsPerEpoch;
+        const ends = state.global_step >= maxSteps;
+        const due = (strategy: Strategy, steps: number): boolean =>
+          strategy === "steps" ? state.global_step % steps === 0 : strategy === "epoch" && (epochEnds || ends);
+        const logged = due(args.logging_strategy, loggingSteps) || (args.logging_first_step && state.global_step === 1);
+        const seconds = (performance.now() - begin) / 1000;
+        secondsPerStep = secondsPerStep === 0 ? seconds : 0.8 * secondsPerStep + 0.2 * seconds;
+        log({
+          type: "step",
+          step: state.global_step,
+          totalSteps: maxSteps,
+          epoch: state.epoch,
+          loss: logged ? sinceLogged / (state.global_step - loggedStep) : loss,
+          gradNorm,
+          learningRate,
+          tokensPerSecond: tokens / seconds,
+          memoryBytes: process.memoryUsage.rss(),
+          secondsLeft: (maxSteps - state.global_step) * secondsPerStep,
+          logged,
+        });
+        if (logged) {
+          addLog({ grad_norm: gradNorm, learning_rate: learningRate, loss: sinceLogged / (state.global_step - loggedStep) });
+          [sinceLogged, loggedStep] = [0, state.global_step];
+        }
+        if (due(args.eval_strategy, evalSteps) || (ends && args.eval_strategy === "steps")) await evaluateNow();
+        if (due(args.save_strategy, saveSteps) || (ends && args.save_strategy === "steps")) await save();
+      }
+    }
+  } catch (error) {
+    if (signal?.aborted) {
+      if (state.global_step > 0 && lastSaved !== state.global_step) await save();
+      const text = `stopped after step ${state.global_step} of ${maxSteps}; continue with the same command and --resume_from_checkpoint True`;
+      log({ type: "message", level: "warn", text });
+      throw new DOMException(text, "AbortError");
+    }
+    throw error;
+  } finally {
+    clip.dispose();
+    norms.dispose();
+    optimizer.dispose();
+  }
+
+  const seconds = (performance.now() - started) / 1000;
+  const steps = state.global_step - firstStep;
+  const samples = args.max_steps > 0 ? maxSteps * accumulation * args.per_device_train_batch_size : Math.round(task.rows * args.num_train_epochs);
+  const metrics = {
+    ...speedMetrics("train", seconds, samples, maxSteps),
+    total_flos: state.total_flos,
+    train_loss: steps === 0 ? 0 : totalLoss / maxSteps,
+  };
+  addLog(metrics);
+  if (args.load_best_model_at_end && state.best_model_checkpoint !== null) {
+    await task.loadModel(state.best_model_checkpoint);
+    log({ type: "message", level: "info", text: `loaded the best checkpoint, ${state.best_model_checkpoint}` });
+  }
+  return { state, metrics: { ...metrics, epoch: state.epoch } };
+}

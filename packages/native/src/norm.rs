@@ -1,0 +1,279 @@
+//! rmsNorm and layerNorm, forward and backward. Statistics are f32, taken over sixteen running sums.
+
+use crate::block::{blocks, load, store, Sum, ZERO};
+use crate::buffer::{DType, View};
+use crate::elementwise::{area, exactly, float, row_chunks};
+use crate::kernels::{Context, LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
+use crate::multiversion;
+use crate::reduce::{add_columns, column_blocks};
+
+/// The f32 at `index`.
+///
+/// # Safety
+/// The view must hold it and be f32.
+#[inline(always)]
+unsafe fn scalar(view: View, index: usize) -> f32 {
+    let mut value = [0.0];
+    // SAFETY: the caller's promise.
+    unsafe { load(view, index, &mut value) };
+    value[0]
+}
+
+#[inline(always)]
+unsafe fn rms_norm_body(k: &RmsNorm, from: usize, to: usize) {
+    let (offset, eps) = (k.offset as f32, k.eps as f32);
+    let (mut x, mut w) = (ZERO, ZERO);
+    for row in from..to {
+        let base = row * k.cols;
+        let mut squares = Sum::ZERO;
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            load(k.x, base + at, &mut x[..n]);
+            squares.add(&x[..n], |x| x * x);
+        });
+        let rstd = 1.0 / (squares.total() / k.cols as f32 + eps).sqrt();
+        // SAFETY: the caller's promise.
+        unsafe { store(k.rstd, row, &[rstd]) };
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            let (x, w) = (&mut x[..n], &mut w[..n]);
+            load(k.x, base + at, x);
+            load(k.weight, at, w);
+            x.iter_mut().zip(&*w).for_each(|(x, w)| *x = *x * rstd * (w + offset));
+            store(k.out, base + at, x);
+        });
+    }
+}
+multiversion! { unsafe fn rms_norm_rows(k: &RmsNorm, from: usize, to: usize) = rms_norm_body }
+
+pub fn rms_norm(cx: &Context, k: &RmsNorm) -> Result<(), String> {
+    let count = area(k.rows, k.cols)?;
+    float(&k.out, "out", count)?;
+    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
+    float(&k.x, "x", count)?;
+    float(&k.weight, "weight", k.cols)?;
+    // SAFETY: the views hold what is read and written; tasks write disjoint rows.
+    row_chunks(cx, k.rows, k.cols, |from, to| unsafe { rms_norm_rows(cx.isa, k, from, to) });
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn rms_norm_dx_body(k: &RmsNormBackward, dx: View, from: usize, to: usize) {
+    let offset = k.offset as f32;
+    let (mut x, mut w, mut g) = (ZERO, ZERO, ZERO);
+    for row in from..to {
+        let base = row * k.cols;
+        // SAFETY: the caller's promise.
+        let rstd = unsafe { scalar(k.rstd, row) };
+        let mut dot = Sum::ZERO;
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+            load(k.x, base + at, x);
+            load(k.weight, at, w);
+            load(k.d_out, base + at, g);
+            w.iter_mut().zip(&*g).for_each(|(w, g)| *w = (*w + offset) * g);
+            dot.add2(w, x, |g, x| g * (x * rstd));
+        });
+        let mean = dot.total() / k.cols as f32;
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+            load(k.x, base + at, x);
+            load(k.weight, at, w);
+            load(k.d_out, base + at, g);
+            for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
+                *x = rstd * ((w + offset) * g - *x * rstd * mean);
+            }
+            store(dx, base + at, x);
+        });
+    }
+}
+multiversion! { unsafe fn rms_norm_dx_rows(k: &RmsNormBackward, dx: View, from: usize, to: usize) = rms_norm_dx_body }
+
+#[inline(always)]
+unsafe fn rms_norm_dw_body(k: &RmsNormBackward, d_weight: View, at: usize, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut x = ZERO;
+        let x = std::cell::RefCell::new(&mut x[..n]);
+        add_columns(d_weight, k.rows, at, n, |row, at, v| {
+            let mut x = x.borrow_mut();
+            let rstd = scalar(k.rstd, row);
+            load(k.x, row * k.cols + at, &mut x);
+            load(k.d_out, row * k.cols + at, v);
+            v.iter_mut().zip(x.iter()).for_each(|(v, x)| *v *= x * rstd);
+        });
+    }
+}
+multiversion! { unsafe fn rms_norm_dw_block(k: &RmsNormBackward, d_weight: View, at: usize, n: usize) = rms_norm_dw_body }
+
+pub fn rms_norm_backward(cx: &Context, k: &RmsNormBackward) -> Result<(), String> {
+    let count = area(k.rows, k.cols)?;
+    float(&k.d_out, "dOut", count)?;
+    float(&k.x, "x", count)?;
+    float(&k.weight, "weight", k.cols)?;
+    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
+    if let Some(d_weight) = k.d_weight {
+        exactly(&d_weight, "dWeight", DType::F32, k.cols)?;
+    }
+    if let Some(dx) = k.dx {
+        float(&dx, "dx", count)?;
+    }
+    // The weight's gradient first: dx may be dOut.
+    if let Some(d_weight) = k.d_weight {
+        // SAFETY: the views hold what is read and written; tasks write disjoint columns.
+        column_blocks(cx, k.cols, |at, n| unsafe { rms_norm_dw_block(cx.isa, k, d_weight, at, n) });
+    }
+    if let Some(dx) = k.dx {
+        // SAFETY: as above, with disjoint rows.
+        row_chunks(cx, k.rows, k.cols, |from, to| unsafe { rms_norm_dx_rows(cx.isa, k, dx, from, to) });
+    }
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn layer_norm_body(k: &LayerNorm, from: usize, to: usize) {
+    let (mut x, mut w, mut b) = (ZERO, ZERO, ZERO);
+    for row in from..to {
+        let base = row * k.cols;
+        let mut sum = Sum::ZERO;
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            load(k.x, base + at, &mut x[..n]);
+            sum.add(&x[..n], |x| x);
+        });
+        let mean = sum.total() / k.cols as f32;
+        let mut squares = Sum::ZERO;
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            load(k.x, base + at, &mut x[..n]);
+            squares.add(&x[..n], |x| (x - mean) * (x - mean));
+        });
+        let rstd = 1.0 / (squares.total() / k.cols as f32 + k.eps as f32).sqrt();
+        // SAFETY: the caller's promise.
+        unsafe {
+            store(k.mean, row, &[mean]);
+            store(k.rstd, row, &[rstd]);
+        }
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            let (x, w, b) = (&mut x[..n], &mut w[..n], &mut b[..n]);
+            load(k.x, base + at, x);
+            load(k.weight, at, w);
+            if let Some(bias) = k.bias {
+                load(bias, at, b);
+            }
+            for ((x, w), b) in x.iter_mut().zip(&*w).zip(&*b) {
+                *x = (*x - mean) * rstd * w + b;
+            }
+            store(k.out, base + at, x);
+        });
+    }
+}
+multiversion! { unsafe fn layer_norm_rows(k: &LayerNorm, from: usize, to: usize) = layer_norm_body }
+
+pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
+    let count = area(k.rows, k.cols)?;
+    float(&k.out, "out", count)?;
+    exactly(&k.mean, "mean", DType::F32, k.rows)?;
+    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
+    float(&k.x, "x", count)?;
+    float(&k.weight, "weight", k.cols)?;
+    if let Some(bias) = k.bias {
+        float(&bias, "bias", k.cols)?;
+    }
+    // SAFETY: the views hold what is read and written; tasks write disjoint rows.
+    row_chunks(cx, k.rows, k.cols, |from, to| unsafe { layer_norm_rows(cx.isa, k, from, to) });
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: usize) {
+    let (mut x, mut w, mut g) = (ZERO, ZERO, ZERO);
+    for row in from..to {
+        let base = row * k.cols;
+        // SAFETY: the caller's promise.
+        let (mean, rstd) = unsafe { (scalar(k.mean, row), scalar(k.rstd, row)) };
+        let (mut sum, mut dot) = (Sum::ZERO, Sum::ZERO);
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+            load(k.x, base + at, x);
+            load(k.weight, at, w);
+            load(k.d_out, base + at, g);
+            w.iter_mut().zip(&*g).for_each(|(w, g)| *w *= g);
+            sum.add(w, |g| g);
+            dot.add2(w, x, |g, x| g * ((x - mean) * rstd));
+        });
+        let (g_mean, dot_mean) = (sum.total() / k.cols as f32, dot.total() / k.cols as f32);
+        // SAFETY: the caller's promise.
+        blocks(0, k.cols, |at, n| unsafe {
+            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+            load(k.x, base + at, x);
+            load(k.weight, at, w);
+            load(k.d_out, base + at, g);
+            for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
+                *x = rstd * (w * g - g_mean - (*x - mean) * rstd * dot_mean);
+            }
+            store(dx, base + at, x);
+        });
+    }
+}
+multiversion! { unsafe fn layer_norm_dx_rows(k: &LayerNormBackward, dx: View, from: usize, to: usize) = layer_norm_dx_body }
+
+#[inline(always)]
+unsafe fn layer_norm_dw_body(k: &LayerNormBackward, d_weight: View, at: usize, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut x = ZERO;
+        let x = std::cell::RefCell::new(&mut x[..n]);
+        add_columns(d_weight, k.rows, at, n, |row, at, v| {
+            let mut x = x.borrow_mut();
+            let (mean, rstd) = (scalar(k.mean, row), scalar(k.rstd, row));
+            load(k.x, row * k.cols + at, &mut x);
+            load(k.d_out, row * k.cols + at, v);
+            v.iter_mut().zip(x.iter()).for_each(|(v, x)| *v *= (x - mean) * rstd);
+        });
+    }
+}
+multiversion! { unsafe fn layer_norm_dw_block(k: &LayerNormBackward, d_weight: View, at: usize, n: usize) = layer_norm_dw_body }
+
+#[inline(always)]
+unsafe fn layer_norm_db_body(k: &LayerNormBackward, d_bias: View, at: usize, n: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { add_columns(d_bias, k.rows, at, n, |row, at, v| load(k.d_out, row * k.cols + at, v)) }
+}
+multiversion! { unsafe fn layer_norm_db_block(k: &LayerNormBackward, d_bias: View, at: usize, n: usize) = layer_norm_db_body }
+
+pub fn layer_norm_backward(cx: &Context, k: &LayerNormBackward) -> Result<(), String> {
+    let count = area(k.rows, k.cols)?;
+    float(&k.d_out, "dOut", count)?;
+    float(&k.x, "x", count)?;
+    float(&k.weight, "weight", k.cols)?;
+    exactly(&k.mean, "mean", DType::F32, k.rows)?;
+    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
+    if let Some(d_weight) = k.d_weight {
+        exactly(&d_weight, "dWeight", DType::F32, k.cols)?;
+    }
+    if let Some(d_bias) = k.d_bias {
+        exactly(&d_bias, "dBias", DType::F32, k.cols)?;
+    }
+    if let Some(dx) = k.dx {
+        float(&dx, "dx", count)?;
+    }
+    // The parameters' gradients first: dx may be dOut.
+    if let Some(d_weight) = k.d_weight {
+        // SAFETY: the views hold what is read and written; tasks write disjoint columns.
+        column_blocks(cx, k.cols, |at, n| unsafe { layer_norm_dw_block(cx.isa, k, d_weight, at, n) });
+    }
+    if let Some(d_bias) = k.d_bias {
+        // SAFETY: as above.
+        column_blocks(cx, k.cols, |at, n| unsafe { layer_norm_db_block(cx.isa, k, d_bias, at, n) });
+    }
+    if let Some(dx) = k.dx {
+        // SAFETY: as above, with disjoint rows.
+        row_chunks(cx, k.rows, k.cols, |from, to| unsafe { layer_norm_dx_rows(cx.isa, k, dx, from, to) });
+    }
+    Ok(())
+}

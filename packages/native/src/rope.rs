@@ -1,0 +1,79 @@
+//! Rotary position embedding: the table of angles and the rotation.
+
+use crate::block::{blocks, load, store, ZERO};
+use crate::buffer::DType;
+use crate::elementwise::{area, exactly, float, row_chunks};
+use crate::kernels::{Context, Rope, RopeTable};
+use crate::multiversion;
+
+pub fn rope_table(cx: &Context, k: &RopeTable) -> Result<(), String> {
+    let width = area(2, k.half)?;
+    exactly(&k.out, "out", DType::F32, area(k.rows, width)?)?;
+    exactly(&k.positions, "positions", DType::I32, k.rows)?;
+    exactly(&k.inv_freq, "invFreq", DType::F32, k.half)?;
+    let (out, factor) = (k.out, k.factor as f32);
+    // A cosine costs much more than a copy, hence the smaller groups.
+    row_chunks(cx, k.rows, width * 16, |from, to| {
+        for row in from..to {
+            // SAFETY: the views hold rows and half elements.
+            let position = unsafe { (k.positions.ptr() as *const i32).add(row).read_unaligned() } as f32;
+            for j in 0..k.half {
+                let mut frequency = [0.0];
+                // SAFETY: as above; tasks write disjoint rows.
+                unsafe {
+                    load(k.inv_freq, j, &mut frequency);
+                    let angle = (position * frequency[0]) as f64;
+                    store(out, row * width + j, &[angle.cos() as f32 * factor]);
+                    store(out, row * width + k.half + j, &[angle.sin() as f32 * factor]);
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn rope_body(k: &Rope, from: usize, to: usize) {
+    let sign = if k.inverse { -1.0 } else { 1.0 };
+    let (mut a, mut b, mut c, mut s) = (ZERO, ZERO, ZERO, ZERO);
+    for row in from..to {
+        for head in 0..k.heads {
+            let base = (row * k.heads + head) * k.dim;
+            let angles = row * 2 * k.half;
+            // SAFETY: the caller's promise. Both halves are loaded before either is stored, so out may be x.
+            blocks(0, k.half, |at, n| unsafe {
+                let (a, b, c, s) = (&mut a[..n], &mut b[..n], &mut c[..n], &mut s[..n]);
+                load(k.x, base + at, a);
+                load(k.x, base + k.half + at, b);
+                load(k.table, angles + at, c);
+                load(k.table, angles + k.half + at, s);
+                for (((a, b), c), s) in a.iter_mut().zip(b.iter_mut()).zip(&*c).zip(&*s) {
+                    let s = s * sign;
+                    (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+                }
+                store(k.out, base + at, a);
+                store(k.out, base + k.half + at, b);
+            });
+            // SAFETY: the caller's promise.
+            blocks(2 * k.half, k.dim, |at, n| unsafe {
+                load(k.x, base + at, &mut a[..n]);
+                store(k.out, base + at, &a[..n]);
+            });
+        }
+    }
+}
+multiversion! { unsafe fn rope_rows(k: &Rope, from: usize, to: usize) = rope_body }
+
+pub fn rope(cx: &Context, k: &Rope) -> Result<(), String> {
+    let width = area(k.heads, k.dim)?;
+    let count = area(k.rows, width)?;
+    if area(2, k.half)? > k.dim {
+        return Err(format!("half {} is more than half of dim {}", k.half, k.dim));
+    }
+    float(&k.out, "out", count)?;
+    float(&k.x, "x", count)?;
+    exactly(&k.table, "table", DType::F32, area(k.rows, 2 * k.half)?)?;
+    // SAFETY: the views hold what is read and written; tasks write disjoint rows.
+    row_chunks(cx, k.rows, width, |from, to| unsafe { rope_rows(cx.isa, k, from, to) });
+    Ok(())
+}

@@ -1,0 +1,41 @@
+import { InputError } from "@medgpt/artifacts";
+import type { CausalLm } from "@medgpt/core/models";
+import { seededRandom, suffixes, type LoraConfig } from "@medgpt/core/nn";
+import type { PretrainConfig } from "./config.js";
+
+/**
+ * Adds the adapter that the flags describe, or the one at peft_path, whose own configuration wins.
+ * @throws InputError when a flag that the user gave contradicts the adapter at peft_path
+ */
+export async function attachAdapter(model: CausalLm, config: PretrainConfig, given: ReadonlySet<string>): Promise<LoraConfig> {
+  if (config.peft_path !== null) {
+    const lora = await model.loadAdapter(config.peft_path);
+    const own: Readonly<Record<string, unknown>> = { lora_rank: lora.r, lora_alpha: lora.lora_alpha, lora_dropout: lora.lora_dropout };
+    for (const [flag, value] of Object.entries(own)) {
+      const asked = config[flag as keyof PretrainConfig];
+      if (given.has(flag) && asked !== value)
+        throw new InputError(`--${flag} ${String(asked)}: the adapter at --peft_path has ${String(value)}; leave the flag out`, { place: config.peft_path });
+    }
+    if (given.has("target_modules") && !sameTargets(model, config.target_modules, lora.target_modules))
+      throw new InputError(`--target_modules ${config.target_modules.join(",")}: the adapter at --peft_path has other targets; leave the flag out`, { place: config.peft_path });
+    return lora;
+  }
+  const targets = config.target_modules;
+  const lora: LoraConfig = {
+    r: config.lora_rank,
+    lora_alpha: config.lora_alpha,
+    lora_dropout: config.lora_dropout,
+    target_modules: targets.includes("all") ? suffixes(model.linears) : targets,
+    use_rslora: false,
+    modules_to_save: config.modules_to_save ?? [],
+  };
+  model.addLora(lora, seededRandom(config.seed));
+  return lora;
+}
+
+function sameTargets(model: CausalLm, asked: readonly string[], own: LoraConfig["target_modules"]): boolean {
+  const all = suffixes(model.linears);
+  const list = asked.includes("all") ? all : asked;
+  const resolve = (targets: LoraConfig["target_modules"]) => model.targets(targets).join();
+  return resolve(list) === resolve(own);
+}

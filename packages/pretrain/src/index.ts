@@ -1,0 +1,3 @@
+export { runPretrain } from "./recipe.js";
+export { pretrainSchema, type PretrainConfig } from "./config.js";
+export { command } from "./command.js";

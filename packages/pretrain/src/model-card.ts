@@ -1,0 +1,30 @@
+import { join } from "node:path";
+import { writeFileAtomic } from "@medgpt/artifacts";
+import type { LoraConfig } from "@medgpt/core/nn";
+
+/** README.md with the front matter that the hub reads: what the model was made from and which library loads it. */
+export async function writeModelCard(dir: string, base: string, lora: LoraConfig | undefined): Promise<void> {
+  const library = lora === undefined ? "transformers" : "peft";
+  const load =
+    lora === undefined
+      ? `AutoModelForCausalLM.from_pretrained("${dir}")`
+      : `PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("${base}"), "${dir}")`;
+  const text = `---
+base_model: ${JSON.stringify(base)}
+library_name: ${library}
+pipeline_tag: text-generation
+tags:
+- medgpt
+- continued-pretraining
+---
+
+# Continued pretraining of ${base}
+
+Trained with @medgpt/pretrain. \`medgpt.json\` holds the whole configuration, \`trainer_state.json\` the log.
+
+\`\`\`python
+model = ${load}
+\`\`\`
+`;
+  await writeFileAtomic(join(dir, "README.md"), text);
+}

@@ -1,0 +1,137 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { artifactRef, InputError, openArtifact, sealArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import { chooseBackend } from "@medgpt/core/backends";
+import { resolvePrecision } from "@medgpt/core/config";
+import { loadCausalLm, saveAdapter, saveCausalLm } from "@medgpt/core/models";
+import { loadTokenizer, saveTokenizer } from "@medgpt/core/tokenizer";
+import {
+  createTensorBoardWriter,
+  defaultLoggingDir,
+  evaluate,
+  prepareOutputDir,
+  train,
+  writeLogRow,
+  writeResults,
+  writeTrainerState,
+  type LogRow,
+  type RunContext,
+} from "@medgpt/core/training";
+import { attachAdapter } from "./adapter.js";
+import { evaluates, type PretrainConfig } from "./config.js";
+import { loadRows } from "./data.js";
+import { batchesOf, causalLoss } from "./loss.js";
+import { writeModelCard } from "./model-card.js";
+
+/**
+ * Continues the pretraining of a causal language model on text, and writes an adapter (or, with use_peft false, the
+ * whole model) into config.output_dir.
+ * @param given the fields that the user set, which an adapter at peft_path must not contradict
+ * @returns the artifact; undefined when only evaluating
+ * @throws InputError for unusable input; AbortError when the context's signal aborts, after saving a checkpoint
+ */
+export async function runPretrain(
+  config: PretrainConfig,
+  context: RunContext,
+  { given = new Set() }: { given?: ReadonlySet<string> } = {},
+): Promise<AdapterArtifact | CausalLmArtifact | undefined> {
+  const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
+  const base = await openArtifact(config.model_name_or_path, "causal-lm");
+  const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? base.dir);
+  const { rows, evalRows } = await loadRows(config, tokenizer, context);
+  if (config.do_train) await prepareOutputDir(config);
+
+  const { backend, reason } = await chooseBackend({ backend: config.backend, threads: config.threads ?? undefined });
+  say(`backend: ${backend.name} (${backend.description}): ${reason}`);
+  const { precision, line } = resolvePrecision(config, backend.dtypes);
+  if (line !== undefined) say(line);
+  const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
+  try {
+    const { vocabSize, maxPositions } = model.options;
+    if (config.model_type !== null && config.model_type !== model.config.modelType)
+      say(`--model_type ${config.model_type}: config.json says ${model.config.modelType}, which is used`, "warn");
+    if (tokenizer.vocabSize > vocabSize)
+      throw new InputError(`the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`, { place: tokenizer.dir });
+    if (tokenizer.vocabSize < vocabSize) say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
+    if (maxPositions !== undefined && config.block_size > maxPositions)
+      throw new InputError(`--block_size ${config.block_size}: the model has only ${maxPositions} positions`);
+
+    const lora = config.use_peft ? await attachAdapter(model, config, given) : undefined;
+    if (lora === undefined) model.trainAll();
+    const trained = model.arena?.values.size ?? 0;
+    say(`${precision}; ${trained.toLocaleString("en")} of ${model.parameterCount.toLocaleString("en")} parameters are trained`);
+    const saveModel = (dir: string): Promise<string[]> =>
+      lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, config.model_name_or_path, dir);
+    const evaluateModel = (): Promise<Record<string, number>> =>
+      evaluate({ rows: evalRows.length, batch: batchesOf(evalRows), loss: (batch) => model.loss(batch) }, config.per_device_eval_batch_size, context);
+    const tensorBoard = !config.report_to.includes("none");
+    const newWriter = () => (tensorBoard ? createTensorBoardWriter(config.logging_dir ?? defaultLoggingDir(config.output_dir, new Date())) : undefined);
+
+    let epoch: number | undefined;
+    const files = new Set<string>();
+    if (config.do_train) {
+      const writer = newWriter();
+      const { state, metrics } = await train(
+        {
+          arena: model.arena as NonNullable<typeof model.arena>,
+          rows: rows.length,
+          batch: batchesOf(rows),
+          loss: causalLoss(model, lora?.lora_dropout ?? 0, config.gradient_checkpointing),
+          evaluate: evaluates(config) && evalRows.length > 0 ? evaluateModel : undefined,
+          saveModel: async (dir) => void (await saveModel(dir)),
+          loadModel: (dir) => model.restore(dir),
+          computeParameters: model.parameterCount - vocabSize * model.options.hiddenSize,
+          onLog: (row: LogRow) => writeLogRow(writer, row),
+        },
+        config,
+        context,
+      ).finally(() => writer?.close());
+      epoch = state.epoch;
+      for (const file of [...(await saveModel(config.output_dir)), ...(await saveTokenizer(tokenizer, config.output_dir))]) files.add(file);
+      await writeModelCard(config.output_dir, config.model_name_or_path, lora);
+      await writeTrainerState(config.output_dir, state);
+      await writeResults(config.output_dir, "train", { ...metrics, train_samples: rows.length });
+      for (const file of ["README.md", "trainer_state.json", "train_results.json", "all_results.json"]) files.add(file);
+    }
+    if (config.do_eval) {
+      const metrics = await evaluateModel();
+      const results = { ...metrics, eval_samples: evalRows.length, perplexity: Math.exp(metrics["eval_loss"] ?? NaN), ...(epoch === undefined ? {} : { epoch }) };
+      context.log({ type: "eval", step: 0, metrics: results });
+      await writeResults(config.output_dir, "eval", results);
+      files.add("eval_results.json");
+      const writer = newWriter();
+      writeLogRow(writer, results);
+      writer?.close();
+    }
+    if (!config.do_train) return undefined;
+
+    const created = { createdBy: { package: "@medgpt/pretrain", version: packageVersion(), config }, inputs: [artifactRef(base)], files: [...files] };
+    const artifact =
+      lora === undefined
+        ? await sealArtifact(config.output_dir, {
+            ...created,
+            kind: "causal-lm",
+            details: { family: model.config.modelType, parameters: model.parameterCount, vocabSize, tokenizer: tokenizer.digest },
+          })
+        : await sealArtifact(config.output_dir, {
+            ...created,
+            kind: "adapter",
+            details: {
+              base: artifactRef(base),
+              rank: lora.r,
+              alpha: lora.lora_alpha,
+              targetModules: typeof lora.target_modules === "string" ? lora.target_modules : [...lora.target_modules],
+            },
+          });
+    context.log({ type: "saved", path: config.output_dir, what: artifact.kind });
+    return artifact;
+  } finally {
+    model.dispose();
+    await backend.dispose();
+  }
+}
+
+function packageVersion(): string {
+  const file = join(import.meta.dirname, "../package.json");
+  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
+}
