@@ -13,7 +13,7 @@ const may = (source, ...targets) => ({
 const TENSORFLOW = "TensorFlow.js is reached through a backend of @medgpt/core.";
 
 export default defineConfig(
-  globalIgnores(["**/dist/", "**/target/", "**/node_modules/", ".nx/", ".cache/", "packages/native/index.*"]),
+  globalIgnores(["**/dist/", "**/target/", "**/node_modules/", ".nx/", ".cache/"]),
   js.configs.recommended,
   {
     files: ["**/*.ts", "**/*.mts"],

@@ -135,7 +135,7 @@ async function main() {
 
   const nx = tool("nx/dist/bin/nx.js");
   await check("lint", () => node(nx, "run-many", "--targets=lint", "--parallel=2", "--outputStyle=static"));
-  await check("lint of tools", () =>
+  await check("lint of the rest", () =>
     node(tool("eslint/bin/eslint.js"), "--max-warnings", "0", "tools", "*.mjs", "*.ts"),
   );
   await check("format", () => node(tool("prettier/bin/prettier.cjs"), "--check", "--log-level", "warn", "."));

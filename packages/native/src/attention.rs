@@ -36,7 +36,8 @@ pub struct Attention {
     pub scale: f32,
     pub soft_cap: f32,
     pub window: usize,
-    pub bf16: bool,
+    /// Factors are rounded to bf16.
+    pub compute: bool,
 }
 
 /// See `attentionBackward` in the kernel table of @medgpt/core.
@@ -46,8 +47,29 @@ pub struct AttentionBackward {
     pub dk: View,
     pub dv: View,
     pub d_out: View,
-    /// The forward call, `out` and `lse` being its results.
-    pub forward: Attention,
+    pub out: View,
+    pub lse: View,
+    pub q: View,
+    pub k: View,
+    pub v: View,
+    pub segments: View,
+    pub slopes: Option<View>,
+    pub segment_count: usize,
+    pub rows: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub dim: usize,
+    pub q_stride: usize,
+    pub q_head: usize,
+    pub k_stride: usize,
+    pub k_head: usize,
+    pub v_stride: usize,
+    pub v_head: usize,
+    pub scale: f32,
+    pub soft_cap: f32,
+    pub window: usize,
+    /// Factors are rounded to bf16.
+    pub compute: bool,
 }
 
 /// Keys (or, in the backward pass by keys, queries) per inner step: whole B panels of every instruction set.
@@ -288,7 +310,7 @@ multiversion! {
 pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
     args.check()?;
     let Attention { rows: total, heads, dim, .. } = *args;
-    let kernel = Kernel::new(isa, args.bf16);
+    let kernel = Kernel::new(isa, args.compute);
     let (mr, nr) = (kernel.mr(), kernel.nr());
     let most = PANELS * mr;
     let blocks = args.blocks(most, |_, start| start)?;
@@ -430,8 +452,21 @@ multiversion! {
 }
 
 impl AttentionBackward {
+    /// The forward call whose gradient this is.
+    fn forward(&self) -> Attention {
+        let AttentionBackward { out, lse, q, k, v, segments, slopes, segment_count, rows, heads, kv_heads, dim, .. } = *self;
+        let AttentionBackward { q_stride, q_head, k_stride, k_head, v_stride, v_head, .. } = *self;
+        let AttentionBackward { scale, soft_cap, window, compute, .. } = *self;
+        #[rustfmt::skip]
+        let forward = Attention {
+            out, lse, q, k, v, segments, slopes, segment_count, rows, heads, kv_heads, dim,
+            q_stride, q_head, k_stride, k_head, v_stride, v_head, scale, soft_cap, window, compute,
+        };
+        forward
+    }
+
     pub fn check(&self) -> Result<(), String> {
-        let f = &self.forward;
+        let f = &self.forward();
         f.check()?;
         self.d_out.is_one_of("dOut", &RESULTS)?;
         self.d_out.holds(&format!("dOut ({}, {}, {})", f.rows, f.heads, f.dim), f.rows * f.heads * f.dim)?;
@@ -441,8 +476,7 @@ impl AttentionBackward {
     }
 
     fn d_out(&self, token: usize, head: usize) -> Matrix {
-        let f = &self.forward;
-        rows_of(self.d_out, (token * f.heads + head) * f.dim, f.heads * f.dim)
+        rows_of(self.d_out, (token * self.heads + head) * self.dim, self.heads * self.dim)
     }
 }
 
@@ -464,9 +498,9 @@ unsafe fn store_rows(to: View, offset: usize, stride: usize, acc: *const f32, la
 
 pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), String> {
     args.check()?;
-    let f = &args.forward;
+    let f = &args.forward();
     let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
-    let kernel = Kernel::new(isa, f.bf16);
+    let kernel = Kernel::new(isa, f.compute);
     let most = PANELS * kernel.mr();
     let seen_by = |len: usize, k: usize| if window > 0 { len.min(k + window) } else { len };
     let query_blocks = f.blocks(most, |_, start| start)?;
@@ -500,7 +534,7 @@ pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), S
 
 /// dk and dv: for a block of keys, the queries that see it, head after head of those that share the keys.
 fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Block], lse: Shared<f32>, delta: Shared<f32>) {
-    let f = &args.forward;
+    let f = &args.forward();
     let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
     let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
     let most = PANELS * mr;
@@ -563,7 +597,7 @@ fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Bloc
 
 /// dq: for a block of queries, the keys that they see.
 fn by_queries(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Block], lse: Shared<f32>, delta: Shared<f32>) {
-    let f = &args.forward;
+    let f = &args.forward();
     let Attention { rows: total, heads, dim, .. } = *f;
     let (mr, isa) = (kernel.mr(), kernel.isa());
     let most = PANELS * mr;
@@ -616,4 +650,257 @@ fn by_queries(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[B
             store_rows(args.dq, (first + start) * f.q_stride + head * f.q_head, f.q_stride, dq, lanes, rows, dim);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemm::testing::{error, isas, Random, Tensor};
+
+    #[derive(Clone)]
+    struct Case {
+        lengths: Vec<usize>,
+        heads: usize,
+        kv_heads: usize,
+        dim: usize,
+        window: usize,
+        soft_cap: f32,
+        slopes: bool,
+        /// q, k and v in one tensor, head by head, as Bloom packs them.
+        packed: bool,
+        dtype: DType,
+        compute: bool,
+    }
+
+    const CASE: Case = Case {
+        lengths: Vec::new(),
+        heads: 2,
+        kv_heads: 2,
+        dim: 8,
+        window: 0,
+        soft_cap: 0.0,
+        slopes: false,
+        packed: false,
+        dtype: DType::F32,
+        compute: false,
+    };
+
+    /// Dense results of one head layout: out, lse, dq, dk, dv.
+    struct Exact {
+        out: Vec<f64>,
+        lse: Vec<f64>,
+        dq: Vec<f64>,
+        dk: Vec<f64>,
+        dv: Vec<f64>,
+    }
+
+    /// Attention and its gradient as the formulas say, in f64, on dense (rows, heads, dim) inputs.
+    fn exact(case: &Case, q: &[f32], k: &[f32], v: &[f32], slopes: &[f32], d_out: &[f32], scale: f32) -> Exact {
+        let Case { heads, kv_heads, dim, window, .. } = *case;
+        let (cap, scale) = (case.soft_cap as f64, scale as f64);
+        let rows: usize = case.lengths.iter().sum();
+        let size = |heads: usize| vec![0f64; rows * heads * dim];
+        let (mut out, mut dq, mut dk, mut dv) = (size(heads), size(heads), size(kv_heads), size(kv_heads));
+        let mut lse = vec![0f64; heads * rows];
+        let mut first = 0;
+        for len in &case.lengths {
+            for h in 0..heads {
+                let g = h * kv_heads / heads;
+                for i in 0..*len {
+                    let from = if window > 0 { (i + 1).saturating_sub(window) } else { 0 };
+                    let qi = ((first + i) * heads + h) * dim;
+                    let kj = |j: usize| ((first + j) * kv_heads + g) * dim;
+                    let dot = |a: &[f32], b: &[f32]| std::iter::zip(a, b).map(|(a, b)| *a as f64 * *b as f64).sum::<f64>();
+                    let raw: Vec<f64> = (from..=i).map(|j| dot(&q[qi..qi + dim], &k[kj(j)..kj(j) + dim]) * scale).collect();
+                    let score = |j: usize| {
+                        let s = raw[j - from];
+                        let s = if cap > 0.0 { cap * (s / cap).tanh() } else { s };
+                        s + slopes.get(h).map_or(0.0, |m| *m as f64 * (j as f64 - i as f64))
+                    };
+                    let sum: f64 = (from..=i).map(|j| score(j).exp()).sum();
+                    lse[h * rows + first + i] = sum.ln();
+                    let p: Vec<f64> = (from..=i).map(|j| score(j).exp() / sum).collect();
+                    for j in from..=i {
+                        for e in 0..dim {
+                            out[qi + e] += p[j - from] * v[kj(j) + e] as f64;
+                        }
+                    }
+                    let delta: f64 = (0..dim).map(|e| d_out[qi + e] as f64 * out[qi + e]).sum();
+                    for j in from..=i {
+                        let dp = dot(&d_out[qi..qi + dim], &v[kj(j)..kj(j) + dim]);
+                        let slope = if cap > 0.0 { 1.0 - (raw[j - from] / cap).tanh().powi(2) } else { 1.0 };
+                        let ds = p[j - from] * (dp - delta) * slope * scale;
+                        for e in 0..dim {
+                            dv[kj(j) + e] += p[j - from] * d_out[qi + e] as f64;
+                            dq[qi + e] += ds * k[kj(j) + e] as f64;
+                            dk[kj(j) + e] += ds * q[qi + e] as f64;
+                        }
+                    }
+                }
+            }
+            first += len;
+        }
+        Exact { out, lse, dq, dk, dv }
+    }
+
+    /// Where a head's rows lie in a tensor: offset, row stride, head stride.
+    type Layout = (usize, usize, usize);
+
+    fn dense(values: &[f32], rows: usize, heads: usize, dim: usize, (offset, stride, head): Layout) -> Vec<f32> {
+        let at = |i: usize| offset + (i / dim / heads) * stride + (i / dim % heads) * head + i % dim;
+        (0..rows * heads * dim).map(|i| values[at(i)]).collect()
+    }
+
+    impl Case {
+        fn run(&self, seed: u64) {
+            let mut random = Random(seed);
+            let Case { heads, kv_heads, dim, dtype, compute, .. } = *self;
+            let rows: usize = self.lengths.iter().sum();
+            let scale = 1.3 / (dim as f32).sqrt();
+            let (qo, ko, vo): (Layout, Layout, Layout) = if self.packed {
+                let row = heads * 3 * dim;
+                ((0, row, 3 * dim), (dim, row, 3 * dim), (2 * dim, row, 3 * dim))
+            } else {
+                ((0, heads * dim, dim), (0, kv_heads * dim, dim), (0, kv_heads * dim, dim))
+            };
+            let tensor = |random: &mut Random, heads: usize| {
+                let n = if self.packed { rows * heads * 3 * dim } else { rows * heads * dim };
+                let values: Vec<f32> = (0..n).map(|_| random.value() * 1.5).collect();
+                Tensor::of(&values, dtype, seed % 2 == 0)
+            };
+            let q = tensor(&mut random, heads);
+            let k = if self.packed { None } else { Some(tensor(&mut random, kv_heads)) };
+            let v = if self.packed { None } else { Some(tensor(&mut random, kv_heads)) };
+            let (k, v) = (k.as_ref().unwrap_or(&q), v.as_ref().unwrap_or(&q));
+            let d_out = Tensor::random(&mut random, rows * heads * dim, dtype, true);
+            let slopes: Vec<f32> = (0..if self.slopes { heads } else { 0 }).map(|h| 0.5f32.powi(h as i32 + 1)).collect();
+            let mut offsets = vec![0i32];
+            self.lengths.iter().for_each(|n| offsets.push(offsets.last().unwrap() + *n as i32));
+            let (slope_tensor, segments) = (Tensor::of(&slopes, DType::F32, true), Tensor::ints(&offsets));
+
+            let of = |t: &Tensor, heads, layout| dense(&t.values(), rows, heads, dim, layout);
+            let (dense_q, dense_k, dense_v) = (of(&q, heads, qo), of(k, kv_heads, ko), of(v, kv_heads, vo));
+            let want = exact(self, &dense_q, &dense_k, &dense_v, &slopes, &d_out.values(), scale);
+
+            let tolerance = if compute || dtype == DType::Bf16 { 0.02 } else { 3e-6 };
+            for isa in isas() {
+                let mut bits: Option<Vec<u32>> = None;
+                for threads in [1, 2, 3] {
+                    let pool = Pool::new(threads).unwrap();
+                    let out = Tensor::new(rows * heads * dim, dtype, true);
+                    let lse = Tensor::new(heads * rows, DType::F32, true);
+                    let grad = |t: &Tensor| Tensor::of(&vec![7.0; t.values().len()], dtype, true);
+                    let (dq, dk, dv) = (grad(&q), grad(k), grad(v));
+                    let skip = |t: &Tensor, layout: Layout| t.view().skip(layout.0);
+                    let args = Attention {
+                        out: out.view(),
+                        lse: lse.view(),
+                        q: skip(&q, qo),
+                        k: skip(k, ko),
+                        v: skip(v, vo),
+                        segments: segments.view(),
+                        slopes: self.slopes.then(|| slope_tensor.view()),
+                        segment_count: self.lengths.len(),
+                        rows,
+                        heads,
+                        kv_heads,
+                        dim,
+                        q_stride: qo.1,
+                        q_head: qo.2,
+                        k_stride: ko.1,
+                        k_head: ko.2,
+                        v_stride: vo.1,
+                        v_head: vo.2,
+                        scale,
+                        soft_cap: self.soft_cap,
+                        window: self.window,
+                        compute,
+                    };
+                    forward(&pool, isa, &args).unwrap();
+                    let (dk, dv) = if self.packed { (&dq, &dq) } else { (&dk, &dv) };
+                    let Attention { out: o, lse: l, slopes, segment_count, soft_cap, window, .. } = args;
+                    let backward_args = AttentionBackward {
+                        dq: skip(&dq, qo),
+                        dk: skip(dk, ko),
+                        dv: skip(dv, vo),
+                        d_out: d_out.view(),
+                        out: o,
+                        lse: l,
+                        q: args.q,
+                        k: args.k,
+                        v: args.v,
+                        segments: args.segments,
+                        slopes,
+                        segment_count,
+                        rows,
+                        heads,
+                        kv_heads,
+                        dim,
+                        q_stride: qo.1,
+                        q_head: qo.2,
+                        k_stride: ko.1,
+                        k_head: ko.2,
+                        v_stride: vo.1,
+                        v_head: vo.2,
+                        scale,
+                        soft_cap,
+                        window,
+                        compute,
+                    };
+                    backward(&pool, isa, &backward_args).unwrap();
+                    for (name, got, want) in [
+                        ("out", out.values(), &want.out),
+                        ("lse", lse.values(), &want.lse),
+                        ("dq", of(&dq, heads, qo), &want.dq),
+                        ("dk", of(dk, kv_heads, ko), &want.dk),
+                        ("dv", of(dv, kv_heads, vo), &want.dv),
+                    ] {
+                        let e = error(&got, want);
+                        assert!(e < tolerance, "{isa:?} {name}: error {e}, case {seed}");
+                    }
+                    for t in [&out, &lse, &dq, dk, dv] {
+                        t.check_guard();
+                    }
+                    let all: Vec<u32> = [&out, &lse, &dq, dk, dv].iter().flat_map(|t| t.bits()).collect();
+                    assert!(bits.as_ref().is_none_or(|b| *b == all), "{isa:?}: {threads} threads give other bits");
+                    bits.get_or_insert(all);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn causal_attention_and_its_gradient_agree_with_f64_for_every_head_size() {
+        for (seed, dim) in [1, 2, 3, 7, 16, 33, 64, 80, 129, 256].into_iter().enumerate() {
+            Case { lengths: vec![1, 37, 5], dim, ..CASE }.run(seed as u64);
+        }
+    }
+
+    #[test]
+    fn several_blocks_of_queries_and_keys_agree_with_f64() {
+        for (seed, lengths) in [vec![112], vec![113], vec![300], vec![129, 1, 250]].into_iter().enumerate() {
+            Case { lengths, ..CASE }.run(seed as u64);
+        }
+    }
+
+    #[test]
+    fn windows_slopes_caps_and_grouped_heads_agree_with_f64() {
+        let case = Case { lengths: vec![40, 1, 290], dim: 5, ..CASE };
+        for (seed, window) in [1, 2, 17, 128, 200, 1000].into_iter().enumerate() {
+            Case { window, heads: 3, kv_heads: 1, ..case.clone() }.run(seed as u64);
+        }
+        Case { slopes: true, packed: true, ..case.clone() }.run(11);
+        Case { soft_cap: 1.5, heads: 4, kv_heads: 2, ..case.clone() }.run(12);
+        Case { soft_cap: 2.0, slopes: true, window: 33, heads: 7, kv_heads: 3, ..case.clone() }.run(13);
+        Case { dtype: DType::Bf16, compute: true, slopes: true, packed: true, ..case.clone() }.run(14);
+        Case { dtype: DType::Bf16, compute: true, soft_cap: 3.0, window: 100, heads: 6, kv_heads: 2, ..case.clone() }.run(15);
+        Case { dtype: DType::Bf16, compute: false, ..case.clone() }.run(16);
+        Case { dtype: DType::F32, compute: true, dim: 64, ..case }.run(17);
+    }
+
+    #[test]
+    fn no_rows_and_empty_segments_are_left_alone() {
+        Case { lengths: vec![], ..CASE }.run(1);
+        Case { lengths: vec![0, 3, 0], ..CASE }.run(2);
+    }
 }

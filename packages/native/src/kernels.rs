@@ -5,8 +5,9 @@ use crate::buffer::View;
 use crate::engine::Buffers;
 use crate::isa::Isa;
 use crate::pool::Pool;
-use crate::{activation, attention, dropout, elementwise, embedding, gemm, linear_cross_entropy, norm, optimizer};
-use crate::{reduce, rope};
+use crate::attention::{self, Attention, AttentionBackward};
+use crate::linear_cross_entropy::{self, LinearCrossEntropy, LinearCrossEntropyWeightBackward};
+use crate::{activation, dropout, elementwise, embedding, gemm, norm, optimizer, reduce, rope};
 
 /// What every kernel runs on.
 pub struct Context<'a> {
@@ -131,10 +132,18 @@ macro_rules! wire_kind {
     ($number:ident) => { "number" };
 }
 
-/// One entry per kernel: its wire name, the struct of its arguments (each with its wire name and kind), its function.
+macro_rules! define {
+    ([given] $Args:ident $fields:tt) => {};
+    ([] $Args:ident { $($field:ident $kind:ident),* }) => {
+        pub struct $Args { $(pub $field: rust_type!($kind)),* }
+    };
+}
+
+/// One entry per kernel: its wire name, the struct of its arguments (each with its wire name and kind), its function. The
+/// struct is defined here unless it is `given`, which is to say defined in the kernel's own module.
 macro_rules! kernels {
-    ($($wire:literal $Args:ident { $($field:ident $name:literal $kind:ident),* $(,)? } => $run:expr;)*) => {
-        $(pub struct $Args { $(pub $field: rust_type!($kind)),* })*
+    ($($wire:literal $([$given:ident])? $Args:ident { $($field:ident $name:literal $kind:ident),* $(,)? } => $run:expr;)*) => {
+        $(define! { [$($given)?] $Args { $($field $kind),* } })*
 
         /// Every kernel; a kernel's number on the wire is its index here.
         pub const KERNELS: &[Kernel] = &[$(Kernel {
@@ -201,21 +210,21 @@ kernels! {
         out "out" output, x "x" input, table "table" input, rows "rows" size, heads "heads" size, dim "dim" size,
         half "half" size, inverse "inverse" flag,
     } => rope::rope;
-    "attention" Attention {
+    "attention" [given] Attention {
         out "out" output, lse "lse" output, q "q" input, k "k" input, v "v" input, segments "segments" input,
         slopes "slopes" optional_input, segment_count "segmentCount" size, rows "rows" size, heads "heads" size,
         kv_heads "kvHeads" size, dim "dim" size, q_stride "qStride" size, q_head "qHead" size,
         k_stride "kStride" size, k_head "kHead" size, v_stride "vStride" size, v_head "vHead" size,
         scale "scale" float, soft_cap "softCap" float, window "window" size, compute "compute" flag,
-    } => attention;
-    "attentionBackward" AttentionBackward {
+    } => |cx: &Context, k| attention::forward(cx.pool, cx.isa, k);
+    "attentionBackward" [given] AttentionBackward {
         dq "dq" output, dk "dk" output, dv "dv" output, d_out "dOut" input, out "out" input, lse "lse" input,
         q "q" input, k "k" input, v "v" input, segments "segments" input, slopes "slopes" optional_input,
         segment_count "segmentCount" size, rows "rows" size, heads "heads" size, kv_heads "kvHeads" size,
         dim "dim" size, q_stride "qStride" size, q_head "qHead" size, k_stride "kStride" size, k_head "kHead" size,
         v_stride "vStride" size, v_head "vHead" size, scale "scale" float, soft_cap "softCap" float,
         window "window" size, compute "compute" flag,
-    } => attention_backward;
+    } => |cx: &Context, k| attention::backward(cx.pool, cx.isa, k);
     "activation" Activation {
         out "out" output, x "x" input, up "up" optional_input, count "count" size, kind "kind" size,
     } => activation::activation;
@@ -227,16 +236,16 @@ kernels! {
         out "out" output, x "x" input, rows "rows" size, cols "cols" size, p "p" number, seed "seed" size,
         step "step" size, micro_step "microStep" size, site "site" size,
     } => dropout::dropout;
-    "linearCrossEntropy" LinearCrossEntropy {
+    "linearCrossEntropy" [given] LinearCrossEntropy {
         nll "nll" output, lse "lse" output, correct "correct" optional_output, d_hidden "dHidden" optional_output,
         hidden "hidden" input, weight "weight" input, labels "labels" input, rows "rows" size, cols "cols" size,
         vocab "vocab" size, soft_cap "softCap" float, compute "compute" flag,
-    } => linear_cross_entropy;
-    "linearCrossEntropyWeightBackward" LinearCrossEntropyWeightBackward {
+    } => |cx: &Context, k| linear_cross_entropy::forward(cx.pool, cx.isa, k);
+    "linearCrossEntropyWeightBackward" [given] LinearCrossEntropyWeightBackward {
         d_weight "dWeight" output, hidden "hidden" input, weight "weight" input, labels "labels" input,
         lse "lse" input, upstream "upstream" input, rows "rows" size, cols "cols" size, vocab "vocab" size,
         soft_cap "softCap" float, compute "compute" flag,
-    } => linear_cross_entropy_weight_backward;
+    } => |cx: &Context, k| linear_cross_entropy::weight_backward(cx.pool, cx.isa, k);
     "clipGradNorm" ClipGradNorm {
         out "out" output, grads "grads" input, count "count" size, max_norm "maxNorm" number,
     } => optimizer::clip_grad_norm;
@@ -279,8 +288,3 @@ fn mat_mul(cx: &Context, k: &MatMul) -> Result<(), String> {
     };
     gemm::mat_mul(cx.pool, cx.isa, &args)
 }
-
-fn attention(_: &Context, _: &Attention) -> Result<(), String> { Err("wip".into()) }
-fn attention_backward(_: &Context, _: &AttentionBackward) -> Result<(), String> { Err("wip".into()) }
-fn linear_cross_entropy(_: &Context, _: &LinearCrossEntropy) -> Result<(), String> { Err("wip".into()) }
-fn linear_cross_entropy_weight_backward(_: &Context, _: &LinearCrossEntropyWeightBackward) -> Result<(), String> { Err("wip".into()) }

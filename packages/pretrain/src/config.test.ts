@@ -77,7 +77,7 @@ describe("the published command line", () => {
   it("has one line for each flag that changes nothing", () => {
     expect(lines).toEqual([
       "--device_map auto: changes nothing here, because --backend chooses where the model runs",
-      "--preprocessing_num_workers 1: changes nothing here, because text is tokenised and packed in one pass, as with one worker",
+      "--preprocessing_num_workers 1: changes nothing here, because text is tokenised in one pass and then cached",
       "--ddp_timeout 30000: changes nothing here, because training runs in one process",
       "--ddp_find_unused_parameters False: changes nothing here, because training runs in one process",
     ]);

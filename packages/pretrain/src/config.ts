@@ -25,7 +25,7 @@ const ON_CPU = "the model runs on the CPU";
 const LOCAL_MODELS = "models are read from local folders";
 const NOTHING_PUSHED = "nothing is pushed to a hub";
 const TRACKERS = "runs are tracked in TensorBoard files only";
-const NO_LOADER = "blocks lie in memory and need no loader";
+const NO_LOADER = "blocks are read as they are needed, without a loader";
 const NO_GENERATION = "this stage generates no text";
 
 const modelFlags = topic("Model", {
@@ -40,7 +40,6 @@ const modelFlags = topic("Model", {
     default: null,
     help: "The architecture, to be checked against the one that config.json names.",
   }),
-  cache_dir: accepted(path.nullable(), { default: null, because: LOCAL_MODELS }),
   model_revision: accepted(z.string().nullable(), { default: "main", because: LOCAL_MODELS }),
   hf_hub_token: accepted(z.string().nullable(), { default: null, because: LOCAL_MODELS, secret: true }),
   use_fast_tokenizer: accepted(z.boolean(), { default: false, because: "every tokenizer here is a fast one" }),
@@ -53,15 +52,15 @@ const modelFlags = topic("Model", {
 const dataFlags = topic("Data", {
   train_file_dir: flag(path.nullable(), {
     default: null,
-    help: "A folder searched at every depth for .txt (a document a line), .json and .jsonl files to train on.",
+    help: 'A folder searched at every depth for .txt (a document a line) and .jsonl (its "text") files to train on.',
   }),
   validation_file_dir: flag(path.nullable(), {
     default: null,
-    help: "The same for evaluation; without it a share of the training data is set aside.",
+    help: "The same for evaluation; without it the first documents of the training data are set aside.",
   }),
   validation_split_percentage: flag(z.int().min(1).max(99), {
     default: 1,
-    help: "The share of the training data set aside for evaluation, in percent.",
+    help: "The share of the documents set aside for evaluation, in percent.",
   }),
   block_size: flag(z.int().min(1), {
     default: 1024,
@@ -83,11 +82,15 @@ const dataFlags = topic("Data", {
     default: null,
     help: "Evaluate on the first so many blocks (rows without packing); None, 0 or -1 for all.",
   }),
+  cache_dir: flag(path.nullable(), {
+    default: null,
+    help: "The folder for the cache of tokenised text; by default medgpt/tokens in the user's cache folder.",
+  }),
   preprocessing_num_workers: accepted(z.int().min(1).nullable(), {
     default: null,
-    because: "text is tokenised and packed in one pass, as with one worker",
+    because: "text is tokenised in one pass and then cached",
   }),
-  overwrite_cache: accepted(z.boolean(), { default: false, because: "tokenised text is not cached" }),
+  overwrite_cache: flag(z.boolean(), { default: false, help: "Tokenise again, even if the cache has the text." }),
   dataset_name: refused(z.string().nullable(), {
     default: null,
     why: "data sets are not downloaded; put their files in a folder and give --train_file_dir",
@@ -115,9 +118,9 @@ const loraFlags = topic("LoRA", {
   }),
   lora_dropout: flag(dropout, { default: 0.05, help: "Dropout of the adapter's input in training." }),
   peft_path: flag(path.nullable(), { default: null, help: "The folder of an adapter to go on training." }),
-  modules_to_save: refused(z.array(z.string()).nullable(), {
+  modules_to_save: flag(z.array(z.string()).nullable(), {
     default: null,
-    why: "modules beside the adapter cannot be trained; leave it out, or give --use_peft False to train every weight",
+    help: "Modules trained and saved in full beside the adapter, such as embed_tokens,lm_head.",
   }),
   qlora: refused(z.boolean(), { default: false, why: "weights are not quantised; LoRA without --qlora needs no GPU" }),
 });
@@ -276,7 +279,7 @@ const loggingFlags = topic("Logging", {
     because: "the progress bar shows on a terminal only and is gone at the end",
   }),
   include_num_input_tokens_seen: accepted(z.string(), { default: "no", because: "tokens per second are always shown" }),
-  debug: accepted(z.string().nullable(), { default: null, because: "MEDGPT_DEBUG=1 takes its place" }),
+  debug: accepted(z.string().nullable(), { default: null, because: "the checks it asks for are those of PyTorch" }),
 });
 
 const evaluationFlags = topic("Evaluation", {

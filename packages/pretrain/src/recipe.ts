@@ -19,8 +19,8 @@ import {
 } from "@medgpt/core/training";
 import { attachAdapter } from "./adapter.js";
 import { evaluates, type PretrainConfig } from "./config.js";
-import { loadRows } from "./data.js";
-import { batchesOf, causalLoss } from "./loss.js";
+import { batchesOf, loadData } from "./data.js";
+import { causalLoss } from "./loss.js";
 import { writeModelCard } from "./model-card.js";
 
 /**
@@ -38,10 +38,10 @@ export async function runPretrain(
   const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
   const base = await openArtifact(config.model_name_or_path, "causal-lm");
   const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? base.dir);
-  const { rows, evalRows } = await loadRows(config, tokenizer, context);
+  const { train: rows, validation } = await loadData(config, tokenizer, context);
   if (config.do_train) await prepareOutputDir(config);
 
-  const { backend, reason } = await chooseBackend({ backend: config.backend, threads: config.threads ?? undefined });
+  const { backend, reason } = await chooseBackend({ backend: config.backend, ...(config.threads === null ? {} : { threads: config.threads }) });
   say(`backend: ${backend.name} (${backend.description}): ${reason}`);
   const { precision, line } = resolvePrecision(config, backend.dtypes);
   if (line !== undefined) say(line);
@@ -63,7 +63,7 @@ export async function runPretrain(
     const saveModel = (dir: string): Promise<string[]> =>
       lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, config.model_name_or_path, dir);
     const evaluateModel = (): Promise<Record<string, number>> =>
-      evaluate({ rows: evalRows.length, batch: batchesOf(evalRows), loss: (batch) => model.loss(batch) }, config.per_device_eval_batch_size, context);
+      evaluate({ rows: validation.count, batch: batchesOf(validation), loss: (batch) => model.loss(batch) }, config.per_device_eval_batch_size, context);
     const tensorBoard = !config.report_to.includes("none");
     const newWriter = () => (tensorBoard ? createTensorBoardWriter(config.logging_dir ?? defaultLoggingDir(config.output_dir, new Date())) : undefined);
 
@@ -74,10 +74,10 @@ export async function runPretrain(
       const { state, metrics } = await train(
         {
           arena: model.arena as NonNullable<typeof model.arena>,
-          rows: rows.length,
+          rows: rows.count,
           batch: batchesOf(rows),
           loss: causalLoss(model, lora?.lora_dropout ?? 0, config.gradient_checkpointing),
-          evaluate: evaluates(config) && evalRows.length > 0 ? evaluateModel : undefined,
+          evaluate: evaluates(config) && validation.count > 0 ? evaluateModel : undefined,
           saveModel: async (dir) => void (await saveModel(dir)),
           loadModel: (dir) => model.restore(dir),
           computeParameters: model.parameterCount - vocabSize * model.options.hiddenSize,
@@ -90,12 +90,12 @@ export async function runPretrain(
       for (const file of [...(await saveModel(config.output_dir)), ...(await saveTokenizer(tokenizer, config.output_dir))]) files.add(file);
       await writeModelCard(config.output_dir, config.model_name_or_path, lora);
       await writeTrainerState(config.output_dir, state);
-      await writeResults(config.output_dir, "train", { ...metrics, train_samples: rows.length });
+      await writeResults(config.output_dir, "train", { ...metrics, train_samples: rows.count });
       for (const file of ["README.md", "trainer_state.json", "train_results.json", "all_results.json"]) files.add(file);
     }
-    if (config.do_eval) {
+    if (evaluates(config)) {
       const metrics = await evaluateModel();
-      const results = { ...metrics, eval_samples: evalRows.length, perplexity: Math.exp(metrics["eval_loss"] ?? NaN), ...(epoch === undefined ? {} : { epoch }) };
+      const results = { ...metrics, eval_samples: validation.count, perplexity: Math.exp(metrics["eval_loss"] ?? NaN), ...(epoch === undefined ? {} : { epoch }) };
       context.log({ type: "eval", step: 0, metrics: results });
       await writeResults(config.output_dir, "eval", results);
       files.add("eval_results.json");

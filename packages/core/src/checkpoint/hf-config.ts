@@ -72,9 +72,10 @@ export function optionalString(config: HfConfig, ...keys: readonly [string, ...s
 }
 
 /** Model types whose configs tie the output head to the embeddings unless they say otherwise; transformers leaves the key out then. */
+// prettier-ignore
 const TIED_BY_DEFAULT: ReadonlySet<string> = new Set([
   "bloom", "cohere", "falcon", "gemma", "gemma2", "gemma3_text", "gpt2", "opt", "smollm3", "starcoder2",
-]); // prettier-ignore
+]);
 
 export function tieWordEmbeddings(config: HfConfig): boolean {
   return optionalBool(config, "tie_word_embeddings") ?? TIED_BY_DEFAULT.has(config.modelType);
@@ -210,18 +211,15 @@ function sleefPow(x: number, y: number): number {
   const mantissa = x / 2 ** exponent;
   const s = (mantissa - 1) / (mantissa + 1);
   const s2 = s * s;
-  let t = f32(0.240320354700088500976562);
-  for (const c of [0.285112679004669189453125, 0.400007992982864379882812]) t = f32(t * f32(s2) + c);
-  const log =
-    exponent * Math.LN2 + 2 * s + s2 * s * (s2 * t + 0.66666662693023681640625 + 3.69183861259614332084311e-9);
+  let t = f32(0.2403203547000885);
+  for (const c of [0.2851126790046692, 0.4000079929828644]) t = f32(t * f32(s2) + c);
+  const log = exponent * Math.LN2 + 2 * s + s2 * s * (s2 * t + 0.6666666269302368 + 3.6918386125961433e-9);
 
   const product = log * y;
   const twos = Math.round(product / Math.LN2);
   const r = product - twos * Math.LN2;
-  let u = f32(0.00136324646882712841033936);
-  for (const c of [
-    0.00836596917361021041870117, 0.0416710823774337768554688, 0.166665524244308471679688, 0.499999850988388061523438,
-  ]) {
+  let u = f32(0.0013632464688271284);
+  for (const c of [0.00836596917361021, 0.04167108237743378, 0.16666552424430847, 0.49999985098838806]) {
     u = f32(u * f32(r) + c);
   }
   return f32(1 + r + r * r * u) * 2 ** twos;

@@ -33,13 +33,14 @@ export interface SafetensorsFile {
 const MAX_HEADER_BYTES = 100_000_000;
 
 /** Every dtype of the format and its size in bits. */
+// prettier-ignore
 const STORED_BITS: Readonly<Record<string, number>> = {
   F4: 4, F6_E2M3: 6, F6_E3M2: 6,
   BOOL: 8, U8: 8, I8: 8, F8_E5M2: 8, F8_E4M3: 8, F8_E8M0: 8, F8_E5M2FNUZ: 8, F8_E4M3FNUZ: 8,
   I16: 16, U16: 16, F16: 16, BF16: 16,
   I32: 32, U32: 32, F32: 32,
   C64: 64, F64: 64, I64: 64, U64: 64,
-}; // prettier-ignore
+};
 
 const ENGINE_DTYPES: ReadonlyMap<string, DType> = new Map([
   ["F32", "f32"],

@@ -36,7 +36,10 @@ export async function listTextFiles(dir: string): Promise<TextFiles> {
     }
   };
 
-  const isFolder = await stat(dir).then((info) => info.isDirectory(), () => undefined); // prettier-ignore
+  const isFolder = await stat(dir).then(
+    (info) => info.isDirectory(),
+    () => undefined,
+  );
   if (isFolder !== true) {
     const problem = isFolder === undefined ? "there is no such folder" : "this is a file";
     throw new InputError(`expected a folder with .txt or .jsonl files, but ${problem}`, { place: dir });

@@ -37,6 +37,6 @@ export function documentsInMemory(ids: readonly ArrayLike<number>[]): TokenDocum
   const offsets = new Float64Array(ids.length + 1);
   for (const [i, document] of ids.entries()) offsets[i + 1] = offsets[i]! + document.length;
   const all = new Int32Array(offsets[ids.length]!);
-  for (const [i, document] of ids.entries()) all.set(document, offsets[i]!);
+  for (const [i, document] of ids.entries()) all.set(document, offsets[i]);
   return { offsets, readTokens: (start, count) => Promise.resolve(all.slice(start, start + count)) };
 }

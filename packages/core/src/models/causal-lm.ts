@@ -23,7 +23,7 @@ export interface LoadOptions {
 /** Options of one run of the model; the rest comes from how it was loaded. */
 export type RunOptions = Pick<ForwardOptions, "gradientCheckpointing" | "dropout">;
 
-interface WeightSpec {
+export interface WeightSpec {
   readonly name: string;
   readonly shape: readonly number[];
   readonly isNorm: boolean;
@@ -251,21 +251,27 @@ export class CausalLm implements DecoderWeights {
   }
 }
 
+/**
+ * The decoder that a config.json describes.
+ * @throws InputError for a family or a field that is not supported
+ */
+export function decoderOptions(config: HfConfig): DecoderOptions {
+  const family = families.find(({ modelType }) => modelType === config.modelType);
+  if (family !== undefined) return family.decoder(config);
+  const known = families.map(({ modelType }) => modelType).join(", ");
+  throw new InputError(`model_type "${config.modelType}" is not supported; supported are ${known}`, { place: config.path });
+}
+
 /** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
 export async function loadCausalLm(dir: string, options: LoadOptions): Promise<CausalLm> {
   const config = await readHfConfig(dir);
-  const family = families.find(({ modelType }) => modelType === config.modelType);
-  if (family === undefined) {
-    const known = families.map(({ modelType }) => modelType).join(", ");
-    throw new InputError(`model_type "${config.modelType}" is not supported; supported are ${known}`, { place: config.path });
-  }
-  const model = new CausalLm(dir, config, family.decoder(config), await openCheckpoint(dir), options);
+  const model = new CausalLm(dir, config, decoderOptions(config), await openCheckpoint(dir), options);
   model.mapWeights();
   return model;
 }
 
 /** Name and shape of every weight a decoder has; a tied head is not one. */
-function weightSpecs(options: DecoderOptions): WeightSpec[] {
+export function weightSpecs(options: DecoderOptions): WeightSpec[] {
   const { names, norm, hiddenSize, vocabSize } = options;
   const matrix = (name: string, out: number, width: number): WeightSpec => ({ name: `${name}.weight`, shape: [out, width], isNorm: false });
   const vector = (name: string, size: number, isNorm: boolean): WeightSpec => ({ name, shape: [size], isNorm });

@@ -2,3 +2,4 @@ export { CausalLm, loadCausalLm, type LoadOptions, type RunOptions } from "./cau
 export { families } from "./families.js";
 export type { Family } from "./family.js";
 export { saveAdapter, saveCausalLm } from "./save.js";
+export { initCausalLm } from "./init.js";

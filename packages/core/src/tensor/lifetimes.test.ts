@@ -44,7 +44,7 @@ function makeArena(backend: Backend): ParameterArena {
 
 /** Forward and backward through norms, adapters, dropout, a checkpointed layer and the loss. */
 function trainingStep(backend: Backend, arena: ParameterArena): void {
-  const [w, a, b, norm, head] = arena.parameters as [Tensor, Tensor, Tensor, Tensor, Tensor];
+  const [w, a, b, norm, head] = [...arena.parameters] as unknown as [Tensor, Tensor, Tensor, Tensor, Tensor];
   const dropout = { p: 0.1, seed: 1, step: 1, microStep: 0, site: 0 };
   const layer = (x: Tensor): Tensor =>
     scope(() => {
@@ -101,7 +101,7 @@ describe("lifetimes", () => {
   it("frees what the backward pass has used before it goes on", async () => {
     const backend = createJsBackend();
     const arena = makeArena(backend);
-    const [, , , norm] = arena.parameters as [Tensor, Tensor, Tensor, Tensor];
+    const [, , , norm] = [...arena.parameters] as unknown as [Tensor, Tensor, Tensor, Tensor];
     const depth = 8;
     const loss = scope(() => {
       let x: Tensor = tensor(backend, new Float32Array(6000).fill(0.5), [1000, 6]);

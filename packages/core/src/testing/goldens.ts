@@ -13,7 +13,8 @@ export const sharedDir = resolve(process.env.MEDGPT_SHARED ?? join(repository, "
 /** Whether reference results are there. Under CI they must be. */
 export const hasGoldens = ((): boolean => {
   const there = existsSync(join(sharedDir, "goldens"));
-  if (!there && process.env.CI === "true") throw new Error(`the reference results are missing: ${sharedDir}/goldens; set MEDGPT_SHARED`);
+  if (!there && process.env.CI === "true")
+    throw new Error(`the reference results are missing: ${sharedDir}/goldens; set MEDGPT_SHARED`);
   return there;
 })();
 
@@ -31,7 +32,9 @@ export interface Matrix {
 }
 
 export async function readTensors(path: string): Promise<Map<string, Matrix>> {
-  const entries = [...(await openSafetensors(path)).tensors].map(async ([name, info]) => [name, { data: await readTensorData(info), shape: info.shape }] as const);
+  const entries = [...(await openSafetensors(path)).tensors].map(
+    async ([name, info]) => [name, { data: await readTensorData(info), shape: info.shape }] as const,
+  );
   return new Map(await Promise.all(entries));
 }
 
@@ -44,9 +47,14 @@ export function unpad(tensors: ReadonlyMap<string, Matrix>, prefix = ""): { rows
   const labels = (get("labels") ?? ids).data;
   const places: number[] = [];
   const rows = Array.from({ length: count }, (_, row) => {
-    const real = Array.from({ length: width }, (_, column) => row * width + column).filter((place) => (mask?.[place] ?? 1) === 1);
+    const real = Array.from({ length: width }, (_, column) => row * width + column).filter(
+      (place) => (mask?.[place] ?? 1) === 1,
+    );
     places.push(...real);
-    return { ids: Int32Array.from(real, (place) => ids.data[place] as number), labels: Int32Array.from(real, (place) => labels[place] as number) };
+    return {
+      ids: Int32Array.from(real, (place) => ids.data[place] as number),
+      labels: Int32Array.from(real, (place) => labels[place] as number),
+    };
   });
   return { rows, places };
 }

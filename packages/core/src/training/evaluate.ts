@@ -9,7 +9,7 @@ import type { RunContext } from "./run-context.js";
 export interface EvaluationTask {
   /** Number of rows and how to get a micro-batch of them. */
   readonly rows: number;
-  readonly batch: (indices: readonly number[]) => Batch;
+  readonly batch: (indices: readonly number[]) => Batch | Promise<Batch>;
   /** Per-token loss and hits of a batch, nothing recorded. */
   readonly loss: (batch: Batch) => { nll: Tensor; correct: Tensor };
 }
@@ -25,7 +25,7 @@ export async function evaluate(task: EvaluationTask, batchSize: number, { log, s
   for (let step = 0; step < steps; step++) {
     signal?.throwIfAborted();
     const size = Math.min(batchSize, task.rows - step * batchSize);
-    const batch = task.batch(Array.from({ length: size }, (_, index) => step * batchSize + index));
+    const batch = await task.batch(Array.from({ length: size }, (_, index) => step * batchSize + index));
     const count = labelCount(batch);
     const sums = scope(() =>
       noGrad(() => {

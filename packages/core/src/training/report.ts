@@ -133,7 +133,8 @@ function fitted(fraction: number, parts: readonly string[], columns = 80): strin
   const percent = `${Math.floor(fraction * 100)}%`.padStart(4);
   const kept = [...parts];
   const text = (): string => [percent, ...kept].join("  ");
-  while (kept.length > 1 && text().length > width) kept.pop();
+  // The parts after the third give way to a bar of ten; the others are worth more than it.
+  while (kept.length > 1 && text().length > width - (kept.length > 3 ? 13 : 0)) kept.pop();
   const room = Math.min(24, width - text().length - 3);
   if (room < 5) return text().slice(0, width);
   const full = Math.round(fraction * room);

@@ -64,7 +64,7 @@ export interface TrainingTask {
   readonly arena: ParameterArena;
   /** Rows in an epoch and how to get a micro-batch of them. */
   readonly rows: number;
-  readonly batch: (indices: readonly number[]) => Batch;
+  readonly batch: (indices: readonly number[]) => Batch | Promise<Batch>;
   /** Per-token loss (tokens) f32 of a batch, 0 where there is no label. */
   readonly loss: (batch: Batch, draw: Omit<DropoutDraw, "site" | "p">) => Tensor;
   /** Metrics with the prefix eval_; undefined where there is nothing to evaluate on. */
@@ -211,10 +211,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
       for (let window = state.global_step % stepsPerEpoch; window < stepsPerEpoch && state.global_step < maxSteps; window++) {
         const begin = performance.now();
         const last = Math.min((window + 1) * accumulation, batches);
-        const micro = Array.from({ length: last - window * accumulation }, (_, index) => {
-          const from = (window * accumulation + index) * args.per_device_train_batch_size;
-          return task.batch([...order.subarray(from, from + args.per_device_train_batch_size)]);
-        });
+        const micro: Batch[] = [];
+        for (let index = window * accumulation; index < last; index++) {
+          const from = index * args.per_device_train_batch_size;
+          micro.push(await task.batch([...order.subarray(from, from + args.per_device_train_batch_size)]));
+        }
         const learningRate = schedule(state.global_step);
         const { loss, gradNorm } = await step(micro, learningRate);
         state.global_step++;

@@ -136,8 +136,8 @@ class JsBackend implements Backend {
   }
 
   #enqueueRead<T>(name: string, take: () => T): Promise<T> {
-    this.#checkUsable();
     return new Promise((resolve, reject) => {
+      this.#checkUsable();
       this.#queue.enqueue({ kind: "read", name, run: () => resolve(take()), reject });
     });
   }

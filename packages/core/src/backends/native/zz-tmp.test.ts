@@ -1,0 +1,194 @@
+/** Every kernel on every backend that is here, against the js kernels in double precision. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DType } from "../../tensor/dtype.js";
+import { expectClose } from "../../testing/all-close.js";
+import { createNativeBackend } from "./native-backend.js";
+import {
+  EXACT,
+  expectedOf,
+  f32ToF16,
+  KERNEL_CASES,
+  roundTo,
+  type CaseBuffer,
+  type KernelCase,
+} from "../../testing/kernel-cases.js";
+import type { Backend } from "../backend.js";
+import { f32ToBf16 } from "../js/half.js";
+import { KERNELS, type KernelArgs, type KernelName, type View } from "../kernels.js";
+
+const NAMES = Object.keys(KERNELS) as KernelName[];
+
+/** What surrounds every buffer, so that a write past its ends shows; both 16-bit formats hold it. */
+const GUARD = 1024;
+
+const folder = mkdtempSync(join(tmpdir(), "medgpt-kernels-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Cases are generated once; they are the same for every backend. */
+const casesOf = new Map(NAMES.map((name) => [name, KERNEL_CASES[name]() as readonly KernelCase[]]));
+const expectations = new Map<KernelCase, Record<string, Float64Array>>();
+
+function expectation(kernel: KernelName, test: KernelCase): Record<string, Float64Array> {
+  const known = expectations.get(test);
+  if (known !== undefined) return known;
+  const computed = expectedOf(kernel, test, Object.keys(test.outputs));
+  expectations.set(test, computed);
+  return computed;
+}
+
+/** The bytes of the data as a file or a 16-bit buffer holds them. */
+function encode({ dtype, data }: CaseBuffer): Uint16Array | Float32Array | Int32Array {
+  if (dtype === "bf16") return Uint16Array.from(data, f32ToBf16);
+  if (dtype === "f16") return Uint16Array.from(data, f32ToF16);
+  return data;
+}
+
+let files = 0;
+function mapBuffer(backend: Backend, buffer: CaseBuffer): View {
+  const { buffer: bytes, byteOffset, byteLength } = encode(buffer);
+  const path = join(folder, `${files++}.bin`);
+  writeFileSync(path, Buffer.concat([Buffer.from("xyz"), Buffer.from(bytes, byteOffset, byteLength)]));
+  return { buffer: backend.map(path, 3, buffer.dtype, buffer.data.length), offset: 0, dtype: buffer.dtype };
+}
+
+function allocBuffer(backend: Backend, { dtype, data, mapped }: CaseBuffer, padding: number): View {
+  const padded = new (data instanceof Int32Array ? Int32Array : Float32Array)(data.length + 2 * padding).fill(GUARD);
+  padded.set(data, padding);
+  const buffer = backend.alloc(dtype, padded.length);
+  backend.write({ buffer, offset: 0, dtype }, encode({ dtype, data: padded, mapped }));
+  return { buffer, offset: padding, dtype };
+}
+
+/** Runs one case with every buffer at element offset `padding`; gives the outputs, what surrounds them included. */
+async function runCase(
+  backend: Backend,
+  kernel: KernelName,
+  test: KernelCase,
+  padding: number,
+): Promise<Record<string, ArrayLike<number>>> {
+  const views: Record<string, View> = {};
+  for (const [name, buffer] of Object.entries(test.buffers)) {
+    views[name] = buffer.mapped ? mapBuffer(backend, buffer) : allocBuffer(backend, buffer, padding);
+  }
+  const enqueue = backend.kernels[kernel] as (args: KernelArgs<KernelName>) => void;
+  enqueue(test.args((name, offset = 0) => ({ ...views[name]!, offset: views[name]!.offset + offset })));
+  const outputs: Record<string, ArrayLike<number>> = {};
+  try {
+    for (const name of Object.keys(test.outputs)) {
+      outputs[name] = await backend.read({ ...views[name]!, offset: 0 }, test.buffers[name]!.data.length + 2 * padding);
+    }
+  } finally {
+    for (const { buffer } of Object.values(views)) backend.free(buffer);
+  }
+  return outputs;
+}
+
+function checkOutputs(
+  kernel: KernelName,
+  test: KernelCase,
+  actual: Record<string, ArrayLike<number>>,
+  padding: number,
+): void {
+  for (const [name, exact] of Object.entries(expectation(kernel, test))) {
+    const all = Array.from(actual[name]!);
+    const guards = [...all.slice(0, padding), ...all.slice(all.length - padding)];
+    if (padding > 0 && guards.some((value) => value !== GUARD)) throw new Error(`wrote beyond the ends of ${name}`);
+    const inside = all.slice(padding, all.length - padding);
+    const tolerance = test.outputs[name]!;
+    const wanted = Float64Array.from(exact, (value) =>
+      tolerance === EXACT ? roundTo(test.buffers[name]!.dtype, value) : value,
+    );
+    for (const index of test.open ?? []) inside[index] = wanted[index]!;
+    try {
+      expectClose(inside, wanted, tolerance);
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`, { cause: error });
+    }
+  }
+}
+
+function expectSameBits(
+  actual: Record<string, ArrayLike<number>>,
+  before: Record<string, ArrayLike<number>>,
+  when: string,
+): void {
+  for (const [name, values] of Object.entries(actual)) {
+    const other = before[name]!;
+    for (let i = 0; i < values.length; i++) {
+      if (!Object.is(values[i], other[i])) throw new Error(`${name}[${i}] is ${values[i]} and was ${other[i]} ${when}`);
+    }
+  }
+}
+
+/** 16-bit buffers that a backend does not compute on; mapped files may hold any. */
+function lacks(backend: Backend, test: KernelCase): DType[] {
+  const owned = Object.values(test.buffers).filter(({ mapped }) => !mapped);
+  return [...new Set(owned.map(({ dtype }) => dtype))].filter((dtype) => !backend.dtypes.includes(dtype));
+}
+
+it("every kernel of the table has cases", () => {
+  expect(Object.keys(KERNEL_CASES).sort()).toEqual([...NAMES].sort());
+  for (const [name, cases] of casesOf) {
+    expect(cases.length, name).toBeGreaterThan(5);
+    expect(new Set(cases.map((test) => test.name)).size, `two cases of ${name} have one name`).toBe(cases.length);
+  }
+});
+
+const variants = [["portable",1],["portable",2],["avx512",1],["avx512",3],["avx512bf16",1],["avx512bf16",2],["avx512bf16",3]].map(([isa,threads]) => ({ name: `native ${isa} ${threads}`, group: String(isa), create: async () => createNativeBackend({ isa: String(isa), threads: Number(threads) }) }));
+
+/** Results by group and case of the backends that must agree bit for bit: the same code on other thread counts. */
+const firstResults = new Map<string, { name: string; outputs: Record<string, ArrayLike<number>> }>();
+
+describe.each(variants)("$name", ({ name, group, create }) => {
+  let backend: Backend;
+  const skipped = new Map<string, number>();
+  let ran = 0;
+
+  beforeAll(async () => {
+    backend = await create();
+  });
+
+  it.each(NAMES)("%s agrees with the oracle, twice the same, and stays inside its buffers", async (kernel) => {
+    const failures: string[] = [];
+    for (const test of casesOf.get(kernel)!) {
+      const missing = backend.missing.includes(kernel) ? [kernel] : lacks(backend, test);
+      if (missing.length > 0) {
+        const reason = `${kernel} without ${missing.join(", ")}`;
+        skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+        continue;
+      }
+      try {
+        const outputs = await runCase(backend, kernel, test, 0);
+        checkOutputs(kernel, test, outputs, 0);
+        expectSameBits(await runCase(backend, kernel, test, 0), outputs, "the first time");
+        checkOutputs(kernel, test, await runCase(backend, kernel, test, 5), 5);
+        const key = `${group} ${kernel} ${test.name}`;
+        const first = firstResults.get(key);
+        if (first === undefined) firstResults.set(key, { name, outputs });
+        else expectSameBits(outputs, first.outputs, `on ${first.name}`);
+        ran++;
+      } catch (error) {
+        failures.push(`${test.name}: ${(error as Error).message}`);
+      }
+    }
+    const shown = failures.slice(0, 8).join("\n");
+    expect(failures.length, `${failures.length} of ${casesOf.get(kernel)!.length} cases fail:\n${shown}`).toBe(0);
+  });
+
+  it("leaves nothing allocated", async () => {
+    await backend.sync();
+    expect(backend.memory()).toMatchObject({ liveBytes: 0, liveBuffers: 0 });
+  });
+
+  afterAll(async () => {
+    const total = [...skipped.values()].reduce((sum, count) => sum + count, 0);
+    const reasons = [...skipped].map(([reason, count]) => `${count} of ${reason}`).join("; ");
+    console.info(
+      `${name} (${backend.description}): ${ran} kernel cases ran, ${total} skipped${total > 0 ? `: ${reasons}` : ""}`,
+    );
+    await backend.dispose();
+  });
+});

@@ -1,0 +1,84 @@
+import { InputError } from "@medgpt/artifacts";
+import {
+  collate,
+  documentCount,
+  listTextFiles,
+  packBlocks,
+  padBlocks,
+  sliceDocuments,
+  tokenizeFiles,
+  validationCount,
+  type Rows,
+  type TokenDocuments,
+} from "@medgpt/core/data";
+import type { Batch } from "@medgpt/core/nn";
+import type { Tokenizer } from "@medgpt/core/tokenizer";
+import type { RunContext } from "@medgpt/core/training";
+import { evaluates, type PretrainConfig } from "./config.js";
+
+export interface PretrainData {
+  readonly train: Rows;
+  readonly validation: Rows;
+}
+
+/**
+ * Tokenises the text folders (or finds them tokenised) and cuts them into blocks, or rows without packing. Without a
+ * validation folder the first validation_split_percentage of the documents are set aside.
+ * @throws InputError for a missing or empty folder and for malformed text, with file:line:column
+ */
+export async function loadData(config: PretrainConfig, tokenizer: Tokenizer, context: RunContext): Promise<PretrainData> {
+  const none = sliceDocuments({ offsets: new Float64Array(1), readTokens: () => Promise.resolve(new Int32Array()) }, 0, 0);
+  const read = (dir: string | null): Promise<TokenDocuments> => (dir === null ? Promise.resolve(none) : tokenize(dir, config, tokenizer, context));
+  let train = await read(config.train_file_dir);
+  let validation = evaluates(config) ? await read(config.validation_file_dir) : none;
+  if (evaluates(config) && config.validation_file_dir === null) {
+    const held = validationCount(documentCount(train), config.validation_split_percentage);
+    validation = sliceDocuments(train, 0, held);
+    train = sliceDocuments(train, held, documentCount(train));
+  }
+  const data = {
+    train: limited(rowsOf(train, config, tokenizer), config.max_train_samples),
+    validation: limited(rowsOf(validation, config, tokenizer), config.max_eval_samples),
+  };
+  const what = config.packing ? `blocks of ${config.block_size} tokens` : "rows";
+  for (const [name, rows] of Object.entries(data) as [string, Rows][]) {
+    if (rows.count === 0) continue;
+    const text = `${name}: ${rows.count.toLocaleString("en")} ${what}, ${rows.droppedTokens.toLocaleString("en")} tokens left over`;
+    context.log({ type: "message", level: "info", text });
+  }
+  if (config.do_train && data.train.count === 0)
+    throw new InputError("--do_train: no document is left to train on", config.train_file_dir === null ? {} : { place: config.train_file_dir });
+  if (evaluates(config) && data.validation.count === 0)
+    throw new InputError("no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir");
+  return data;
+}
+
+/** Micro-batches of rows by their numbers; every token of a row is a label. */
+export function batchesOf(rows: Rows): (indices: readonly number[]) => Promise<Batch> {
+  return async (indices) => collate(await Promise.all(indices.map(async (index) => ({ ids: await rows.read(index) }))));
+}
+
+async function tokenize(dir: string, config: PretrainConfig, tokenizer: Tokenizer, context: RunContext): Promise<TokenDocuments> {
+  const { files, ignored } = await listTextFiles(dir);
+  const options = { keepLinebreaks: config.keep_linebreaks, cacheDir: config.cache_dir ?? undefined, overwriteCache: config.overwrite_cache };
+  const cache = await tokenizeFiles(files, tokenizer, options, context);
+  const counts = [`${cache.documents.toLocaleString("en")} documents`, `${cache.tokens.toLocaleString("en")} tokens`];
+  if (cache.skippedBlank > 0) counts.push(`${cache.skippedBlank.toLocaleString("en")} blank lines skipped`);
+  if (ignored > 0) counts.push(`${ignored.toLocaleString("en")} other files ignored`);
+  context.log({ type: "message", level: "info", text: `${dir}: ${counts.join(", ")}${cache.reused ? " (from the cache)" : ""}` });
+  return cache;
+}
+
+function rowsOf(documents: TokenDocuments, config: PretrainConfig, tokenizer: Tokenizer): Rows {
+  const blockSize = config.block_size;
+  if (!config.packing) return padBlocks(documents, { blockSize });
+  if (tokenizer.eosId === undefined)
+    throw new InputError("packing ends each document with the end-of-text token, and the tokenizer names none; set eos_token in tokenizer_config.json", { place: tokenizer.dir });
+  return packBlocks(documents, { blockSize, eosId: tokenizer.eosId });
+}
+
+/** The first `limit` rows; all for null, 0 and negative numbers. */
+function limited(rows: Rows, limit: number | null): Rows {
+  if (limit === null || limit <= 0 || limit >= rows.count) return rows;
+  return { ...rows, count: limit };
+}
