@@ -20,7 +20,8 @@ if (built.status !== 0) {
   process.exit(1);
 }
 
-const library = { win32: "medgpt_native.dll", darwin: "libmedgpt_native.dylib" }[process.platform] ?? "libmedgpt_native.so";
+const library =
+  { win32: "medgpt_native.dll", darwin: "libmedgpt_native.dylib" }[process.platform] ?? "libmedgpt_native.so";
 const from = join(process.env["CARGO_TARGET_DIR"] ?? join(here, "target"), "release", library);
 const to = join(here, "dist", `medgpt-native.${process.platform}-${process.arch}.node`);
 mkdirSync(dirname(to), { recursive: true });

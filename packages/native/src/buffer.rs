@@ -143,15 +143,6 @@ impl View {
         self.dtype
     }
 
-    /// Elements from here to the end of the buffer.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     pub fn writable(&self) -> bool {
         self.writable
     }

@@ -22,4 +22,6 @@ mod peak;
 mod pool;
 mod reduce;
 mod rope;
+#[cfg(test)]
+mod tests;
 mod tokenizer;

@@ -7,17 +7,31 @@ import type { PretrainConfig } from "./config.js";
  * Adds the adapter that the flags describe, or the one at peft_path, whose own configuration wins.
  * @throws InputError when a flag that the user gave contradicts the adapter at peft_path
  */
-export async function attachAdapter(model: CausalLm, config: PretrainConfig, given: ReadonlySet<string>): Promise<LoraConfig> {
+export async function attachAdapter(
+  model: CausalLm,
+  config: PretrainConfig,
+  given: ReadonlySet<string>,
+): Promise<LoraConfig> {
   if (config.peft_path !== null) {
     const lora = await model.loadAdapter(config.peft_path);
-    const own: Readonly<Record<string, unknown>> = { lora_rank: lora.r, lora_alpha: lora.lora_alpha, lora_dropout: lora.lora_dropout };
+    const own: Readonly<Record<string, unknown>> = {
+      lora_rank: lora.r,
+      lora_alpha: lora.lora_alpha,
+      lora_dropout: lora.lora_dropout,
+    };
     for (const [flag, value] of Object.entries(own)) {
       const asked = config[flag as keyof PretrainConfig];
       if (given.has(flag) && asked !== value)
-        throw new InputError(`--${flag} ${String(asked)}: the adapter at --peft_path has ${String(value)}; leave the flag out`, { place: config.peft_path });
+        throw new InputError(
+          `--${flag} ${String(asked)}: the adapter at --peft_path has ${String(value)}; leave the flag out`,
+          { place: config.peft_path },
+        );
     }
     if (given.has("target_modules") && !sameTargets(model, config.target_modules, lora.target_modules))
-      throw new InputError(`--target_modules ${config.target_modules.join(",")}: the adapter at --peft_path has other targets; leave the flag out`, { place: config.peft_path });
+      throw new InputError(
+        `--target_modules ${config.target_modules.join(",")}: the adapter at --peft_path has other targets; leave the flag out`,
+        { place: config.peft_path },
+      );
     return lora;
   }
   const targets = config.target_modules;

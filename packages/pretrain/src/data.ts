@@ -26,9 +26,18 @@ export interface PretrainData {
  * validation folder the first validation_split_percentage of the documents are set aside.
  * @throws InputError for a missing or empty folder and for malformed text, with file:line:column
  */
-export async function loadData(config: PretrainConfig, tokenizer: Tokenizer, context: RunContext): Promise<PretrainData> {
-  const none = sliceDocuments({ offsets: new Float64Array(1), readTokens: () => Promise.resolve(new Int32Array()) }, 0, 0);
-  const read = (dir: string | null): Promise<TokenDocuments> => (dir === null ? Promise.resolve(none) : tokenize(dir, config, tokenizer, context));
+export async function loadData(
+  config: PretrainConfig,
+  tokenizer: Tokenizer,
+  context: RunContext,
+): Promise<PretrainData> {
+  const none = sliceDocuments(
+    { offsets: new Float64Array(1), readTokens: () => Promise.resolve(new Int32Array()) },
+    0,
+    0,
+  );
+  const read = (dir: string | null): Promise<TokenDocuments> =>
+    dir === null ? Promise.resolve(none) : tokenize(dir, config, tokenizer, context);
   let train = await read(config.train_file_dir);
   let validation = evaluates(config) ? await read(config.validation_file_dir) : none;
   if (evaluates(config) && config.validation_file_dir === null) {
@@ -47,9 +56,14 @@ export async function loadData(config: PretrainConfig, tokenizer: Tokenizer, con
     context.log({ type: "message", level: "info", text });
   }
   if (config.do_train && data.train.count === 0)
-    throw new InputError("--do_train: no document is left to train on", config.train_file_dir === null ? {} : { place: config.train_file_dir });
+    throw new InputError(
+      "--do_train: no document is left to train on",
+      config.train_file_dir === null ? {} : { place: config.train_file_dir },
+    );
   if (evaluates(config) && data.validation.count === 0)
-    throw new InputError("no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir");
+    throw new InputError(
+      "no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir",
+    );
   return data;
 }
 
@@ -58,14 +72,27 @@ export function batchesOf(rows: Rows): (indices: readonly number[]) => Promise<B
   return async (indices) => collate(await Promise.all(indices.map(async (index) => ({ ids: await rows.read(index) }))));
 }
 
-async function tokenize(dir: string, config: PretrainConfig, tokenizer: Tokenizer, context: RunContext): Promise<TokenDocuments> {
+async function tokenize(
+  dir: string,
+  config: PretrainConfig,
+  tokenizer: Tokenizer,
+  context: RunContext,
+): Promise<TokenDocuments> {
   const { files, ignored } = await listTextFiles(dir);
-  const options = { keepLinebreaks: config.keep_linebreaks, cacheDir: config.cache_dir ?? undefined, overwriteCache: config.overwrite_cache };
+  const options = {
+    keepLinebreaks: config.keep_linebreaks,
+    cacheDir: config.cache_dir ?? undefined,
+    overwriteCache: config.overwrite_cache,
+  };
   const cache = await tokenizeFiles(files, tokenizer, options, context);
   const counts = [`${cache.documents.toLocaleString("en")} documents`, `${cache.tokens.toLocaleString("en")} tokens`];
   if (cache.skippedBlank > 0) counts.push(`${cache.skippedBlank.toLocaleString("en")} blank lines skipped`);
   if (ignored > 0) counts.push(`${ignored.toLocaleString("en")} other files ignored`);
-  context.log({ type: "message", level: "info", text: `${dir}: ${counts.join(", ")}${cache.reused ? " (from the cache)" : ""}` });
+  context.log({
+    type: "message",
+    level: "info",
+    text: `${dir}: ${counts.join(", ")}${cache.reused ? " (from the cache)" : ""}`,
+  });
   return cache;
 }
 
@@ -73,7 +100,10 @@ function rowsOf(documents: TokenDocuments, config: PretrainConfig, tokenizer: To
   const blockSize = config.block_size;
   if (!config.packing) return padBlocks(documents, { blockSize });
   if (tokenizer.eosId === undefined)
-    throw new InputError("packing ends each document with the end-of-text token, and the tokenizer names none; set eos_token in tokenizer_config.json", { place: tokenizer.dir });
+    throw new InputError(
+      "packing ends each document with the end-of-text token, and the tokenizer names none; set eos_token in tokenizer_config.json",
+      { place: tokenizer.dir },
+    );
   return packBlocks(documents, { blockSize, eosId: tokenizer.eosId });
 }
 

@@ -1,6 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { artifactRef, InputError, openArtifact, sealArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import {
+  artifactRef,
+  InputError,
+  openArtifact,
+  sealArtifact,
+  type AdapterArtifact,
+  type CausalLmArtifact,
+} from "@medgpt/artifacts";
 import { chooseBackend } from "@medgpt/core/backends";
 import { resolvePrecision } from "@medgpt/core/config";
 import { loadCausalLm, saveAdapter, saveCausalLm } from "@medgpt/core/models";
@@ -41,7 +48,10 @@ export async function runPretrain(
   const { train: rows, validation } = await loadData(config, tokenizer, context);
   if (config.do_train) await prepareOutputDir(config);
 
-  const { backend, reason } = await chooseBackend({ backend: config.backend, ...(config.threads === null ? {} : { threads: config.threads }) });
+  const { backend, reason } = await chooseBackend({
+    backend: config.backend,
+    ...(config.threads === null ? {} : { threads: config.threads }),
+  });
   say(`backend: ${backend.name} (${backend.description}): ${reason}`);
   const { precision, line } = resolvePrecision(config, backend.dtypes);
   if (line !== undefined) say(line);
@@ -51,21 +61,34 @@ export async function runPretrain(
     if (config.model_type !== null && config.model_type !== model.config.modelType)
       say(`--model_type ${config.model_type}: config.json says ${model.config.modelType}, which is used`, "warn");
     if (tokenizer.vocabSize > vocabSize)
-      throw new InputError(`the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`, { place: tokenizer.dir });
-    if (tokenizer.vocabSize < vocabSize) say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
+      throw new InputError(
+        `the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`,
+        { place: tokenizer.dir },
+      );
+    if (tokenizer.vocabSize < vocabSize)
+      say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
     if (maxPositions !== undefined && config.block_size > maxPositions)
       throw new InputError(`--block_size ${config.block_size}: the model has only ${maxPositions} positions`);
 
     const lora = config.use_peft ? await attachAdapter(model, config, given) : undefined;
     if (lora === undefined) model.trainAll();
     const trained = model.arena?.values.size ?? 0;
-    say(`${precision}; ${trained.toLocaleString("en")} of ${model.parameterCount.toLocaleString("en")} parameters are trained`);
+    say(
+      `${precision}; ${trained.toLocaleString("en")} of ${model.parameterCount.toLocaleString("en")} parameters are trained`,
+    );
     const saveModel = (dir: string): Promise<string[]> =>
       lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, config.model_name_or_path, dir);
     const evaluateModel = (): Promise<Record<string, number>> =>
-      evaluate({ rows: validation.count, batch: batchesOf(validation), loss: (batch) => model.loss(batch) }, config.per_device_eval_batch_size, context);
+      evaluate(
+        { rows: validation.count, batch: batchesOf(validation), loss: (batch) => model.loss(batch) },
+        config.per_device_eval_batch_size,
+        context,
+      );
     const tensorBoard = !config.report_to.includes("none");
-    const newWriter = () => (tensorBoard ? createTensorBoardWriter(config.logging_dir ?? defaultLoggingDir(config.output_dir, new Date())) : undefined);
+    const newWriter = () =>
+      tensorBoard
+        ? createTensorBoardWriter(config.logging_dir ?? defaultLoggingDir(config.output_dir, new Date()))
+        : undefined;
 
     let epoch: number | undefined;
     const files = new Set<string>();
@@ -87,7 +110,11 @@ export async function runPretrain(
         context,
       ).finally(() => writer?.close());
       epoch = state.epoch;
-      for (const file of [...(await saveModel(config.output_dir)), ...(await saveTokenizer(tokenizer, config.output_dir))]) files.add(file);
+      for (const file of [
+        ...(await saveModel(config.output_dir)),
+        ...(await saveTokenizer(tokenizer, config.output_dir)),
+      ])
+        files.add(file);
       await writeModelCard(config.output_dir, config.model_name_or_path, lora);
       await writeTrainerState(config.output_dir, state);
       await writeResults(config.output_dir, "train", { ...metrics, train_samples: rows.count });
@@ -95,7 +122,12 @@ export async function runPretrain(
     }
     if (evaluates(config)) {
       const metrics = await evaluateModel();
-      const results = { ...metrics, eval_samples: validation.count, perplexity: Math.exp(metrics["eval_loss"] ?? NaN), ...(epoch === undefined ? {} : { epoch }) };
+      const results = {
+        ...metrics,
+        eval_samples: validation.count,
+        perplexity: Math.exp(metrics["eval_loss"] ?? NaN),
+        ...(epoch === undefined ? {} : { epoch }),
+      };
       context.log({ type: "eval", step: 0, metrics: results });
       await writeResults(config.output_dir, "eval", results);
       files.add("eval_results.json");
@@ -105,13 +137,22 @@ export async function runPretrain(
     }
     if (!config.do_train) return undefined;
 
-    const created = { createdBy: { package: "@medgpt/pretrain", version: packageVersion(), config }, inputs: [artifactRef(base)], files: [...files] };
+    const created = {
+      createdBy: { package: "@medgpt/pretrain", version: packageVersion(), config },
+      inputs: [artifactRef(base)],
+      files: [...files],
+    };
     const artifact =
       lora === undefined
         ? await sealArtifact(config.output_dir, {
             ...created,
             kind: "causal-lm",
-            details: { family: model.config.modelType, parameters: model.parameterCount, vocabSize, tokenizer: tokenizer.digest },
+            details: {
+              family: model.config.modelType,
+              parameters: model.parameterCount,
+              vocabSize,
+              tokenizer: tokenizer.digest,
+            },
           })
         : await sealArtifact(config.output_dir, {
             ...created,

@@ -59,25 +59,90 @@ export const KERNELS = {
    * out (m, n) = [accumulate ? out : 0] + sum of terms + [bias], bias (n) broadcast over rows.
    * The whole sum over every term's k stays in f32 until it is complete. Row stride of out is ldc.
    */
-  matMul: { out: "view", ldc: "number", m: "number", n: "number", bias: "view?", accumulate: "number", compute: "number", terms: "terms" },
+  matMul: {
+    out: "view",
+    ldc: "number",
+    m: "number",
+    n: "number",
+    bias: "view?",
+    accumulate: "number",
+    compute: "number",
+    terms: "terms",
+  },
 
   /** out[r] = table[ids[r]] * factor: out (rows, cols), table (vocab, cols), ids i32. An id outside [0, vocab) is an error. */
-  embedding: { out: "view", table: "view", ids: "view", rows: "number", cols: "number", vocab: "number", factor: "number" },
+  embedding: {
+    out: "view",
+    table: "view",
+    ids: "view",
+    rows: "number",
+    cols: "number",
+    vocab: "number",
+    factor: "number",
+  },
 
   /** dTable[ids[r]] (f32) += dOut[r] * factor, rows taken in order. */
-  embeddingBackward: { dTable: "view", dOut: "view", ids: "view", rows: "number", cols: "number", vocab: "number", factor: "number" },
+  embeddingBackward: {
+    dTable: "view",
+    dOut: "view",
+    ids: "view",
+    rows: "number",
+    cols: "number",
+    vocab: "number",
+    factor: "number",
+  },
 
   /** out = x * rstd * (weight + offset), rstd (rows, f32) = 1 / sqrt(mean(x^2) + eps). offset is 1 for Gemma, else 0. */
-  rmsNorm: { out: "view", rstd: "view", x: "view", weight: "view", rows: "number", cols: "number", eps: "number", offset: "number" },
+  rmsNorm: {
+    out: "view",
+    rstd: "view",
+    x: "view",
+    weight: "view",
+    rows: "number",
+    cols: "number",
+    eps: "number",
+    offset: "number",
+  },
 
   /** dx overwritten (given); dWeight (f32, cols) accumulated where given. */
-  rmsNormBackward: { dx: "view?", dWeight: "view?", dOut: "view", x: "view", weight: "view", rstd: "view", rows: "number", cols: "number", offset: "number" },
+  rmsNormBackward: {
+    dx: "view?",
+    dWeight: "view?",
+    dOut: "view",
+    x: "view",
+    weight: "view",
+    rstd: "view",
+    rows: "number",
+    cols: "number",
+    offset: "number",
+  },
 
   /** out = (x - mean) * rstd * weight + bias; mean and rstd (rows) f32, biased variance. */
-  layerNorm: { out: "view", mean: "view", rstd: "view", x: "view", weight: "view", bias: "view?", rows: "number", cols: "number", eps: "number" },
+  layerNorm: {
+    out: "view",
+    mean: "view",
+    rstd: "view",
+    x: "view",
+    weight: "view",
+    bias: "view?",
+    rows: "number",
+    cols: "number",
+    eps: "number",
+  },
 
   /** dx overwritten; dWeight and dBias (f32, cols) accumulated where given. */
-  layerNormBackward: { dx: "view?", dWeight: "view?", dBias: "view?", dOut: "view", x: "view", weight: "view", mean: "view", rstd: "view", rows: "number", cols: "number" },
+  layerNormBackward: {
+    dx: "view?",
+    dWeight: "view?",
+    dBias: "view?",
+    dOut: "view",
+    x: "view",
+    weight: "view",
+    mean: "view",
+    rstd: "view",
+    rows: "number",
+    cols: "number",
+  },
 
   /**
    * out (rows, 2 * half) f32 = [cos | sin] of positions[r] * invFreq[j], times factor. positions i32 (rows), invFreq f32
@@ -89,7 +154,16 @@ export const KERNELS = {
    * Rotary embedding in the rotate_half layout on x (rows, heads, dim): for j < half, (x[j], x[j + half]) is rotated by the
    * table's angle; elements from 2 * half on are copied. inverse 1 rotates back (the gradient). out may be x.
    */
-  rope: { out: "view", x: "view", table: "view", rows: "number", heads: "number", dim: "number", half: "number", inverse: "number" },
+  rope: {
+    out: "view",
+    x: "view",
+    table: "view",
+    rows: "number",
+    heads: "number",
+    dim: "number",
+    half: "number",
+    inverse: "number",
+  },
 
   /**
    * Causal attention inside each segment. Element (token t, head h, j) of q lies at q[t * qStride + h * qHead + j], likewise
@@ -99,33 +173,90 @@ export const KERNELS = {
    * with window > 0 a key is seen only if query - key < window. lse (heads, rows) f32 = log-sum-exp of the scores.
    */
   attention: {
-    out: "view", lse: "view", q: "view", k: "view", v: "view", segments: "view", slopes: "view?",
-    segmentCount: "number", rows: "number", heads: "number", kvHeads: "number", dim: "number",
-    qStride: "number", qHead: "number", kStride: "number", kHead: "number", vStride: "number", vHead: "number",
-    scale: "number", softCap: "number", window: "number", compute: "number",
+    out: "view",
+    lse: "view",
+    q: "view",
+    k: "view",
+    v: "view",
+    segments: "view",
+    slopes: "view?",
+    segmentCount: "number",
+    rows: "number",
+    heads: "number",
+    kvHeads: "number",
+    dim: "number",
+    qStride: "number",
+    qHead: "number",
+    kStride: "number",
+    kHead: "number",
+    vStride: "number",
+    vHead: "number",
+    scale: "number",
+    softCap: "number",
+    window: "number",
+    compute: "number",
   },
 
   /** dq, dk, dv overwritten, laid out exactly as q, k, v. dOut and out (rows, heads, dim) dense. */
   attentionBackward: {
-    dq: "view", dk: "view", dv: "view", dOut: "view", out: "view", lse: "view", q: "view", k: "view", v: "view",
-    segments: "view", slopes: "view?",
-    segmentCount: "number", rows: "number", heads: "number", kvHeads: "number", dim: "number",
-    qStride: "number", qHead: "number", kStride: "number", kHead: "number", vStride: "number", vHead: "number",
-    scale: "number", softCap: "number", window: "number", compute: "number",
+    dq: "view",
+    dk: "view",
+    dv: "view",
+    dOut: "view",
+    out: "view",
+    lse: "view",
+    q: "view",
+    k: "view",
+    v: "view",
+    segments: "view",
+    slopes: "view?",
+    segmentCount: "number",
+    rows: "number",
+    heads: "number",
+    kvHeads: "number",
+    dim: "number",
+    qStride: "number",
+    qHead: "number",
+    kStride: "number",
+    kHead: "number",
+    vStride: "number",
+    vHead: "number",
+    scale: "number",
+    softCap: "number",
+    window: "number",
+    compute: "number",
   },
 
   /** out = act(x), or act(x) * up where up is given. kind: see ACTIVATIONS. */
   activation: { out: "view", x: "view", up: "view?", count: "number", kind: "number" },
 
   /** dx = dOut * act'(x) * [up]; dUp = dOut * act(x) where up is given. */
-  activationBackward: { dx: "view", dUp: "view?", dOut: "view", x: "view", up: "view?", count: "number", kind: "number" },
+  activationBackward: {
+    dx: "view",
+    dUp: "view?",
+    dOut: "view",
+    x: "view",
+    up: "view?",
+    count: "number",
+    kind: "number",
+  },
 
   /**
    * out = x * mask / (1 - p), mask drawn from Philox 4x32-10: key = (seed low, seed high), counter =
    * (floor(col / 4), row, site + 65536 * microStep, step), word col % 4; kept where word >= p * 2^32.
    * Used for the gradient too, since the mask is drawn again.
    */
-  dropout: { out: "view", x: "view", rows: "number", cols: "number", p: "number", seed: "number", step: "number", microStep: "number", site: "number" },
+  dropout: {
+    out: "view",
+    x: "view",
+    rows: "number",
+    cols: "number",
+    p: "number",
+    seed: "number",
+    step: "number",
+    microStep: "number",
+    site: "number",
+  },
 
   /**
    * Cross entropy of softmax(hidden . weight^T) without materialising the logits. hidden (rows, cols), weight (vocab, cols),
@@ -134,14 +265,33 @@ export const KERNELS = {
    * to be scaled by the upstream gradient; 0 where skipped. softCap > 0 caps the logits.
    */
   linearCrossEntropy: {
-    nll: "view", lse: "view", correct: "view?", dHidden: "view?", hidden: "view", weight: "view", labels: "view",
-    rows: "number", cols: "number", vocab: "number", softCap: "number", compute: "number",
+    nll: "view",
+    lse: "view",
+    correct: "view?",
+    dHidden: "view?",
+    hidden: "view",
+    weight: "view",
+    labels: "view",
+    rows: "number",
+    cols: "number",
+    vocab: "number",
+    softCap: "number",
+    compute: "number",
   },
 
   /** dWeight (vocab, cols) f32 accumulated: sum over rows of upstream[r] * (softmax - onehot)[v] * hidden[r]. */
   linearCrossEntropyWeightBackward: {
-    dWeight: "view", hidden: "view", weight: "view", labels: "view", lse: "view", upstream: "view",
-    rows: "number", cols: "number", vocab: "number", softCap: "number", compute: "number",
+    dWeight: "view",
+    hidden: "view",
+    weight: "view",
+    labels: "view",
+    lse: "view",
+    upstream: "view",
+    rows: "number",
+    cols: "number",
+    vocab: "number",
+    softCap: "number",
+    compute: "number",
   },
 
   /**
@@ -156,8 +306,18 @@ export const KERNELS = {
    * params -= lr / (1 - beta1^step) * m / (sqrt(v) / sqrt(1 - beta2^step) + eps). step counts from 1.
    */
   adamW: {
-    params: "view", grads: "view", expAvg: "view", expAvgSq: "view", gradScale: "view?", count: "number",
-    lr: "number", beta1: "number", beta2: "number", eps: "number", weightDecay: "number", step: "number",
+    params: "view",
+    grads: "view",
+    expAvg: "view",
+    expAvgSq: "view",
+    gradScale: "view?",
+    count: "number",
+    lr: "number",
+    beta1: "number",
+    beta2: "number",
+    eps: "number",
+    weightDecay: "number",
+    step: "number",
   },
 } as const satisfies Record<string, Record<string, Field>>;
 
@@ -167,7 +327,13 @@ export type Activation = (typeof ACTIVATIONS)[number];
 
 export type KernelName = keyof typeof KERNELS;
 
-type FieldType<F> = F extends "view" ? View : F extends "view?" ? View | undefined : F extends "number" ? number : readonly MatMulTerm[];
+type FieldType<F> = F extends "view"
+  ? View
+  : F extends "view?"
+    ? View | undefined
+    : F extends "number"
+      ? number
+      : readonly MatMulTerm[];
 
 /** The arguments of one kernel, as an object with the table's names. */
 export type KernelArgs<K extends KernelName> = { [P in keyof (typeof KERNELS)[K]]: FieldType<(typeof KERNELS)[K][P]> };

@@ -43,7 +43,15 @@ const UNUSED = {
 } as const;
 
 /** Keys whose value changes nothing in what an adapter computes. */
-const INERT = new Set(["megatron_core", "qalora_group_size", "revision", "auto_mapping", "init_lora_weights", "loftq_config", "ensure_weight_tying"]);
+const INERT = new Set([
+  "megatron_core",
+  "qalora_group_size",
+  "revision",
+  "auto_mapping",
+  "init_lora_weights",
+  "loftq_config",
+  "ensure_weight_tying",
+]);
 
 const KEY_PREFIX = "base_model.model.";
 
@@ -59,24 +67,36 @@ export interface Adapter {
 export async function openAdapter(dir: string): Promise<Adapter> {
   const place = join(dir, "adapter_config.json");
   const raw = await readJsonObject(place);
-  if (raw === undefined) throw new InputError("expected an adapter folder, but it has no adapter_config.json", { place: dir });
-  if (raw.peft_type !== "LORA") throw new InputError(`expected peft_type "LORA", got ${JSON.stringify(raw.peft_type)}`, { place });
+  if (raw === undefined)
+    throw new InputError("expected an adapter folder, but it has no adapter_config.json", { place: dir });
+  if (raw.peft_type !== "LORA")
+    throw new InputError(`expected peft_type "LORA", got ${JSON.stringify(raw.peft_type)}`, { place });
   for (const [key, unused] of Object.entries(UNUSED)) {
     const value = raw[key];
-    const empty = value === undefined || value === null || value === false || (typeof value === "object" && Object.keys(value).length === 0);
+    const empty =
+      value === undefined ||
+      value === null ||
+      value === false ||
+      (typeof value === "object" && Object.keys(value).length === 0);
     if (!INERT.has(key) && !empty && value !== unused)
-      throw new InputError(`${key} = ${JSON.stringify(value)} is not supported; only plain LoRA adapters are`, { place });
+      throw new InputError(`${key} = ${JSON.stringify(value)} is not supported; only plain LoRA adapters are`, {
+        place,
+      });
   }
   const number = (key: string, fallback?: number): number => {
     const value = raw[key] ?? fallback;
-    if (typeof value !== "number") throw new InputError(`expected a number at "${key}", got ${JSON.stringify(raw[key])}`, { place });
+    if (typeof value !== "number")
+      throw new InputError(`expected a number at "${key}", got ${JSON.stringify(raw[key])}`, { place });
     return value;
   };
   const targets = raw.target_modules;
   if (typeof targets !== "string" && !isStrings(targets))
-    throw new InputError(`expected "target_modules" to be names or a pattern, got ${JSON.stringify(targets)}`, { place });
+    throw new InputError(`expected "target_modules" to be names or a pattern, got ${JSON.stringify(targets)}`, {
+      place,
+    });
   const modulesToSave = raw.modules_to_save ?? [];
-  if (!isStrings(modulesToSave)) throw new InputError(`expected "modules_to_save" to be names, got ${JSON.stringify(modulesToSave)}`, { place });
+  if (!isStrings(modulesToSave))
+    throw new InputError(`expected "modules_to_save" to be names, got ${JSON.stringify(modulesToSave)}`, { place });
   const config: LoraConfig = {
     r: number("r"),
     lora_alpha: number("lora_alpha"),
@@ -90,7 +110,8 @@ export async function openAdapter(dir: string): Promise<Adapter> {
   const factors = new Map<string, { a?: TensorInfo; b?: TensorInfo }>();
   const saved = new Map<string, TensorInfo>();
   for (const [key, info] of (await openSafetensors(file)).tensors) {
-    if (!key.startsWith(KEY_PREFIX)) throw new InputError(`expected names to start with "${KEY_PREFIX}", got "${key}"`, { place: file });
+    if (!key.startsWith(KEY_PREFIX))
+      throw new InputError(`expected names to start with "${KEY_PREFIX}", got "${key}"`, { place: file });
     const name = key.slice(KEY_PREFIX.length);
     const [, module, side] = /^(.*)\.lora_([AB])\.weight$/.exec(name) ?? [];
     if (module === undefined) saved.set(name, info);
@@ -98,7 +119,8 @@ export async function openAdapter(dir: string): Promise<Adapter> {
   }
   const complete = new Map<string, { a: TensorInfo; b: TensorInfo }>();
   for (const [module, { a, b }] of factors) {
-    if (a === undefined || b === undefined) throw new InputError(`${module} has only one of lora_A and lora_B`, { place: file });
+    if (a === undefined || b === undefined)
+      throw new InputError(`${module} has only one of lora_A and lora_B`, { place: file });
     complete.set(module, { a, b });
   }
   return { config, factors: complete, saved };
@@ -117,7 +139,12 @@ export function adapterTensors({ factors, saved }: Adapter): Map<string, TensorI
  * rank), and full parameter names of saved modules; f32
  * @param base what `base_model_name_or_path` says
  */
-export async function writeAdapter(dir: string, config: LoraConfig, base: string, tensors: readonly TensorToWrite[]): Promise<void> {
+export async function writeAdapter(
+  dir: string,
+  config: LoraConfig,
+  base: string,
+  tensors: readonly TensorToWrite[],
+): Promise<void> {
   const entries = tensors.map((entry) => ({ ...entry, name: KEY_PREFIX + entry.name }));
   await writeSafetensors(join(dir, "adapter_model.safetensors"), entries, { format: "pt" });
   const targets = typeof config.target_modules === "string" ? config.target_modules : [...config.target_modules].sort();

@@ -14,7 +14,11 @@ export interface GreedyOptions {
  * which is fine for a sample of a few dozen tokens.
  * @returns the new ids
  */
-export async function generateGreedy(model: CausalLm, prompt: Int32Array, { maxNewTokens, eosId }: GreedyOptions): Promise<Int32Array> {
+export async function generateGreedy(
+  model: CausalLm,
+  prompt: Int32Array,
+  { maxNewTokens, eosId }: GreedyOptions,
+): Promise<Int32Array> {
   const ids = [...prompt];
   const { maxPositions = Infinity } = model.options;
   while (ids.length < Math.min(prompt.length + maxNewTokens, maxPositions)) {

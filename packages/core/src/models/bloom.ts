@@ -35,7 +35,9 @@ export const bloom: Family = {
       },
       inputNorm: "input_layernorm",
       postAttentionNorm: "post_attention_layernorm",
-      attention: { packed: { name: "self_attention.query_key_value", out: 3 * hiddenSize, in: hiddenSize, bias: true } },
+      attention: {
+        packed: { name: "self_attention.query_key_value", out: 3 * hiddenSize, in: hiddenSize, bias: true },
+      },
       attentionOutput: { name: "self_attention.dense", out: hiddenSize, in: hiddenSize, bias: true },
       mlp: {
         up: { name: "mlp.dense_h_to_4h", out: 4 * hiddenSize, in: hiddenSize, bias: true },

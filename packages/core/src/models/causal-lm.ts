@@ -5,7 +5,14 @@ import { readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
-import { decoderForward, layerLinears, type Batch, type DecoderOptions, type DecoderWeights, type ForwardOptions } from "../nn/decoder.js";
+import {
+  decoderForward,
+  layerLinears,
+  type Batch,
+  type DecoderOptions,
+  type DecoderWeights,
+  type ForwardOptions,
+} from "../nn/decoder.js";
 import { initLoraA, initZero, loraScale, resolveTargets, type LoraConfig } from "../nn/lora.js";
 import { createArena, decays, disposeArena, type ParameterArena, type ParameterSpec } from "../nn/parameters.js";
 import { linear, linearCrossEntropy, type Compute } from "../ops/index.js";
@@ -50,7 +57,9 @@ export class CausalLm implements DecoderWeights {
   /** Full names of the linear modules below the layers, in the order of the forward pass. */
   get linears(): string[] {
     const { names, layers } = this.options;
-    return Array.from({ length: layers }, (_, index) => layerLinears(this.options).map(({ name }) => `${names.layers}.${index}.${name}`)).flat();
+    return Array.from({ length: layers }, (_, index) =>
+      layerLinears(this.options).map(({ name }) => `${names.layers}.${index}.${name}`),
+    ).flat();
   }
 
   /** Full names of the linear modules that the targets of an adapter mean. */
@@ -120,13 +129,15 @@ export class CausalLm implements DecoderWeights {
       return found;
     };
     for (const module of factors.keys())
-      if (!this.linears.includes(module)) throw new InputError(`the adapter is for another model: this one has no module ${module}`, { place: dir });
+      if (!this.linears.includes(module))
+        throw new InputError(`the adapter is for another model: this one has no module ${module}`, { place: dir });
     this.#adapt(config, {
       a: (value, module) => this.#copyInto(value, info(module, "a")),
       b: (value, module) => this.#copyInto(value, info(module, "b")),
       saved: (value, name) => {
         const found = saved.get(name);
-        if (found === undefined) throw new InputError(`the adapter has no ${name}, although modules_to_save names it`, { place: dir });
+        if (found === undefined)
+          throw new InputError(`the adapter has no ${name}, although modules_to_save names it`, { place: dir });
         this.#copyInto(value, found);
       },
     });
@@ -135,7 +146,11 @@ export class CausalLm implements DecoderWeights {
 
   /** Makes every weight trainable, in f32. */
   trainAll(): void {
-    this.#train(weightSpecs(this.options).map((spec) => this.#weightSpec(spec, (value) => this.#copyInto(value, this.#sourceOf(spec.name)))));
+    this.#train(
+      weightSpecs(this.options).map((spec) =>
+        this.#weightSpec(spec, (value) => this.#copyInto(value, this.#sourceOf(spec.name))),
+      ),
+    );
   }
 
   /** Sets what is trained to the values in a folder that `saveAdapter` or `saveCausalLm` wrote. */
@@ -173,7 +188,11 @@ export class CausalLm implements DecoderWeights {
 
   #adapt(
     config: LoraConfig,
-    init: { a: (value: Tensor, module: string) => void; b: (value: Tensor, module: string) => void; saved: (value: Tensor, name: string) => void },
+    init: {
+      a: (value: Tensor, module: string) => void;
+      b: (value: Tensor, module: string) => void;
+      saved: (value: Tensor, name: string) => void;
+    },
   ): void {
     const scale = loraScale(config);
     const shapes = new Map(this.#linearShapes());
@@ -181,11 +200,23 @@ export class CausalLm implements DecoderWeights {
     const factors = targets.flatMap((module): ParameterSpec[] => {
       const { out, in: width } = shapes.get(module) as { out: number; in: number };
       return [
-        { name: `${module}.lora_A.weight`, shape: [config.r, width], decay: decays(module, false), init: (value) => init.a(value, module) },
-        { name: `${module}.lora_B.weight`, shape: [out, config.r], decay: decays(module, false), init: (value) => init.b(value, module) },
+        {
+          name: `${module}.lora_A.weight`,
+          shape: [config.r, width],
+          decay: decays(module, false),
+          init: (value) => init.a(value, module),
+        },
+        {
+          name: `${module}.lora_B.weight`,
+          shape: [out, config.r],
+          decay: decays(module, false),
+          init: (value) => init.b(value, module),
+        },
       ];
     });
-    const saved = this.#savedSpecs(config.modules_to_save).map((spec) => this.#weightSpec(spec, (value) => init.saved(value, spec.name)));
+    const saved = this.#savedSpecs(config.modules_to_save).map((spec) =>
+      this.#weightSpec(spec, (value) => init.saved(value, spec.name)),
+    );
     this.#train([...factors, ...saved]);
     targets.forEach((module, index) => {
       const [a, b] = (this.#arena as ParameterArena).parameters.slice(2 * index) as [Parameter, Parameter];
@@ -198,7 +229,8 @@ export class CausalLm implements DecoderWeights {
     const { head } = this.options.names;
     const { hiddenSize, vocabSize } = this.options;
     const specs = weightSpecs(this.options);
-    if (this.options.tieWordEmbeddings) specs.push({ name: `${head}.weight`, shape: [vocabSize, hiddenSize], isNorm: false });
+    if (this.options.tieWordEmbeddings)
+      specs.push({ name: `${head}.weight`, shape: [vocabSize, hiddenSize], isNorm: false });
     return modules.flatMap((module) => {
       const found = specs.filter(({ name }) => {
         const owner = name.slice(0, name.lastIndexOf("."));
@@ -225,12 +257,16 @@ export class CausalLm implements DecoderWeights {
 
   #linearShapes(): (readonly [string, { out: number; in: number }])[] {
     const { names, layers } = this.options;
-    return Array.from({ length: layers }, (_, index) => layerLinears(this.options).map((module) => [`${names.layers}.${index}.${module.name}`, module] as const)).flat();
+    return Array.from({ length: layers }, (_, index) =>
+      layerLinears(this.options).map((module) => [`${names.layers}.${index}.${module.name}`, module] as const),
+    ).flat();
   }
 
   #copyInto(value: Tensor, info: TensorInfo): void {
     if (info.shape.join() !== value.shape.join())
-      throw new InputError(`${info.name}: expected shape (${value.shape.join(", ")}), got (${info.shape.join(", ")})`, { place: info.path });
+      throw new InputError(`${info.name}: expected shape (${value.shape.join(", ")}), got (${info.shape.join(", ")})`, {
+        place: info.path,
+      });
     scope(() => {
       const x = mapped(this.backend, info.path, info.byteOffset, loadableDType(info), info.shape);
       this.backend.kernels.copy({ out: value, x, count: value.size });
@@ -246,7 +282,10 @@ export class CausalLm implements DecoderWeights {
     if (info === undefined && tied !== undefined) return this.#sourceOf(tied, shape);
     if (info === undefined) throw new InputError(`the checkpoint has no tensor "${name}"`, { place: this.dir });
     if (shape !== undefined && info.shape.join() !== shape.join())
-      throw new InputError(`${info.name}: expected shape (${shape.join(", ")}) from config.json, got (${info.shape.join(", ")})`, { place: info.path });
+      throw new InputError(
+        `${info.name}: expected shape (${shape.join(", ")}) from config.json, got (${info.shape.join(", ")})`,
+        { place: info.path },
+      );
     return info;
   }
 }
@@ -259,7 +298,9 @@ export function decoderOptions(config: HfConfig): DecoderOptions {
   const family = families.find(({ modelType }) => modelType === config.modelType);
   if (family !== undefined) return family.decoder(config);
   const known = families.map(({ modelType }) => modelType).join(", ");
-  throw new InputError(`model_type "${config.modelType}" is not supported; supported are ${known}`, { place: config.path });
+  throw new InputError(`model_type "${config.modelType}" is not supported; supported are ${known}`, {
+    place: config.path,
+  });
 }
 
 /** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
@@ -273,7 +314,11 @@ export async function loadCausalLm(dir: string, options: LoadOptions): Promise<C
 /** Name and shape of every weight a decoder has; a tied head is not one. */
 export function weightSpecs(options: DecoderOptions): WeightSpec[] {
   const { names, norm, hiddenSize, vocabSize } = options;
-  const matrix = (name: string, out: number, width: number): WeightSpec => ({ name: `${name}.weight`, shape: [out, width], isNorm: false });
+  const matrix = (name: string, out: number, width: number): WeightSpec => ({
+    name: `${name}.weight`,
+    shape: [out, width],
+    isNorm: false,
+  });
   const vector = (name: string, size: number, isNorm: boolean): WeightSpec => ({ name, shape: [size], isNorm });
   const normOf = (name: string): WeightSpec[] =>
     (norm.kind === "rms" ? ["weight"] : ["weight", "bias"]).map((part) => vector(`${name}.${part}`, hiddenSize, true));
@@ -283,7 +328,11 @@ export function weightSpecs(options: DecoderOptions): WeightSpec[] {
       matrix(`${prefix}.${name}`, out, width),
       ...(bias ? [vector(`${prefix}.${name}.bias`, out, false)] : []),
     ]);
-    return [...normOf(`${prefix}.${options.inputNorm}`), ...linears, ...normOf(`${prefix}.${options.postAttentionNorm}`)];
+    return [
+      ...normOf(`${prefix}.${options.inputNorm}`),
+      ...linears,
+      ...normOf(`${prefix}.${options.postAttentionNorm}`),
+    ];
   });
   return [
     matrix(names.embedding, vocabSize, hiddenSize),

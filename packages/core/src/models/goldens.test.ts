@@ -11,7 +11,13 @@ import { goldenDir, hasGoldens, readCase, readTensors, unpad, type Matrix } from
 import { loadCausalLm } from "./causal-lm.js";
 
 const MODELS = ["bloom", "bloom_hub_layout", "llama", "llama3_rope", "llama_bf16", "qwen2", "qwen2_sharded"];
-const ADAPTERS = ["bloom_medicalgpt_all", "llama_all_linear", "llama_modules_to_save", "qwen2_q_v", "qwen2_tied_modules_to_save"];
+const ADAPTERS = [
+  "bloom_medicalgpt_all",
+  "llama_all_linear",
+  "llama_modules_to_save",
+  "qwen2_q_v",
+  "qwen2_tied_modules_to_save",
+];
 
 const backends = await availableBackends();
 let compared = 0;
@@ -39,7 +45,12 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
       const { data, shape } = io.get(left) as Matrix;
       const width = shape[1] as number;
       const ours = (await logits.read()) as Float32Array;
-      last.forEach((token, row) => expectClose(ours.subarray(token * width, (token + 1) * width), data.slice(row * width, (row + 1) * width), { absolute: 1e-4, relative: 0 }));
+      last.forEach((token, row) =>
+        expectClose(ours.subarray(token * width, (token + 1) * width), data.slice(row * width, (row + 1) * width), {
+          absolute: 1e-4,
+          relative: 0,
+        }),
+      );
     }
     compared++;
     await backend.dispose();
@@ -78,7 +89,11 @@ it.skipIf(!hasGoldens)("compares every case on every backend", () => {
   expect(compared).toBe((MODELS.length + ADAPTERS.length) * backends.length);
 });
 
-afterAll(() => console.log(`compared ${compared} model and adapter cases by value on ${backends.map(({ name }) => name).join(", ")}`));
+afterAll(() =>
+  console.log(
+    `compared ${compared} model and adapter cases by value on ${backends.map(({ name }) => name).join(", ")}`,
+  ),
+);
 
 /** Rows of a padded (batch, width, size) tensor at the real tokens. */
 function pick(io: ReadonlyMap<string, Matrix>, name: string, places: readonly number[]): Float32Array {

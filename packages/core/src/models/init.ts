@@ -11,7 +11,12 @@ import { decoderOptions, weightSpecs } from "./causal-lm.js";
  * @param config contents of config.json; `model_type` decides the family
  * @param tokenizerDir where tokenizer.json and tokenizer_config.json are copied from
  */
-export async function initCausalLm(dir: string, config: Readonly<Record<string, unknown>>, tokenizerDir: string, seed = 42): Promise<void> {
+export async function initCausalLm(
+  dir: string,
+  config: Readonly<Record<string, unknown>>,
+  tokenizerDir: string,
+  seed = 42,
+): Promise<void> {
   const modelType = config["model_type"];
   if (typeof modelType !== "string") throw new InputError('initCausalLm: expected "model_type" in the config');
   const options = decoderOptions({ path: join(dir, "config.json"), modelType, values: config });
@@ -27,6 +32,7 @@ export async function initCausalLm(dir: string, config: Readonly<Record<string, 
     return { name, dtype: "f32" as const, shape, data: new Uint8Array(values.buffer) };
   });
   await writeSafetensors(join(dir, "model.safetensors"), tensors);
-  for (const file of ["tokenizer.json", "tokenizer_config.json"]) await copyFile(join(tokenizerDir, file), join(dir, file));
+  for (const file of ["tokenizer.json", "tokenizer_config.json"])
+    await copyFile(join(tokenizerDir, file), join(dir, file));
   await writeFileAtomic(join(dir, "config.json"), JSON.stringify({ ...config, dtype: "float32" }, undefined, 2) + "\n");
 }

@@ -1,5 +1,15 @@
 import { InputError } from "@medgpt/artifacts";
-import { inverseFrequencies, optionalBool, optionalInt, optionalNumber, optionalString, requireInt, ropeParameters, tieWordEmbeddings, type HfConfig } from "../checkpoint/hf-config.js";
+import {
+  inverseFrequencies,
+  optionalBool,
+  optionalInt,
+  optionalNumber,
+  optionalString,
+  requireInt,
+  ropeParameters,
+  tieWordEmbeddings,
+  type HfConfig,
+} from "../checkpoint/hf-config.js";
 import type { DecoderOptions, LinearModule } from "../nn/decoder.js";
 import type { Family } from "./family.js";
 
@@ -8,23 +18,39 @@ export const llama: Family = {
   modelType: "llama",
   decoder: (config) => {
     const attentionBias = optionalBool(config, "attention_bias") ?? false;
-    return llamaLike(config, { qkvBias: attentionBias, outputBias: attentionBias, mlpBias: optionalBool(config, "mlp_bias") ?? false });
+    return llamaLike(config, {
+      qkvBias: attentionBias,
+      outputBias: attentionBias,
+      mlpBias: optionalBool(config, "mlp_bias") ?? false,
+    });
   },
 };
 
 /** The decoder of llama and the families that differ from it in biases alone. */
-export function llamaLike(config: HfConfig, biases: { qkvBias: boolean; outputBias: boolean; mlpBias: boolean }): DecoderOptions {
+export function llamaLike(
+  config: HfConfig,
+  biases: { qkvBias: boolean; outputBias: boolean; mlpBias: boolean },
+): DecoderOptions {
   const hiddenSize = requireInt(config, "hidden_size");
   const heads = requireInt(config, "num_attention_heads");
   const kvHeads = optionalInt(config, "num_key_value_heads") ?? heads;
   const headDim = optionalInt(config, "head_dim") ?? hiddenSize / heads;
   const inner = requireInt(config, "intermediate_size");
   const act = optionalString(config, "hidden_act") ?? "silu";
-  if (act !== "silu") throw new InputError(`expected hidden_act "silu", got "${act}", which is not supported`, { place: config.path });
-  if (!Number.isInteger(headDim)) throw new InputError(`hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}`, { place: config.path });
+  if (act !== "silu")
+    throw new InputError(`expected hidden_act "silu", got "${act}", which is not supported`, { place: config.path });
+  if (!Number.isInteger(headDim))
+    throw new InputError(`hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}`, {
+      place: config.path,
+    });
   const maxPositions = requireInt(config, "max_position_embeddings");
   const { invFreq, attentionFactor } = inverseFrequencies(ropeParameters(config), headDim);
-  const module = (name: string, out: number, width: number, bias: boolean): LinearModule => ({ name, out, in: width, bias });
+  const module = (name: string, out: number, width: number, bias: boolean): LinearModule => ({
+    name,
+    out,
+    in: width,
+    bias,
+  });
   return {
     hiddenSize,
     layers: requireInt(config, "num_hidden_layers"),

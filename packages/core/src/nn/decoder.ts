@@ -44,7 +44,8 @@ export interface DecoderOptions {
   readonly maxPositions: number | undefined;
   readonly tieWordEmbeddings: boolean;
   readonly norm: { readonly kind: "rms" | "layer"; readonly eps: number };
-  readonly positions: { readonly kind: "rope"; readonly invFreq: Float32Array; readonly factor: number } | { readonly kind: "alibi" };
+  readonly positions:
+    { readonly kind: "rope"; readonly invFreq: Float32Array; readonly factor: number } | { readonly kind: "alibi" };
   readonly activation: Activation;
   /** Full names of the modules outside the layers, and the prefix that published base-model files leave out. */
   readonly names: {
@@ -58,7 +59,9 @@ export interface DecoderOptions {
   /** Names below `${names.layers}.${index}.`. */
   readonly inputNorm: string;
   readonly postAttentionNorm: string;
-  readonly attention: { readonly packed: LinearModule } | { readonly q: LinearModule; readonly k: LinearModule; readonly v: LinearModule };
+  readonly attention:
+    | { readonly packed: LinearModule }
+    | { readonly q: LinearModule; readonly k: LinearModule; readonly v: LinearModule };
   readonly attentionOutput: LinearModule;
   readonly mlp: { readonly gate?: LinearModule; readonly up: LinearModule; readonly down: LinearModule };
 }
@@ -96,7 +99,12 @@ export interface ForwardOptions {
  * Runs the decoder.
  * @returns hidden states after the final norm, (tokens, hidden), in the compute dtype
  */
-export function decoderForward(options: DecoderOptions, weights: DecoderWeights, batch: Batch, run: ForwardOptions): Tensor {
+export function decoderForward(
+  options: DecoderOptions,
+  weights: DecoderWeights,
+  batch: Batch,
+  run: ForwardOptions,
+): Tensor {
   return scope(() => {
     const { backend, compute } = run;
     const dtype: DType = compute;
@@ -121,14 +129,19 @@ export function decoderForward(options: DecoderOptions, weights: DecoderWeights,
     const norm = (x: Tensor, name: string, dtype: DType): Tensor => {
       const weight = weights.weight(`${name}.weight`);
       const { kind, eps } = options.norm;
-      return kind === "rms" ? rmsNorm(x, weight, { eps, dtype }) : layerNorm(x, weight, weights.weight(`${name}.bias`), { eps, dtype });
+      return kind === "rms"
+        ? rmsNorm(x, weight, { eps, dtype })
+        : layerNorm(x, weight, weights.weight(`${name}.bias`), { eps, dtype });
     };
 
     const constants = attentionConstants(options, batch, backend);
     const layer = (x: Tensor, constants: AttentionConstants, prefix: string): Tensor => {
       const attended = scope(() => {
         const normed = norm(x, `${prefix}.${options.inputNorm}`, dtype);
-        const modules = "packed" in options.attention ? [options.attention.packed] : [options.attention.q, options.attention.k, options.attention.v];
+        const modules =
+          "packed" in options.attention
+            ? [options.attention.packed]
+            : [options.attention.q, options.attention.k, options.attention.v];
         const heads = attend(options, constants, project(normed, prefix, modules), compute);
         return add(x, only(project(heads, prefix, [options.attentionOutput], "f32")));
       });
@@ -154,12 +167,19 @@ export function decoderForward(options: DecoderOptions, weights: DecoderWeights,
 }
 
 /** What attention needs beside its projections, the same in every layer. */
-type AttentionConstants = { readonly segments: Tensor; readonly slopes: Tensor | undefined; readonly table: Tensor | undefined };
+type AttentionConstants = {
+  readonly segments: Tensor;
+  readonly slopes: Tensor | undefined;
+  readonly table: Tensor | undefined;
+};
 
 function attentionConstants({ heads, positions }: DecoderOptions, batch: Batch, backend: Backend): AttentionConstants {
   const ints = (data: Int32Array) => tensor(backend, data, [data.length]);
   const floats = (data: Float32Array) => tensor(backend, data, [data.length]);
-  const rotary = positions.kind === "rope" ? ropeTable(ints(batch.positions), floats(positions.invFreq), positions.factor) : undefined;
+  const rotary =
+    positions.kind === "rope"
+      ? ropeTable(ints(batch.positions), floats(positions.invFreq), positions.factor)
+      : undefined;
   const slopes = positions.kind === "alibi" ? floats(alibiSlopes(heads)) : undefined;
   return { segments: ints(batch.segments), slopes, table: rotary };
 }

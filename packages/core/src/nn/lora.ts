@@ -38,13 +38,18 @@ export function resolveTargets(targets: readonly string[] | string, linears: rea
 
 function noTarget(target: string, linears: readonly string[]): InputError {
   const available = [...new Set(linears.map((name) => name.split(".").at(-1)))].join(", ");
-  return new InputError(`target_modules: no linear module is called "${target}"; this model has ${available}, or use "all"`);
+  return new InputError(
+    `target_modules: no linear module is called "${target}"; this model has ${available}, or use "all"`,
+  );
 }
 
 /** Fills lora_A as torch's Linear does by default: uniform in +-1 / sqrt(in) (Kaiming with a = sqrt(5)). */
 export function initLoraA(backend: Backend, value: Tensor, random: () => number): void {
   const bound = 1 / Math.sqrt(value.shape[1] as number);
-  backend.write(value, Float32Array.from({ length: value.size }, () => (2 * random() - 1) * bound));
+  backend.write(
+    value,
+    Float32Array.from({ length: value.size }, () => (2 * random() - 1) * bound),
+  );
 }
 
 export function initZero(backend: Backend, value: Tensor): void {

@@ -34,7 +34,14 @@ export const attention = op("attention", (q: Tensor, k: Tensor, v: Tensor, optio
   expectShape(q, [rows, heads * dim], "q");
   expectShape(k, [rows, kvHeads * dim], "k");
   expectShape(v, [rows, kvHeads * dim], "v");
-  const layout = { qStride: heads * dim, kStride: kvHeads * dim, vStride: kvHeads * dim, qHead: dim, kHead: dim, vHead: dim };
+  const layout = {
+    qStride: heads * dim,
+    kStride: kvHeads * dim,
+    vStride: kvHeads * dim,
+    qHead: dim,
+    kHead: dim,
+    vHead: dim,
+  };
   return attend(options, layout, [q, k, v] as const, ([q, k, v]) => ({ q, k, v }));
 });
 
@@ -62,7 +69,12 @@ interface Layout {
 }
 
 /** `parts` finds q, k and v in the inputs, and their gradients in tensors of the inputs' shapes. */
-function attend<I extends readonly Tensor[]>(options: AttentionOptions, layout: Layout, inputs: I, parts: (inputs: I) => { q: Tensor; k: Tensor; v: Tensor }): Tensor {
+function attend<I extends readonly Tensor[]>(
+  options: AttentionOptions,
+  layout: Layout,
+  inputs: I,
+  parts: (inputs: I) => { q: Tensor; k: Tensor; v: Tensor },
+): Tensor {
   const { heads, kvHeads, dim, segments, slopes } = options;
   const first = inputs[0] as Tensor;
   const rows = rowsOf(first)[0];
@@ -91,7 +103,18 @@ function attend<I extends readonly Tensor[]>(options: AttentionOptions, layout: 
     const gradients = inputs.map((x) => empty(x.backend, x.shape, x.dtype)) as unknown as I;
     const { q: dq, k: dk, v: dv } = parts(gradients);
     const bias = slopes === undefined ? undefined : saved[3];
-    out.backend.kernels.attentionBackward({ dq, dk, dv, dOut, out, lse, ...parts(inputs), segments, slopes: bias, ...args });
+    out.backend.kernels.attentionBackward({
+      dq,
+      dk,
+      dv,
+      dOut,
+      out,
+      lse,
+      ...parts(inputs),
+      segments,
+      slopes: bias,
+      ...args,
+    });
     return gradients;
   });
   return out;

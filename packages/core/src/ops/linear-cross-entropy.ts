@@ -19,7 +19,12 @@ export interface CrossEntropyOptions {
  */
 export const linearCrossEntropy = op(
   "linearCrossEntropy",
-  (hidden: Tensor, weight: Tensor, labels: Tensor, { compute, softCap = 0 }: CrossEntropyOptions): { nll: Tensor; correct: Tensor } => {
+  (
+    hidden: Tensor,
+    weight: Tensor,
+    labels: Tensor,
+    { compute, softCap = 0 }: CrossEntropyOptions,
+  ): { nll: Tensor; correct: Tensor } => {
     const [rows, cols] = rowsOf(hidden, "hidden");
     const [vocab] = rowsOf(weight, "weight");
     expectShape(weight, [vocab, cols], "weight");

@@ -46,7 +46,14 @@ export interface Projection {
 export const linear = op("linear", (x: Tensor, projections: readonly Projection[], compute: Compute): Tensor[] => {
   const [rows, cols] = rowsOf(x);
   const { kernels } = x.backend;
-  const product = (out: Tensor, m: number, n: number, terms: readonly MatMulTerm[], bias?: Tensor, accumulate = 0): Tensor => {
+  const product = (
+    out: Tensor,
+    m: number,
+    n: number,
+    terms: readonly MatMulTerm[],
+    bias?: Tensor,
+    accumulate = 0,
+  ): Tensor => {
     kernels.matMul({ out, ldc: n, m, n, bias, accumulate, compute: compute === "bf16" ? 1 : 0, terms });
     return out;
   };
@@ -71,7 +78,10 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
 
   const wanted = x.requiresGrad;
   const trained = projections.flatMap(({ weight, bias, lora }) => [weight, bias, lora?.a, lora?.b]);
-  const used = projections.flatMap(({ weight, lora }, index) => [weight, ...(lora === undefined ? [] : [down[index] as Tensor, lora.a, lora.b])]);
+  const used = projections.flatMap(({ weight, lora }, index) => [
+    weight,
+    ...(lora === undefined ? [] : [down[index] as Tensor, lora.a, lora.b]),
+  ]);
   const { dtype, shape } = x;
   record("linear", [x, ...trained], outputs, [x, ...used], (gradients, [x, ...used]) => {
     if (x === undefined) return [];

@@ -11,7 +11,11 @@ import { expectShape, rowsOf } from "./rows.js";
  */
 export const rmsNorm = op(
   "rmsNorm",
-  (x: Tensor, weight: Tensor, { eps, offset = 0, dtype = x.dtype }: { eps: number; offset?: number; dtype?: DType }): Tensor => {
+  (
+    x: Tensor,
+    weight: Tensor,
+    { eps, offset = 0, dtype = x.dtype }: { eps: number; offset?: number; dtype?: DType },
+  ): Tensor => {
     const [rows, cols] = rowsOf(x);
     expectShape(weight, [cols], "weight");
     const out = empty(x.backend, x.shape, dtype);
@@ -35,7 +39,12 @@ export const rmsNorm = op(
  */
 export const layerNorm = op(
   "layerNorm",
-  (x: Tensor, weight: Tensor, bias: Tensor | undefined, { eps, dtype = x.dtype }: { eps: number; dtype?: DType }): Tensor => {
+  (
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | undefined,
+    { eps, dtype = x.dtype }: { eps: number; dtype?: DType },
+  ): Tensor => {
     const [rows, cols] = rowsOf(x);
     expectShape(weight, [cols], "weight");
     expectShape(bias, [cols], "bias");

@@ -21,7 +21,11 @@ async function differentiate(test: OpCase, backend: Backend) {
     name,
     shape: test.parameters[name] as readonly number[],
     decay: true,
-    init: (value: Parameter | import("../tensor/tensor.js").Tensor) => backend.write(value, Float32Array.from({ length: value.size }, () => 2 * random() - 1)),
+    init: (value: Parameter | import("../tensor/tensor.js").Tensor) =>
+      backend.write(
+        value,
+        Float32Array.from({ length: value.size }, () => 2 * random() - 1),
+      ),
   }));
   const arena = createArena(backend, specs);
   const parameters = Object.fromEntries(names.map((name, index) => [name, arena.parameters[index] as Parameter]));
@@ -40,32 +44,38 @@ describe("every differentiable op", () => {
     expect(exported.map(([name]) => name).filter((name) => !opCases.some(({ op }) => op === name))).toEqual([]);
   });
 
-  it.each(opCases.map((test) => [`${test.op}: ${test.name}`, test] as const))("%s: has the gradient of finite differences", async (_name, test) => {
-    const backend = createJsBackend({ float64: true });
-    const { arena, parameters, weights, gradients } = await differentiate(test, backend);
-    const objective = async (): Promise<number> => {
-      const out = scope(() => noGrad(() => test.run(parameters, backend)));
-      const value = await out.read();
-      out.dispose();
-      return Array.from(value).reduce((total, x, index) => total + x * (weights[index] as number), 0);
-    };
-    const step = 1e-5;
-    for (const [index, parameter] of arena.parameters.entries()) {
-      const base = Float64Array.from(await parameter.read());
-      const numeric: number[] = [];
-      for (let element = 0; element < base.length; element++) {
-        const shifted = async (by: number) => {
-          backend.write(parameter, base.map((x, at) => (at === element ? x + by : x)));
-          return objective();
-        };
-        numeric.push(((await shifted(step)) - (await shifted(-step))) / (2 * step));
+  it.each(opCases.map((test) => [`${test.op}: ${test.name}`, test] as const))(
+    "%s: has the gradient of finite differences",
+    async (_name, test) => {
+      const backend = createJsBackend({ float64: true });
+      const { arena, parameters, weights, gradients } = await differentiate(test, backend);
+      const objective = async (): Promise<number> => {
+        const out = scope(() => noGrad(() => test.run(parameters, backend)));
+        const value = await out.read();
+        out.dispose();
+        return Array.from(value).reduce((total, x, index) => total + x * (weights[index] as number), 0);
+      };
+      const step = 1e-5;
+      for (const [index, parameter] of arena.parameters.entries()) {
+        const base = Float64Array.from(await parameter.read());
+        const numeric: number[] = [];
+        for (let element = 0; element < base.length; element++) {
+          const shifted = async (by: number) => {
+            backend.write(
+              parameter,
+              base.map((x, at) => (at === element ? x + by : x)),
+            );
+            return objective();
+          };
+          numeric.push(((await shifted(step)) - (await shifted(-step))) / (2 * step));
+        }
+        backend.write(parameter, base);
+        expectClose(gradients[index] as Float32Array, numeric, { absolute: 1e-8, relative: 1e-6 });
       }
-      backend.write(parameter, base);
-      expectClose(gradients[index] as Float32Array, numeric, { absolute: 1e-8, relative: 1e-6 });
-    }
-    disposeArena(arena);
-    expect((await backend.sync(), backend.memory().liveBytes)).toBe(0);
-  });
+      disposeArena(arena);
+      expect((await backend.sync(), backend.memory().liveBytes)).toBe(0);
+    },
+  );
 
   it.each(backends)("gives the oracle's values and gradients on $name", async ({ create }) => {
     for (const test of opCases) {
@@ -73,7 +83,9 @@ describe("every differentiable op", () => {
       const backend = await create();
       const ours = await differentiate(test, backend);
       expectClose(ours.value, oracle.value, { absolute: 1e-5, relative: 1e-5 });
-      ours.gradients.forEach((gradient, index) => expectClose(gradient, oracle.gradients[index] as Float32Array, { absolute: 2e-5, relative: 1e-4 }));
+      ours.gradients.forEach((gradient, index) =>
+        expectClose(gradient, oracle.gradients[index] as Float32Array, { absolute: 2e-5, relative: 1e-4 }),
+      );
       await backend.dispose();
     }
   });

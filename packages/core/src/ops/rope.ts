@@ -28,7 +28,8 @@ export const rope = op("rope", (x: Tensor, table: Tensor, heads: number): Tensor
   const half = rowsOf(table, "table")[1] / 2;
   const dim = cols / heads;
   expectShape(table, [rows, 2 * half], "table");
-  if (!Number.isInteger(dim) || 2 * half > dim) throw new ShapeError(`${cols} columns do not hold ${heads} heads of at least ${2 * half}`);
+  if (!Number.isInteger(dim) || 2 * half > dim)
+    throw new ShapeError(`${cols} columns do not hold ${heads} heads of at least ${2 * half}`);
   const rotate = (x: Tensor, table: Tensor, inverse: 0 | 1): Tensor => {
     const out = empty(x.backend, x.shape, x.dtype);
     x.backend.kernels.rope({ out, x, table, rows, heads, dim, half, inverse });

@@ -38,8 +38,23 @@ export function createAdamW(arena: ParameterArena, { beta1, beta2, eps, weightDe
         { offset: arena.decayed, count: size - arena.decayed, weightDecay: 0 },
       ];
       for (const { offset, count, weightDecay } of ranges.filter(({ count }) => count > 0)) {
-        const [params, grads, m, v] = [arena.values, arena.gradients, expAvg, expAvgSq].map((tensor) => tensor.view([count], offset)) as [Tensor, Tensor, Tensor, Tensor];
-        backend.kernels.adamW({ params, grads, expAvg: m, expAvgSq: v, gradScale, count, lr, beta1, beta2, eps, weightDecay, step });
+        const [params, grads, m, v] = [arena.values, arena.gradients, expAvg, expAvgSq].map((tensor) =>
+          tensor.view([count], offset),
+        ) as [Tensor, Tensor, Tensor, Tensor];
+        backend.kernels.adamW({
+          params,
+          grads,
+          expAvg: m,
+          expAvgSq: v,
+          gradScale,
+          count,
+          lr,
+          beta1,
+          beta2,
+          eps,
+          weightDecay,
+          step,
+        });
         for (const view of [params, grads, m, v]) view.dispose();
       }
       backend.kernels.fill({ out: arena.gradients, count: size, value: 0 });

@@ -39,12 +39,21 @@ const KWARGS: Readonly<Record<ScheduleName, readonly string[]>> = {
  * The learning rate that optimizer step `step` (0-based) uses. With warm-up the first step uses 0.
  * @throws InputError for a keyword argument that the schedule does not have
  */
-export function createSchedule({ type, learningRate, warmupSteps: warmup, totalSteps: total, kwargs = {} }: ScheduleOptions): (step: number) => number {
+export function createSchedule({
+  type,
+  learningRate,
+  warmupSteps: warmup,
+  totalSteps: total,
+  kwargs = {},
+}: ScheduleOptions): (step: number) => number {
   for (const key of Object.keys(kwargs))
     if (!KWARGS[type].includes(key))
-      throw new InputError(`lr_scheduler_kwargs: the ${type} schedule has no "${key}"; it takes ${KWARGS[type].join(", ") || "none"}`);
+      throw new InputError(
+        `lr_scheduler_kwargs: the ${type} schedule has no "${key}"; it takes ${KWARGS[type].join(", ") || "none"}`,
+      );
   const after = (step: number) => (step - warmup) / Math.max(1, total - warmup);
-  const halfCosine = (progress: number, cycles: number) => Math.max(0, 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * progress)));
+  const halfCosine = (progress: number, cycles: number) =>
+    Math.max(0, 0.5 * (1 + Math.cos(Math.PI * cycles * 2 * progress)));
   const decay = ((): ((step: number) => number) => {
     switch (type) {
       case "constant":
@@ -61,8 +70,10 @@ export function createSchedule({ type, learningRate, warmupSteps: warmup, totalS
         };
       case "polynomial": {
         const { lr_end: end = 1e-7, power = 1 } = kwargs;
-        if (end >= learningRate) throw new InputError(`lr_scheduler_kwargs: lr_end ${end} must be below learning_rate ${learningRate}`);
-        return (step) => (step > total ? end / learningRate : ((learningRate - end) * (1 - after(step)) ** power + end) / learningRate);
+        if (end >= learningRate)
+          throw new InputError(`lr_scheduler_kwargs: lr_end ${end} must be below learning_rate ${learningRate}`);
+        return (step) =>
+          step > total ? end / learningRate : ((learningRate - end) * (1 - after(step)) ** power + end) / learningRate;
       }
       case "inverse_sqrt": {
         const timescale = kwargs.timescale ?? (warmup || 10_000);
@@ -70,7 +81,8 @@ export function createSchedule({ type, learningRate, warmupSteps: warmup, totalS
       }
       case "cosine_with_min_lr": {
         const floor = kwargs.min_lr_rate ?? (kwargs.min_lr === undefined ? undefined : kwargs.min_lr / learningRate);
-        if (floor === undefined) throw new InputError('lr_scheduler_kwargs: cosine_with_min_lr needs "min_lr" or "min_lr_rate"');
+        if (floor === undefined)
+          throw new InputError('lr_scheduler_kwargs: cosine_with_min_lr needs "min_lr" or "min_lr_rate"');
         return (step) => {
           const factor = 0.5 * (1 + Math.cos(Math.PI * (kwargs.num_cycles ?? 0.5) * 2 * after(step)));
           return Math.max(0, factor * (1 - floor) + floor);
@@ -78,7 +90,8 @@ export function createSchedule({ type, learningRate, warmupSteps: warmup, totalS
       }
       case "warmup_stable_decay": {
         const { num_decay_steps: decaySteps, min_lr_ratio: floor = 0, num_cycles: cycles = 0.5 } = kwargs;
-        if (decaySteps === undefined) throw new InputError('lr_scheduler_kwargs: warmup_stable_decay needs "num_decay_steps"');
+        if (decaySteps === undefined)
+          throw new InputError('lr_scheduler_kwargs: warmup_stable_decay needs "num_decay_steps"');
         const stable = kwargs.num_stable_steps ?? total - warmup - decaySteps;
         return (step) => {
           if (step < warmup + stable) return 1;

@@ -179,7 +179,9 @@ export function checkpoint<C extends Readonly<Record<string, Tensor | undefined>
   const output = noGrad(() => scope(() => body(input, constants)));
   const wanted = input.requiresGrad;
   const saved = keep(input.view());
-  const kept = Object.fromEntries(Object.entries(constants).map(([name, tensor]) => [name, tensor && keep(tensor.view())])) as C;
+  const kept = Object.fromEntries(
+    Object.entries(constants).map(([name, tensor]) => [name, tensor && keep(tensor.view())]),
+  ) as C;
   const again: BackwardPass = ([gradient]) =>
     withGrad(true, () => {
       const leaf = new GradientLeaf(saved, wanted);

@@ -32,7 +32,11 @@ function failingAt(failing: number): { backend: Backend; calls: () => number } {
 }
 
 function makeArena(backend: Backend): ParameterArena {
-  const fill = (value: Tensor) => backend.write(value, Float32Array.from({ length: value.size }, (_, i) => Math.sin(i + 1)));
+  const fill = (value: Tensor) =>
+    backend.write(
+      value,
+      Float32Array.from({ length: value.size }, (_, i) => Math.sin(i + 1)),
+    );
   return createArena(backend, [
     { name: "w", shape: [6, 6], decay: true, init: fill },
     { name: "a", shape: [2, 6], decay: true, init: fill },
@@ -53,7 +57,11 @@ function trainingStep(backend: Backend, arena: ParameterArena): void {
       return add(x, y);
     });
   scope(() => {
-    const x = tensor(backend, Float32Array.from({ length: 18 }, (_, i) => Math.cos(i)), [3, 6]);
+    const x = tensor(
+      backend,
+      Float32Array.from({ length: 18 }, (_, i) => Math.cos(i)),
+      [3, 6],
+    );
     const hidden = checkpoint(layer(x), {}, layer);
     const labels = tensor(backend, Int32Array.of(1, -100, 4), [3]);
     backward(sum(linearCrossEntropy(hidden, head, labels, { compute: "f32" }).nll, 0.5));

@@ -45,7 +45,9 @@ export class FreedTensorError extends MedgptError {
     readonly shape: Shape,
     readonly op: string,
   ) {
-    super(`${op}: a tensor of shape (${shape.join(", ")}) was used after it was freed; return it from its scope to keep it`);
+    super(
+      `${op}: a tensor of shape (${shape.join(", ")}) was used after it was freed; return it from its scope to keep it`,
+    );
   }
 }
 
@@ -102,7 +104,9 @@ export class Tensor implements View {
   /** Another handle on `sizeOf(shape)` elements from `offset` (relative to this tensor), without history. */
   view(shape: Shape = this.shape, offset = 0): Tensor {
     if (offset < 0 || offset + sizeOf(shape) > this.size)
-      throw new RangeError(`a view of shape (${shape.join(", ")}) at ${offset} does not fit into (${this.shape.join(", ")})`);
+      throw new RangeError(
+        `a view of shape (${shape.join(", ")}) at ${offset} does not fit into (${this.shape.join(", ")})`,
+      );
     return new Tensor(this.storage.retain(), this.offset + offset, shape, this.dtype);
   }
 
@@ -159,9 +163,19 @@ export function zeros(backend: Backend, shape: Shape, dtype: DType): Tensor {
 }
 
 /** A tensor holding a copy of `data`: f32 from numbers or Float32Array, i32 from Int32Array. */
-export function tensor(backend: Backend, data: readonly number[] | HostArray, shape: Shape, dtype: DType = data instanceof Int32Array ? "i32" : "f32"): Tensor {
-  if (data.length !== sizeOf(shape)) throw new RangeError(`${data.length} values do not fill the shape (${shape.join(", ")})`);
-  const host = Array.isArray(data) ? (dtype === "i32" ? Int32Array.from(data) : Float64Array.from(data)) : (data as HostArray);
+export function tensor(
+  backend: Backend,
+  data: readonly number[] | HostArray,
+  shape: Shape,
+  dtype: DType = data instanceof Int32Array ? "i32" : "f32",
+): Tensor {
+  if (data.length !== sizeOf(shape))
+    throw new RangeError(`${data.length} values do not fill the shape (${shape.join(", ")})`);
+  const host = Array.isArray(data)
+    ? dtype === "i32"
+      ? Int32Array.from(data)
+      : Float64Array.from(data)
+    : (data as HostArray);
   const out = empty(backend, shape, dtype);
   backend.write(out, host);
   return out;

@@ -365,7 +365,8 @@ function matMulCase(random: Random, choice: MatMulChoice): KernelCase<"matMul"> 
       compute: bf16 ? 1 : 0,
       terms: terms.map((term) => term(view)),
     }),
-    outputs: { out: lossy ? close(out, 0.03) : close(out, 3e-5) },
+    // Rounding both factors to bf16 changes one product by up to 2^-7 of it; in longer sums these errors average out.
+    outputs: { out: lossy ? close(out, 0.03, 2 ** -7) : close(out, 3e-5) },
   };
 }
 
@@ -1123,7 +1124,7 @@ const HEADS: readonly HeadChoice[] = [
   { rows: 17, cols: 31, vocab: 64 },
   { rows: 33, cols: 100, vocab: 333 },
   { rows: 64, cols: 17, vocab: 31, softCap: 3 },
-  { rows: 7, cols: 64, vocab: 5000 },
+  { rows: 7, cols: 16, vocab: 5000 },
   { rows: 100, cols: 13, vocab: 33, softCap: 30 },
   { rows: 600, cols: 8, vocab: 17 },
 ];

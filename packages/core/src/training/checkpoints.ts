@@ -56,7 +56,10 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
   try {
     await saveModel(aside);
     if (optimizer !== undefined) {
-      const entries = [momentEntries(arena, optimizer.expAvg, "exp_avg"), momentEntries(arena, optimizer.expAvgSq, "exp_avg_sq")].flat();
+      const entries = [
+        momentEntries(arena, optimizer.expAvg, "exp_avg"),
+        momentEntries(arena, optimizer.expAvgSq, "exp_avg_sq"),
+      ].flat();
       await writeSafetensors(join(aside, "optimizer.safetensors"), entries, { step: String(optimizer.steps) });
     }
     await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted(random, 2) + "\n");
@@ -71,7 +74,11 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
 }
 
 /** Removes the oldest checkpoints beyond `limit`, never the one to keep. */
-export async function rotateCheckpoints(outputDir: string, limit: number | null, keep: readonly (string | null)[]): Promise<void> {
+export async function rotateCheckpoints(
+  outputDir: string,
+  limit: number | null,
+  keep: readonly (string | null)[],
+): Promise<void> {
   if (limit === null || limit <= 0) return;
   const all = await listCheckpoints(outputDir);
   const removable = all.filter(({ dir }) => !keep.includes(dir));
@@ -85,11 +92,15 @@ export async function rotateCheckpoints(outputDir: string, limit: number | null,
 export async function findCheckpoint(outputDir: string, resume: string | boolean | null): Promise<string | undefined> {
   if (resume === null || resume === false) return undefined;
   if (resume !== true) {
-    if (!(await stat(resume).catch(() => undefined))?.isDirectory()) throw new InputError("--resume_from_checkpoint: no such folder", { place: resume });
+    if (!(await stat(resume).catch(() => undefined))?.isDirectory())
+      throw new InputError("--resume_from_checkpoint: no such folder", { place: resume });
     return resume;
   }
   const last = (await listCheckpoints(outputDir)).at(-1);
-  if (last === undefined) throw new InputError("--resume_from_checkpoint: there is no checkpoint-<step> folder to continue from", { place: outputDir });
+  if (last === undefined)
+    throw new InputError("--resume_from_checkpoint: there is no checkpoint-<step> folder to continue from", {
+      place: outputDir,
+    });
   return last.dir;
 }
 
@@ -97,17 +108,29 @@ export async function findCheckpoint(outputDir: string, resume: string | boolean
  * Loads optimizer and state of a checkpoint into a run; the weights are loaded with the model.
  * @returns the state and a sentence for each difference that keeps the run from continuing bit for bit
  */
-export async function resumeFrom(dir: string, arena: ParameterArena, optimizer: AdamW, random: RandomState): Promise<{ state: TrainerState; notes: string[] }> {
+export async function resumeFrom(
+  dir: string,
+  arena: ParameterArena,
+  optimizer: AdamW,
+  random: RandomState,
+): Promise<{ state: TrainerState; notes: string[] }> {
   const state = await readTrainerState(dir);
   const file = join(dir, "optimizer.safetensors");
   const { tensors, metadata } = await openSafetensors(file);
   const steps = Number(metadata["step"]);
-  if (!Number.isSafeInteger(steps)) throw new InputError('expected the number of steps as "step" in the metadata', { place: file });
-  for (const [kind, moments] of [["exp_avg", optimizer.expAvg], ["exp_avg_sq", optimizer.expAvgSq]] as const) {
+  if (!Number.isSafeInteger(steps))
+    throw new InputError('expected the number of steps as "step" in the metadata', { place: file });
+  for (const [kind, moments] of [
+    ["exp_avg", optimizer.expAvg],
+    ["exp_avg_sq", optimizer.expAvgSq],
+  ] as const) {
     for (const parameter of arena.parameters) {
       const info = tensors.get(`${kind}.${parameter.name}`);
       if (info?.dtype !== "f32" || info.shape.join() !== parameter.shape.join())
-        throw new InputError(`expected ${kind}.${parameter.name} as F32 (${parameter.shape.join(", ")}); the checkpoint is of another model or adapter`, { place: file });
+        throw new InputError(
+          `expected ${kind}.${parameter.name} as F32 (${parameter.shape.join(", ")}); the checkpoint is of another model or adapter`,
+          { place: file },
+        );
       const source = mapped(arena.values.backend, info.path, info.byteOffset, "f32", info.shape);
       const target = momentOf(arena, moments, parameter);
       source.backend.kernels.copy({ out: target, x: source, count: source.size });
@@ -119,7 +142,10 @@ export async function resumeFrom(dir: string, arena: ParameterArena, optimizer: 
   const before = (await readJsonObject(join(dir, RANDOM_STATE))) ?? {};
   const notes = Object.entries(random)
     .filter(([key, value]) => before[key] !== value)
-    .map(([key, value]) => `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`);
+    .map(
+      ([key, value]) =>
+        `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`,
+    );
   return { state, notes };
 }
 

@@ -18,7 +18,11 @@ export interface EvaluationTask {
  * Loss, next-token accuracy and speed over an evaluation set. eval_loss is the average over rows of their batch's
  * token-mean loss, as the Hugging Face Trainer's, not an average over tokens.
  */
-export async function evaluate(task: EvaluationTask, batchSize: number, { log, signal }: RunContext): Promise<Record<string, number>> {
+export async function evaluate(
+  task: EvaluationTask,
+  batchSize: number,
+  { log, signal }: RunContext,
+): Promise<Record<string, number>> {
   const start = performance.now();
   let [weighted, hits, labels] = [0, 0, 0];
   const steps = Math.ceil(task.rows / batchSize);

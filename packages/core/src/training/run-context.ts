@@ -3,7 +3,13 @@
 export type RunEvent =
   | { readonly type: "message"; readonly level: "info" | "warn"; readonly text: string }
   /** A long task outside training (hashing, tokenising, evaluating). */
-  | { readonly type: "progress"; readonly task: string; readonly done: number; readonly total: number; readonly unit: string }
+  | {
+      readonly type: "progress";
+      readonly task: string;
+      readonly done: number;
+      readonly total: number;
+      readonly unit: string;
+    }
   /** Every optimizer step. `logged` marks those that --logging_steps asks for. */
   | {
       readonly type: "step";

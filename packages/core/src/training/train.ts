@@ -135,8 +135,19 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     await task.loadModel(checkpoint);
     const resumed = await resumeFrom(checkpoint, arena, optimizer, random);
     for (const text of resumed.notes) log({ type: "message", level: "warn", text: `${checkpoint}: ${text}` });
-    state = { ...resumed.state, max_steps: maxSteps, num_train_epochs: epochs, logging_steps: loggingSteps, eval_steps: evalSteps, save_steps: saveSteps };
-    log({ type: "message", level: "info", text: `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}` });
+    state = {
+      ...resumed.state,
+      max_steps: maxSteps,
+      num_train_epochs: epochs,
+      logging_steps: loggingSteps,
+      eval_steps: evalSteps,
+      save_steps: saveSteps,
+    };
+    log({
+      type: "message",
+      level: "info",
+      text: `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}`,
+    });
   }
   const firstStep = state.global_step;
   let lastSaved = firstStep === 0 ? undefined : firstStep;
@@ -147,7 +158,13 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     task.onLog?.(full);
   };
   const save = async (): Promise<void> => {
-    const contents = { state, random, arena, optimizer: args.save_only_model ? undefined : optimizer, saveModel: task.saveModel };
+    const contents = {
+      state,
+      random,
+      arena,
+      optimizer: args.save_only_model ? undefined : optimizer,
+      saveModel: task.saveModel,
+    };
     const dir = await saveCheckpoint(args.output_dir, contents);
     lastSaved = state.global_step;
     log({ type: "saved", path: dir, what: "checkpoint" });
@@ -168,7 +185,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     if (state.best_metric !== null && (greater ? metric <= state.best_metric : metric >= state.best_metric)) return;
     state.best_metric = metric;
     state.best_global_step = state.global_step;
-    if (args.save_strategy !== "no") state.best_model_checkpoint = join(args.output_dir, `checkpoint-${state.global_step}`);
+    if (args.save_strategy !== "no")
+      state.best_model_checkpoint = join(args.output_dir, `checkpoint-${state.global_step}`);
   };
 
   // Loss of the steps since the last logged row, and of all steps of this process.
@@ -191,11 +209,21 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
         backward(loss);
       });
       await singleProcess(arena.gradients, tokens);
-      backend.kernels.clipGradNorm({ out: norms, grads: arena.gradients, count: arena.gradients.size, maxNorm: args.max_grad_norm });
-      const [gradNorm, ...parts] = await Promise.all([norms.read().then(([norm]) => norm as number), ...losses.map((loss) => loss.item())]);
+      backend.kernels.clipGradNorm({
+        out: norms,
+        grads: arena.gradients,
+        count: arena.gradients.size,
+        maxNorm: args.max_grad_norm,
+      });
+      const [gradNorm, ...parts] = await Promise.all([
+        norms.read().then(([norm]) => norm as number),
+        ...losses.map((loss) => loss.item()),
+      ]);
       const loss = parts.reduce((a, b) => a + b, 0);
       if (!Number.isFinite(loss) || !Number.isFinite(gradNorm))
-        throw new InputError(`step ${state.global_step + 1}: the loss is ${loss} and the gradient norm ${gradNorm}; lower --learning_rate or compute in float32`);
+        throw new InputError(
+          `step ${state.global_step + 1}: the loss is ${loss} and the gradient norm ${gradNorm}; lower --learning_rate or compute in float32`,
+        );
       optimizer.step(learningRate, clip);
       return { loss, gradNorm };
     } finally {
@@ -208,7 +236,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     if (args.eval_on_start && state.global_step === 0) await evaluateNow();
     for (let epoch = Math.floor(state.global_step / stepsPerEpoch); state.global_step < maxSteps; epoch++) {
       const order = epochOrder(task.rows, { seed: random.data_seed, epoch, strategy: args.train_sampling_strategy });
-      for (let window = state.global_step % stepsPerEpoch; window < stepsPerEpoch && state.global_step < maxSteps; window++) {
+      for (
+        let window = state.global_step % stepsPerEpoch;
+        window < stepsPerEpoch && state.global_step < maxSteps;
+        window++
+      ) {
         const begin = performance.now();
         const last = Math.min((window + 1) * accumulation, batches);
         const micro: Batch[] = [];
@@ -247,7 +279,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
           logged,
         });
         if (logged) {
-          addLog({ grad_norm: gradNorm, learning_rate: learningRate, loss: sinceLogged / (state.global_step - loggedStep) });
+          addLog({
+            grad_norm: gradNorm,
+            learning_rate: learningRate,
+            loss: sinceLogged / (state.global_step - loggedStep),
+          });
           [sinceLogged, loggedStep] = [0, state.global_step];
         }
         if (due(args.eval_strategy, evalSteps) || (ends && args.eval_strategy === "steps")) await evaluateNow();
@@ -270,7 +306,10 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
 
   const seconds = (performance.now() - started) / 1000;
   const steps = state.global_step - firstStep;
-  const samples = args.max_steps > 0 ? maxSteps * accumulation * args.per_device_train_batch_size : Math.round(task.rows * args.num_train_epochs);
+  const samples =
+    args.max_steps > 0
+      ? maxSteps * accumulation * args.per_device_train_batch_size
+      : Math.round(task.rows * args.num_train_epochs);
   const metrics = {
     ...speedMetrics("train", seconds, samples, maxSteps),
     total_flos: state.total_flos,

@@ -45,11 +45,15 @@ export async function readTrainerState(dir: string): Promise<TrainerState> {
   try {
     state = JSON.parse(await readFile(place, "utf8")) as Partial<TrainerState>;
   } catch (cause) {
-    throw new InputError(`cannot be read (${(cause as Error).message}); the checkpoint is not complete`, { place, cause });
+    throw new InputError(`cannot be read (${(cause as Error).message}); the checkpoint is not complete`, {
+      place,
+      cause,
+    });
   }
   const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   for (const key of ["global_step", "max_steps"] as const)
-    if (!isCount(state[key])) throw new InputError(`expected a step count at "${key}", got ${JSON.stringify(state[key])}`, { place });
+    if (!isCount(state[key]))
+      throw new InputError(`expected a step count at "${key}", got ${JSON.stringify(state[key])}`, { place });
   if (!Array.isArray(state.log_history)) throw new InputError('expected a list at "log_history"', { place });
   return state as TrainerState;
 }

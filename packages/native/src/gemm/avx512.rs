@@ -264,11 +264,18 @@ unsafe fn panel<P: Pack, const W: usize>(
 ) {
     let base = from.ptr as *const P::E;
     let words = len.div_ceil(P::PER_WORD);
-    // SAFETY: every address is of an element in rows `row .. row + rows` and columns `k .. k + len`, or is masked off. A
-    // store of 16 words at word (p, c) ends inside the panel or, for W = 14, two words into the next one, which is packed
-    // later, or into the slack.
+    // SAFETY: every address is of an element in rows `row .. row + rows` and columns `k .. k + len`, or is masked off. For
+    // W = 14 a store of 16 words reaches two words into the next group of W, which is written later; the last is masked.
     unsafe {
         let scale = _mm512_set1_ps(scale);
+        let put = |p: usize, c: usize, v: __m512i| {
+            let to = to.add(p * W + c) as *mut i32;
+            if W - c >= 16 || p + 1 < words {
+                _mm512_storeu_si512(to as *mut __m512i, v);
+            } else {
+                _mm512_mask_storeu_epi32(to, low16(W - c), v);
+            }
+        };
         if from.across {
             for p in 0..words {
                 let element = p * P::PER_WORD;
@@ -279,7 +286,7 @@ unsafe fn panel<P: Pack, const W: usize>(
                     let mask = low16(rows.saturating_sub(c));
                     let second = if pair { second.wrapping_add(c) } else { second };
                     let v = P::across(first.wrapping_add(c), second, mask, scale);
-                    _mm512_storeu_si512(to.add(p * W + c) as *mut __m512i, v);
+                    put(p, c, v);
                 }
             }
         } else {
@@ -293,7 +300,7 @@ unsafe fn panel<P: Pack, const W: usize>(
                     }
                     transpose(&mut r);
                     for (i, r) in r.iter().enumerate().take(words - p) {
-                        _mm512_storeu_si512(to.add((p + i) * W + c) as *mut __m512i, *r);
+                        put(p + i, c, *r);
                     }
                 }
             }

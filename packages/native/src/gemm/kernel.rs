@@ -2,7 +2,7 @@
 //!
 //! A panel holds `mr` rows of A or `nr` columns of B as 32-bit words, `[k words][mr or nr]`, missing rows zero. A word is
 //! one f32, or two bf16 that are neighbours along k (the second zero past an odd end). Panels of several products laid end
-//! to end along k give the sum of the products. B panels must be 64-byte aligned; A panels need `SLACK` words after them.
+//! to end along k give the sum of the products. B panels must be 64-byte aligned.
 
 use crate::buffer::DType;
 use crate::isa::Isa;
@@ -11,9 +11,6 @@ use super::portable;
 
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
-
-/// Words that packing may overwrite behind an A panel.
-pub const SLACK: usize = 16;
 
 /// What the words of a panel are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +138,7 @@ impl Kernel {
     /// Packs elements `k .. k + len` of `rows <= mr` rows from `row` on, each multiplied by `scale` in f32 first.
     ///
     /// # Safety
-    /// The elements are readable, and `words(len) * mr + SLACK` words at `to` are this caller's to write.
+    /// The elements are readable, and `words(len) * mr` words at `to` are this caller's to write.
     #[allow(clippy::too_many_arguments)]
     pub unsafe fn pack_a(self, to: *mut u32, from: Matrix, row: usize, rows: usize, k: usize, len: usize, scale: f32) {
         debug_assert!(rows <= self.mr());
@@ -238,9 +235,9 @@ impl Kernel {
         }
     }
 
-    /// Words of successive A panels that hold `rows` rows of `k` elements, slack included.
+    /// Words of successive A panels that hold `rows` rows of `k` elements.
     pub fn a_words(self, rows: usize, k: usize) -> usize {
-        rows.next_multiple_of(self.mr()) * self.words(k) + SLACK
+        rows.next_multiple_of(self.mr()) * self.words(k)
     }
 
     /// Words of successive B panels that hold `cols` columns of `k` elements.

@@ -14,7 +14,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use kernel::{Factors, Kernel, Matrix, Tile, SLACK};
+pub use kernel::{Factors, Kernel, Matrix, Tile};
 
 use crate::buffer::{load, store, Bf16, DType, Elem, View};
 use crate::isa::Isa;
@@ -105,6 +105,8 @@ const PASS: usize = 2560;
 const A_WORDS: usize = 96 << 10;
 /// Words of B packed at a time (2 MiB).
 const B_WORDS: usize = 512 << 10;
+/// Rows of a transposed A that are packed at a time; even, so that pairs stay together.
+const ACROSS: usize = 32;
 /// Products with fewer multiplications than this are not worth waking other threads for.
 const SMALL: usize = 1 << 17;
 
@@ -267,13 +269,18 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
         // SAFETY: this task's scratch; it holds the largest piece of rows. The B panels were packed in an earlier region.
         // The elements written, in `out` or in the partial sums, belong to this task's rows and columns.
         unsafe {
-            let a = pool.scratch(worker, (largest * words * mr + SLACK) * 4).as_mut_ptr() as *mut u32;
-            for panel in row_from..row_to {
-                let (to, row) = (a.add((panel - row_from) * words * mr), panel * mr);
-                each_term(step.words, &mut |s, k, len, at| {
-                    kernel.pack_a(to.add(at * mr), s.a, row, (m - row).min(mr), k, len, s.scale)
-                });
-            }
+            let a = pool.scratch(worker, largest * words * mr * 4).as_mut_ptr() as *mut u32;
+            each_term(step.words, &mut |s, k, len, at| {
+                // A transposed factor has the panels side by side in memory: a few of its rows at a time, all panels.
+                let chunk = if s.a.across { ACROSS } else { len };
+                for from in (0..len).step_by(chunk) {
+                    for panel in row_from..row_to {
+                        let (row, at) = (panel * mr, at + kernel.words(from));
+                        let to = a.add(((panel - row_from) * words + at) * mr);
+                        kernel.pack_a(to, s.a, row, (m - row).min(mr), k + from, (len - from).min(chunk), s.scale);
+                    }
+                }
+            });
             let b = packed.get().add((index % buffers) * b_words);
             let tile = if partial_words > 0 {
                 let tile = Tile::new(partial.get(), block_panels * nr);

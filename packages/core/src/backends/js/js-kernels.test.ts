@@ -549,6 +549,29 @@ it("draws a dropout mask that depends on the place alone and keeps about 1 - p",
   expect(drop(200, 100, 8)).not.toEqual(wide);
 });
 
+it("rotates back what rotary embedding rotated, and leaves the elements beyond the rotated ones alone", () => {
+  const rotate = (x: Float64Array | Int32Array, inverse: number) =>
+    run(
+      "rope",
+      { x: x.slice(), table: Float64Array.of(Math.cos(1), Math.cos(2), Math.sin(1), Math.sin(2)) },
+      (view) => ({
+        out: view("x"),
+        x: view("x"),
+        table: view("table"),
+        rows: 1,
+        heads: 2,
+        dim: 5,
+        half: 2,
+        inverse,
+      }),
+    )["x"]!;
+  const x = wave(10, 0.7);
+  const rotated = rotate(x, 0);
+  expect([rotated[4], rotated[9]]).toEqual([x[4], x[9]]);
+  expect(rotated[0]).not.toBeCloseTo(x[0]!, 3);
+  expectClose(rotate(rotated, 1), x, { absolute: 1e-15, relative: 1e-15 });
+});
+
 it("names an id, a label or a segment that is out of range", () => {
   const ids: Inputs = { out: zeros(2), table: zeros(6), ids: Int32Array.of(1, 3) };
   const embed = () =>
