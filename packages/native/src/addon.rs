@@ -81,14 +81,7 @@ impl Engine {
     }
 
     #[napi]
-    pub fn read<'env>(
-        &self,
-        env: &'env Env,
-        id: f64,
-        offset: f64,
-        count: f64,
-        raw: bool,
-    ) -> Result<Object<'env>> {
+    pub fn read<'env>(&self, env: &'env Env, id: f64, offset: f64, count: f64, raw: bool) -> Result<Object<'env>> {
         let (offset, count) = (size("offset", offset)?, size("count", count)?);
         let (reply, promise) = promise(env)?;
         self.push(Command::Read { id: id as u64, offset, count, raw, reply })?;

@@ -121,7 +121,12 @@ impl Attention {
     fn blocks(&self, size: usize, work: impl Fn(usize, usize) -> usize) -> Result<Vec<Block>, String> {
         let mut blocks = Vec::new();
         for (first, len) in self.segments()? {
-            blocks.extend((0..len).step_by(size).map(|start| Block { first, len, start, rows: (len - start).min(size) }));
+            blocks.extend((0..len).step_by(size).map(|start| Block {
+                first,
+                len,
+                start,
+                rows: (len - start).min(size),
+            }));
         }
         blocks.sort_by_key(|b| std::cmp::Reverse(work(b.len, b.start)));
         Ok(blocks)
@@ -255,7 +260,14 @@ pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
 /// Turns products of queries `q ..` with keys `k ..` into exponentials relative to each row's running maximum, which is
 /// raised as need be, and rescales the sums so far. Unseen keys become 0.
 #[inline(always)]
-unsafe fn softmax_rows_body(s: *mut f32, rows: usize, keys: usize, q: usize, k: usize, scores: Scores, state: Softmax, first: bool) {
+unsafe fn softmax_rows_body(
+    s: *mut f32,
+    (rows, keys): (usize, usize),
+    (q, k): (usize, usize),
+    scores: Scores,
+    state: Softmax,
+    first: bool,
+) {
     for i in 0..rows {
         // SAFETY: row i of the task's own scores and sums.
         let (row, max, sum, acc) = unsafe {
@@ -304,7 +316,8 @@ unsafe fn softmax_rows_body(s: *mut f32, rows: usize, keys: usize, q: usize, k: 
 }
 
 multiversion! {
-    unsafe fn softmax_rows(s: *mut f32, rows: usize, keys: usize, q: usize, k: usize, scores: Scores, state: Softmax, first: bool) = softmax_rows_body
+    unsafe fn softmax_rows(s: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, state: Softmax, first: bool) =
+        softmax_rows_body
 }
 
 pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
@@ -354,7 +367,7 @@ pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
                     let a = a_q.add(row * dim_words);
                     kernel.multiply_panels(m, keys, dim_words, a, b_k, Tile::new(s.add(row * STEP), STEP));
                 }
-                softmax_rows(isa, s, rows, keys, start, k, scores, state, is_first);
+                softmax_rows(isa, s, (rows, keys), (start, k), scores, state, is_first);
                 let (words, tile) = (kernel.words(keys), Tile { accumulate: !is_first, ..Tile::new(acc, lanes) });
                 for row in (0..rows).step_by(mr) {
                     let m = (rows - row).min(mr);
@@ -397,8 +410,7 @@ unsafe fn gradient_rows_body(
     (rows, cols): (usize, usize),
     (row, col): (usize, usize),
     scores: Scores,
-    lse: *const f32,
-    delta: *const f32,
+    (lse, delta): (*const f32, *const f32),
     by_keys: bool,
 ) {
     let Scores { scale, soft_cap, slope, .. } = scores;
@@ -406,7 +418,10 @@ unsafe fn gradient_rows_body(
         let (from, to) = if by_keys { scores.queries(row + i, col, cols) } else { scores.keys(row + i, col, cols) };
         // SAFETY: row i of the task's own tiles.
         let (s, dp) = unsafe {
-            (std::slice::from_raw_parts_mut(s.add(i * STEP), cols), std::slice::from_raw_parts_mut(dp.add(i * STEP), cols))
+            (
+                std::slice::from_raw_parts_mut(s.add(i * STEP), cols),
+                std::slice::from_raw_parts_mut(dp.add(i * STEP), cols),
+            )
         };
         for x in [&mut *s, &mut *dp] {
             x[..from].fill(0.0);
@@ -448,13 +463,16 @@ unsafe fn gradient_rows_body(
 }
 
 multiversion! {
-    unsafe fn gradient_rows(s: *mut f32, dp: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, lse: *const f32, delta: *const f32, by_keys: bool) = gradient_rows_body
+    unsafe fn gradient_rows(s: *mut f32, dp: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, of: (*const f32, *const f32), by_keys: bool) =
+        gradient_rows_body
 }
 
 impl AttentionBackward {
     /// The forward call whose gradient this is.
     fn forward(&self) -> Attention {
-        let AttentionBackward { out, lse, q, k, v, segments, slopes, segment_count, rows, heads, kv_heads, dim, .. } = *self;
+        let AttentionBackward {
+            out, lse, q, k, v, segments, slopes, segment_count, rows, heads, kv_heads, dim, ..
+        } = *self;
         let AttentionBackward { q_stride, q_head, k_stride, k_head, v_stride, v_head, .. } = *self;
         let AttentionBackward { scale, soft_cap, window, compute, .. } = *self;
         #[rustfmt::skip]
@@ -533,15 +551,33 @@ pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), S
 }
 
 /// dk and dv: for a block of keys, the queries that see it, head after head of those that share the keys.
-fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Block], lse: Shared<f32>, delta: Shared<f32>) {
+fn by_keys(
+    pool: &Pool,
+    kernel: Kernel,
+    args: &AttentionBackward,
+    blocks: &[Block],
+    lse: Shared<f32>,
+    delta: Shared<f32>,
+) {
     let f = &args.forward();
     let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
     let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
     let most = PANELS * mr;
     let lanes = f.lanes();
     let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
-    let sizes =
-        [a_rows, a_rows, b_rows, b_rows, b_dim, b_dim, kernel.a_words(mr, STEP), most * STEP, most * STEP, most * lanes, most * lanes];
+    let sizes = [
+        a_rows,
+        a_rows,
+        b_rows,
+        b_rows,
+        b_dim,
+        b_dim,
+        kernel.a_words(mr, STEP),
+        most * STEP,
+        most * STEP,
+        most * lanes,
+        most * lanes,
+    ];
     let bytes = Pieces::bytes(&sizes);
     pool.parallel(blocks.len() * kv_heads, &|task, worker| {
         let (Block { first, len, start, rows }, kv_head) = (blocks[task / kv_heads], task % kv_heads);
@@ -550,7 +586,8 @@ fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Bloc
         // `segments` vouch for the inputs, and the rows and head of dk and dv are this task's alone.
         unsafe {
             let mut pieces = Pieces::new(pool.scratch(worker, bytes));
-            let [a_k, a_v, b_q, b_o, b_q_dim, b_o_dim, a_p] = [0, 1, 2, 3, 4, 5, 6].map(|i| pieces.take::<u32>(sizes[i]));
+            let [a_k, a_v, b_q, b_o, b_q_dim, b_o_dim, a_p] =
+                [0, 1, 2, 3, 4, 5, 6].map(|i| pieces.take::<u32>(sizes[i]));
             let [s, dp, dk, dv] = [7, 8, 9, 10].map(|i| pieces.take::<f32>(sizes[i]));
             kernel.pack_a_panels(a_k, f.key(first + start, kv_head), 0, rows, 0, dim);
             kernel.pack_a_panels(a_v, f.value(first + start, kv_head), 0, rows, 0, dim);
@@ -571,12 +608,19 @@ fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Bloc
                         let col = (start + row).saturating_sub(q).min(queries) / nr * nr;
                         for (a, b, c) in [(a_k, b_q, s), (a_v, b_o, dp)] {
                             let (a, b) = (a.add(row * dim_words), b.add(col * dim_words));
-                            kernel.multiply_panels(m, queries - col, dim_words, a, b, Tile::new(c.add(row * STEP + col), STEP));
+                            kernel.multiply_panels(
+                                m,
+                                queries - col,
+                                dim_words,
+                                a,
+                                b,
+                                Tile::new(c.add(row * STEP + col), STEP),
+                            );
                         }
                     }
                     let at = head * total + first + q;
                     let (lse, delta) = (lse.get().add(at), delta.get().add(at));
-                    gradient_rows(isa, s, dp, (rows, queries), (start, q), scores, lse, delta, true);
+                    gradient_rows(isa, s, dp, (rows, queries), (start, q), scores, (lse, delta), true);
                     let words = kernel.words(queries);
                     for (from, b, to) in [(s, b_o_dim, dv), (dp, b_q_dim, dk)] {
                         let tile = Tile { accumulate: !is_first, ..Tile::new(to, lanes) };
@@ -596,14 +640,22 @@ fn by_keys(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Bloc
 }
 
 /// dq: for a block of queries, the keys that they see.
-fn by_queries(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[Block], lse: Shared<f32>, delta: Shared<f32>) {
+fn by_queries(
+    pool: &Pool,
+    kernel: Kernel,
+    args: &AttentionBackward,
+    blocks: &[Block],
+    lse: Shared<f32>,
+    delta: Shared<f32>,
+) {
     let f = &args.forward();
     let Attention { rows: total, heads, dim, .. } = *f;
     let (mr, isa) = (kernel.mr(), kernel.isa());
     let most = PANELS * mr;
     let lanes = f.lanes();
     let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
-    let sizes = [a_rows, a_rows, b_rows, b_rows, b_dim, kernel.a_words(mr, STEP), most * STEP, most * STEP, most * lanes];
+    let sizes =
+        [a_rows, a_rows, b_rows, b_rows, b_dim, kernel.a_words(mr, STEP), most * STEP, most * STEP, most * lanes];
     let bytes = Pieces::bytes(&sizes);
     pool.parallel(blocks.len() * heads, &|task, worker| {
         let (Block { first, start, rows, .. }, head) = (blocks[task / heads], task % heads);
@@ -633,10 +685,17 @@ fn by_queries(pool: &Pool, kernel: Kernel, args: &AttentionBackward, blocks: &[B
                     let m = (rows - row).min(mr);
                     let keys = (start + row + m).saturating_sub(k).min(keys);
                     for (a, b, c) in [(a_q, b_k, s), (a_o, b_v, dp)] {
-                        kernel.multiply_panels(m, keys, dim_words, a.add(row * dim_words), b, Tile::new(c.add(row * STEP), STEP));
+                        kernel.multiply_panels(
+                            m,
+                            keys,
+                            dim_words,
+                            a.add(row * dim_words),
+                            b,
+                            Tile::new(c.add(row * STEP), STEP),
+                        );
                     }
                 }
-                gradient_rows(isa, s, dp, (rows, keys), (start, k), scores, lse, delta, false);
+                gradient_rows(isa, s, dp, (rows, keys), (start, k), scores, (lse, delta), false);
                 let tile = Tile { accumulate: !is_first, ..Tile::new(dq, lanes) };
                 let words = kernel.words(keys);
                 for row in (0..rows).step_by(mr) {
@@ -710,8 +769,10 @@ mod tests {
                     let from = if window > 0 { (i + 1).saturating_sub(window) } else { 0 };
                     let qi = ((first + i) * heads + h) * dim;
                     let kj = |j: usize| ((first + j) * kv_heads + g) * dim;
-                    let dot = |a: &[f32], b: &[f32]| std::iter::zip(a, b).map(|(a, b)| *a as f64 * *b as f64).sum::<f64>();
-                    let raw: Vec<f64> = (from..=i).map(|j| dot(&q[qi..qi + dim], &k[kj(j)..kj(j) + dim]) * scale).collect();
+                    let dot =
+                        |a: &[f32], b: &[f32]| std::iter::zip(a, b).map(|(a, b)| *a as f64 * *b as f64).sum::<f64>();
+                    let raw: Vec<f64> =
+                        (from..=i).map(|j| dot(&q[qi..qi + dim], &k[kj(j)..kj(j) + dim]) * scale).collect();
                     let score = |j: usize| {
                         let s = raw[j - from];
                         let s = if cap > 0.0 { cap * (s / cap).tanh() } else { s };
@@ -766,14 +827,15 @@ mod tests {
             let tensor = |random: &mut Random, heads: usize| {
                 let n = if self.packed { rows * heads * 3 * dim } else { rows * heads * dim };
                 let values: Vec<f32> = (0..n).map(|_| random.value() * 1.5).collect();
-                Tensor::of(&values, dtype, seed % 2 == 0)
+                Tensor::of(&values, dtype, seed.is_multiple_of(2))
             };
             let q = tensor(&mut random, heads);
             let k = if self.packed { None } else { Some(tensor(&mut random, kv_heads)) };
             let v = if self.packed { None } else { Some(tensor(&mut random, kv_heads)) };
             let (k, v) = (k.as_ref().unwrap_or(&q), v.as_ref().unwrap_or(&q));
             let d_out = Tensor::random(&mut random, rows * heads * dim, dtype, true);
-            let slopes: Vec<f32> = (0..if self.slopes { heads } else { 0 }).map(|h| 0.5f32.powi(h as i32 + 1)).collect();
+            let slopes: Vec<f32> =
+                (0..if self.slopes { heads } else { 0 }).map(|h| 0.5f32.powi(h as i32 + 1)).collect();
             let mut offsets = vec![0i32];
             self.lengths.iter().for_each(|n| offsets.push(offsets.last().unwrap() + *n as i32));
             let (slope_tensor, segments) = (Tensor::of(&slopes, DType::F32, true), Tensor::ints(&offsets));
@@ -893,7 +955,8 @@ mod tests {
         Case { soft_cap: 1.5, heads: 4, kv_heads: 2, ..case.clone() }.run(12);
         Case { soft_cap: 2.0, slopes: true, window: 33, heads: 7, kv_heads: 3, ..case.clone() }.run(13);
         Case { dtype: DType::Bf16, compute: true, slopes: true, packed: true, ..case.clone() }.run(14);
-        Case { dtype: DType::Bf16, compute: true, soft_cap: 3.0, window: 100, heads: 6, kv_heads: 2, ..case.clone() }.run(15);
+        Case { dtype: DType::Bf16, compute: true, soft_cap: 3.0, window: 100, heads: 6, kv_heads: 2, ..case.clone() }
+            .run(15);
         Case { dtype: DType::Bf16, compute: false, ..case.clone() }.run(16);
         Case { dtype: DType::F32, compute: true, dim: 64, ..case }.run(17);
     }

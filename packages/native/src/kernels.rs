@@ -1,12 +1,12 @@
 //! The table of kernels: for each its arguments in wire order and the function that runs it. It mirrors `KERNELS` in
 //! @medgpt/core, which compares the two when it loads this module.
 
+use crate::attention::{self, Attention, AttentionBackward};
 use crate::buffer::View;
 use crate::engine::Buffers;
 use crate::isa::Isa;
-use crate::pool::Pool;
-use crate::attention::{self, Attention, AttentionBackward};
 use crate::linear_cross_entropy::{self, LinearCrossEntropy, LinearCrossEntropyWeightBackward};
+use crate::pool::Pool;
 use crate::{activation, dropout, elementwise, embedding, gemm, norm, optimizer, reduce, rope};
 
 /// What every kernel runs on.
@@ -124,12 +124,24 @@ macro_rules! rust_type {
 }
 
 macro_rules! wire_kind {
-    (output) => { "view" };
-    (input) => { "view" };
-    (optional_output) => { "view?" };
-    (optional_input) => { "view?" };
-    (terms) => { "terms" };
-    ($number:ident) => { "number" };
+    (output) => {
+        "view"
+    };
+    (input) => {
+        "view"
+    };
+    (optional_output) => {
+        "view?"
+    };
+    (optional_input) => {
+        "view?"
+    };
+    (terms) => {
+        "terms"
+    };
+    ($number:ident) => {
+        "number"
+    };
 }
 
 macro_rules! define {

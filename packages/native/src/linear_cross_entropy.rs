@@ -329,8 +329,10 @@ pub fn forward(pool: &Pool, isa: Isa, args: &LinearCrossEntropy) -> Result<(), S
             unsafe {
                 let mut pieces = Pieces::new(pool.scratch(worker, bytes));
                 let (a, raw) = (pieces.take::<u32>(scratch[0]), pieces.take::<u32>(raw_words) as *mut u8);
-                let (s, a_p, rescale) = (pieces.take::<f32>(scratch[2]), pieces.take::<u32>(scratch[3]), pieces.take::<f32>(most));
-                let piece = if contiguous { from_row(hidden, from) } else { gather(hidden, &live[from..from + rows], raw) };
+                let (s, a_p, rescale) =
+                    (pieces.take::<f32>(scratch[2]), pieces.take::<u32>(scratch[3]), pieces.take::<f32>(most));
+                let piece =
+                    if contiguous { from_row(hidden, from) } else { gather(hidden, &live[from..from + rows], raw) };
                 kernel.pack_a_panels(a, piece, 0, rows, 0, cols);
                 let state = (*shared.get()).at(from);
                 for step in 0..steps {
@@ -525,14 +527,19 @@ pub fn weight_backward(pool: &Pool, isa: Isa, args: &LinearCrossEntropyWeightBac
             // dWeight are this task's alone.
             unsafe {
                 let mut pieces = Pieces::new(pool.scratch(worker, bytes));
-                let (a, s, a_g) = (pieces.take::<u32>(scratch[0]), pieces.take::<f32>(scratch[1]), pieces.take::<u32>(scratch[2]));
+                let (a, s, a_g) =
+                    (pieces.take::<u32>(scratch[0]), pieces.take::<f32>(scratch[1]), pieces.take::<u32>(scratch[2]));
                 kernel.pack_a_panels(a, from_row(weight, from), 0, rows, 0, cols);
                 let tile = Tile::adding(args.d_weight.typed::<f32>().add(from * cols), cols);
                 for step in 0..steps {
                     let (at, len) = (start + step * STEP, (tokens - step * STEP).min(STEP));
                     let b = packed_rows.get().add(step * STEP * words);
                     kernel.multiply_panels(rows, len, words, a, b, Tile::new(s, STEP));
-                    let of = Columns { lse: lse.get().add(at), upstream: upstream.get().add(at), labels: labels[at..].as_ptr() };
+                    let of = Columns {
+                        lse: lse.get().add(at),
+                        upstream: upstream.get().add(at),
+                        labels: labels[at..].as_ptr(),
+                    };
                     gradient_rows(isa, s, (rows, len), from, soft_cap, of);
                     let b = packed_cols.get().add(step * by_cols);
                     for row in (0..rows).step_by(mr) {
@@ -609,8 +616,8 @@ mod tests {
             let mut random = Random(seed);
             let Case { rows, cols, vocab, soft_cap, dtype, compute, skip } = self;
             let hidden = Tensor::random(&mut random, rows * cols, dtype, true);
-            let weight = Tensor::random(&mut random, vocab * cols, dtype, seed % 2 == 0);
-            let skipped = |r: usize| skip > 0 && (r + 1) % skip == 0;
+            let weight = Tensor::random(&mut random, vocab * cols, dtype, seed.is_multiple_of(2));
+            let skipped = |r: usize| skip > 0 && (r + 1).is_multiple_of(skip);
             let labels: Vec<i32> =
                 (0..rows).map(|r| if skipped(r) { SKIPPED } else { random.below(vocab) as i32 }).collect();
             let upstream = Tensor::random(&mut random, rows, DType::F32, true);
@@ -692,7 +699,8 @@ mod tests {
     #[test]
     fn losses_and_both_gradients_agree_with_f64_on_odd_shapes() {
         let mut seed = 0;
-        for (rows, cols, vocab) in [(1, 1, 1), (5, 7, 11), (15, 33, 513), (31, 64, 1500), (130, 20, 4700), (600, 9, 70)] {
+        for (rows, cols, vocab) in [(1, 1, 1), (5, 7, 11), (15, 33, 513), (31, 64, 1500), (130, 20, 4700), (600, 9, 70)]
+        {
             for skip in [0, 1, 2, 3] {
                 for soft_cap in [0.0, 2.0] {
                     seed += 1;

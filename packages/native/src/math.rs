@@ -5,7 +5,7 @@
 #[inline(always)]
 pub fn exp_f32(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it leaves the nearest integer in the low bits.
-    // Past these the result is 0 or infinity anyway. Written so that NaN passes.
+                                     // Past these the result is 0 or infinity anyway. Written so that NaN passes.
     let x = if x < -104.5 { -104.5 } else { x };
     let x = if x > 89.0 { 89.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + ROUND;

@@ -52,9 +52,8 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub fn dots(count: usize) -> u64 {
         // SAFETY: both are 512 plain bits.
-        let (a, b): (__m512bh, __m512bh) = unsafe {
-            (std::mem::transmute(_mm512_set1_epi16(0x3f80)), std::mem::transmute(_mm512_set1_epi16(0x3080)))
-        };
+        let (a, b): (__m512bh, __m512bh) =
+            unsafe { (std::mem::transmute(_mm512_set1_epi16(0x3f80)), std::mem::transmute(_mm512_set1_epi16(0x3080))) };
         let mut sums = [_mm512_set1_ps(1.0); N];
         for _ in 0..count {
             for sum in sums.iter_mut() {

@@ -144,7 +144,8 @@ fn scale_rows_and_sum_rows() {
         });
         let scaled: Vec<f64> = (0..rows * cols).map(|i| x[i] as f64 * s[i / cols] as f64).collect();
         let sums = (0..cols).map(|c| 1.0 + (0..rows).map(|r| scaled[r * cols + c]).sum::<f64>());
-        close(&got, &[scaled.clone(), sums.collect()].concat(), 1e-5);
+        // Partial sums reach some hundreds.
+        close(&got, &[scaled.clone(), sums.collect()].concat(), 1e-4);
     }
 }
 
@@ -319,7 +320,7 @@ fn activations_and_their_slopes() {
                 dx.push(g * up * (f(x + 1e-6) - f(x - 1e-6)) / 2e-6);
                 d_up.push(g * f(x));
             }
-            close(&got, &[forward, dx, d_up].concat(), 2e-6);
+            close(&got, &[forward, dx, d_up].concat(), 1e-5);
         }
     }
     let edges = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -1e30, 1e30];

@@ -50,7 +50,7 @@ export async function loadData(
     validation: limited(rowsOf(validation, config, tokenizer), config.max_eval_samples),
   };
   const what = config.packing ? `blocks of ${config.block_size} tokens` : "rows";
-  for (const [name, rows] of Object.entries(data) as [string, Rows][]) {
+  for (const [name, rows] of Object.entries<Rows>(data)) {
     if (rows.count === 0) continue;
     const text = `${name}: ${rows.count.toLocaleString("en")} ${what}, ${rows.droppedTokens.toLocaleString("en")} tokens left over`;
     context.log({ type: "message", level: "info", text });

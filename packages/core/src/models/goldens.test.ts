@@ -72,7 +72,7 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
     const values = (await logits.read()) as Float32Array;
     const real = (rows[0]?.ids.length ?? 0) * (shape[1] as number);
     expect(places.length).toBeGreaterThan(0);
-    expectClose(values.subarray(0, real), row0.subarray(0, real) as Float32Array, { absolute: 1e-4, relative: 0 });
+    expectClose(values.subarray(0, real), row0.subarray(0, real), { absolute: 1e-4, relative: 0 });
     backward(ours);
     const parameters = model.arena?.parameters ?? [];
     expect(parameters.length).toBe([...io.keys()].filter((key) => key.startsWith("grad.")).length);

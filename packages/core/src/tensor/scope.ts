@@ -59,7 +59,7 @@ export function op<A extends readonly unknown[], R>(name: string, body: (...args
   return (...args) => {
     ops.push(name);
     try {
-      return scope(() => body(...args) as NotPromise<R>) as R;
+      return scope<R>(() => body(...args) as NotPromise<R>);
     } finally {
       ops.pop();
     }

@@ -96,7 +96,7 @@ export const opCases: readonly OpCase[] = [
     op: "layerNorm",
     name: "with bias",
     parameters: { x: [5, 7], weight: [5], bias: [5] },
-    run: (p) => ops.layerNorm(act(p["x"] as Tensor), p["weight"] as Tensor, p["bias"] as Tensor, { eps: 1e-5 }),
+    run: (p) => ops.layerNorm(act(p["x"] as Tensor), p["weight"] as Tensor, p["bias"], { eps: 1e-5 }),
   },
   {
     op: "linear",

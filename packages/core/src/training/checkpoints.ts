@@ -7,7 +7,7 @@ import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
 import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
-import { readJsonObject } from "../checkpoint/read-json-object.js";
+import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import type { AdamW } from "../optim/adamw.js";
 import { mapped, type Tensor } from "../tensor/tensor.js";
@@ -24,14 +24,26 @@ export interface RandomState {
   readonly backend: string;
 }
 
+/** What the next logged row is the mean of, so far. */
+export interface UnloggedLoss {
+  /** Sum over the steps. */
+  readonly loss: number;
+  readonly steps: number;
+}
+
 export interface CheckpointContents {
   readonly state: TrainerState;
   readonly random: RandomState;
+  readonly unlogged: UnloggedLoss;
   readonly arena: ParameterArena;
   /** Left out with --save_only_model. */
   readonly optimizer: AdamW | undefined;
   /** Writes the model or adapter. */
   readonly saveModel: (dir: string) => Promise<void>;
+}
+
+export function checkpointDir(outputDir: string, step: number): string {
+  return join(outputDir, `checkpoint-${step}`);
 }
 
 /** The complete checkpoints of ours in a folder, ascending. A partly written one has another name. */
@@ -48,8 +60,8 @@ export async function listCheckpoints(outputDir: string): Promise<{ step: number
 
 /** Writes `checkpoint-<step>` so that it is there completely or not at all; returns its path. */
 export async function saveCheckpoint(outputDir: string, contents: CheckpointContents): Promise<string> {
-  const { state, random, arena, optimizer, saveModel } = contents;
-  const dir = join(outputDir, `checkpoint-${state.global_step}`);
+  const { state, random, unlogged, arena, optimizer, saveModel } = contents;
+  const dir = checkpointDir(outputDir, state.global_step);
   const aside = join(outputDir, `.checkpoint-${state.global_step}.partial`);
   await rm(aside, { recursive: true, force: true });
   await mkdir(aside, { recursive: true });
@@ -62,7 +74,7 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
       ].flat();
       await writeSafetensors(join(aside, "optimizer.safetensors"), entries, { step: String(optimizer.steps) });
     }
-    await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted(random, 2) + "\n");
+    await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted({ ...random, unlogged }, 2) + "\n");
     await writeTrainerState(aside, state);
     await rm(dir, { recursive: true, force: true });
     await rename(aside, dir);
@@ -106,16 +118,21 @@ export async function findCheckpoint(outputDir: string, resume: string | boolean
 
 /**
  * Loads optimizer and state of a checkpoint into a run; the weights are loaded with the model.
- * @returns the state and a sentence for each difference that keeps the run from continuing bit for bit
+ * @returns the state, the loss that was not logged yet, and a sentence for each difference that keeps the run from continuing bit for bit
  */
 export async function resumeFrom(
   dir: string,
   arena: ParameterArena,
   optimizer: AdamW,
   random: RandomState,
-): Promise<{ state: TrainerState; notes: string[] }> {
+): Promise<{ state: TrainerState; unlogged: UnloggedLoss; notes: string[] }> {
   const state = await readTrainerState(dir);
   const file = join(dir, "optimizer.safetensors");
+  if (!existsSync(file))
+    throw new InputError(
+      "holds no optimizer.safetensors: it was saved with --save_only_model or by another program, and cannot be resumed from",
+      { place: dir },
+    );
   const { tensors, metadata } = await openSafetensors(file);
   const steps = Number(metadata["step"]);
   if (!Number.isSafeInteger(steps))
@@ -146,7 +163,13 @@ export async function resumeFrom(
       ([key, value]) =>
         `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`,
     );
-  return { state, notes };
+  return { state, unlogged: unloggedLoss(before["unlogged"]), notes };
+}
+
+/** None where the checkpoint does not say. */
+function unloggedLoss(value: unknown): UnloggedLoss {
+  const { loss, steps } = (isJsonObject(value) ? value : {}) as { loss?: unknown; steps?: unknown };
+  return typeof loss === "number" && typeof steps === "number" ? { loss, steps } : { loss: 0, steps: 0 };
 }
 
 function momentEntries(arena: ParameterArena, moments: Tensor, kind: string): TensorToWrite[] {

@@ -17,6 +17,7 @@ export interface EvaluationTask {
 /**
  * Loss, next-token accuracy and speed over an evaluation set. eval_loss is the average over rows of their batch's
  * token-mean loss, as the Hugging Face Trainer's, not an average over tokens.
+ * @throws AbortError within a batch when the context's signal aborts
  */
 export async function evaluate(
   task: EvaluationTask,
@@ -27,9 +28,9 @@ export async function evaluate(
   let [weighted, hits, labels] = [0, 0, 0];
   const steps = Math.ceil(task.rows / batchSize);
   for (let step = 0; step < steps; step++) {
-    signal?.throwIfAborted();
     const size = Math.min(batchSize, task.rows - step * batchSize);
     const batch = await task.batch(Array.from({ length: size }, (_, index) => step * batchSize + index));
+    signal?.throwIfAborted();
     const count = labelCount(batch);
     const sums = scope(() =>
       noGrad(() => {
@@ -37,8 +38,15 @@ export async function evaluate(
         return [sum(nll), sum(correct)];
       }),
     );
-    const [loss = 0, correct = 0] = await Promise.all(sums.map((tensor) => tensor.item()));
-    for (const tensor of sums) tensor.dispose();
+    const interrupt = (): void => sums[0]?.backend.abort();
+    signal?.addEventListener("abort", interrupt);
+    let [loss, correct] = [0, 0];
+    try {
+      [loss, correct] = (await Promise.all(sums.map((tensor) => tensor.item()))) as [number, number];
+    } finally {
+      signal?.removeEventListener("abort", interrupt);
+      for (const tensor of sums) tensor.dispose();
+    }
     weighted += count === 0 ? 0 : (loss / count) * size;
     hits += correct;
     labels += count;

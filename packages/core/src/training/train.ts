@@ -3,8 +3,10 @@
  * and resuming, each with the semantics of the Hugging Face Trainer. What is trained, on which rows and with which loss
  * comes from the stage.
  */
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
+import type { Backend } from "../backends/backend.js";
 import { labelCount } from "../data/collate.js";
 import { epochOrder } from "../data/sampler.js";
 import type { Batch } from "../nn/decoder.js";
@@ -17,7 +19,14 @@ import { backward } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import { singleProcess } from "./all-reduce.js";
-import { findCheckpoint, resumeFrom, rotateCheckpoints, saveCheckpoint } from "./checkpoints.js";
+import {
+  checkpointDir,
+  findCheckpoint,
+  listCheckpoints,
+  resumeFrom,
+  rotateCheckpoints,
+  saveCheckpoint,
+} from "./checkpoints.js";
 import { speedMetrics } from "./evaluate.js";
 import type { RunContext } from "./run-context.js";
 import type { LogRow, TrainerState } from "./trainer-state.js";
@@ -75,6 +84,8 @@ export interface TrainingTask {
   readonly loadModel: (dir: string) => Promise<void>;
   /** Number of weights outside of embeddings, for total_flos. */
   readonly computeParameters: number;
+  /** Makes the output folder ready; called when the run can start, with what it resumes from read, and nothing written yet. */
+  readonly begin?: () => Promise<void>;
   /** Called with every row that the log gets. */
   readonly onLog?: (row: LogRow) => void;
 }
@@ -88,6 +99,7 @@ export interface TrainingResult {
 /**
  * Trains `task.arena`.
  * @throws AbortError after saving a checkpoint when the context's signal aborts; InputError when the loss is not finite
+ * or the checkpoint to resume from cannot be read
  */
 export async function train(task: TrainingTask, args: TrainingArguments, context: RunContext): Promise<TrainingResult> {
   const { arena } = task;
@@ -112,7 +124,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   const optimizer = createAdamW(arena, { beta1, beta2, eps, weightDecay });
   const norms = empty(backend, [2], "f32"); // gradient norm, clipping factor
   const clip = norms.view([1], 1);
-  const random = { seed: args.seed, data_seed: args.data_seed ?? args.seed, backend: backend.description };
+  const random = { seed: args.seed, data_seed: args.data_seed ?? args.seed, backend: arithmeticOf(backend) };
 
   let state: TrainerState = {
     best_global_step: null,
@@ -130,24 +142,38 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     total_flos: 0,
     train_batch_size: args.per_device_train_batch_size,
   };
-  const checkpoint = await findCheckpoint(args.output_dir, args.resume_from_checkpoint);
-  if (checkpoint !== undefined) {
-    await task.loadModel(checkpoint);
-    const resumed = await resumeFrom(checkpoint, arena, optimizer, random);
-    for (const text of resumed.notes) log({ type: "message", level: "warn", text: `${checkpoint}: ${text}` });
-    state = {
-      ...resumed.state,
-      max_steps: maxSteps,
-      num_train_epochs: epochs,
-      logging_steps: loggingSteps,
-      eval_steps: evalSteps,
-      save_steps: saveSteps,
-    };
-    log({
-      type: "message",
-      level: "info",
-      text: `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}`,
-    });
+  // Loss of the steps since the last logged row, and of all steps of this process.
+  let [sinceLogged, loggedStep, totalLoss] = [0, 0, 0];
+  const free = (): void => {
+    clip.dispose();
+    norms.dispose();
+    optimizer.dispose();
+  };
+  try {
+    const checkpoint = await findCheckpoint(args.output_dir, args.resume_from_checkpoint);
+    if (checkpoint !== undefined) {
+      await task.loadModel(checkpoint);
+      const resumed = await resumeFrom(checkpoint, arena, optimizer, random);
+      for (const text of resumed.notes) log({ type: "message", level: "warn", text: `${checkpoint}: ${text}` });
+      state = {
+        ...state,
+        ...resumed.state,
+        max_steps: maxSteps,
+        num_train_epochs: epochs,
+        logging_steps: loggingSteps,
+        eval_steps: evalSteps,
+        save_steps: saveSteps,
+        train_batch_size: args.per_device_train_batch_size,
+      };
+      [sinceLogged, loggedStep] = [resumed.unlogged.loss, state.global_step - resumed.unlogged.steps];
+      const text = `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}`;
+      log({ type: "message", level: "info", text });
+    }
+    await backend.sync(); // a file that cannot be read after all shows now
+    await task.begin?.();
+  } catch (error) {
+    free();
+    throw error;
   }
   const firstStep = state.global_step;
   let lastSaved = firstStep === 0 ? undefined : firstStep;
@@ -158,9 +184,16 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     task.onLog?.(full);
   };
   const save = async (): Promise<void> => {
+    const best = args.save_strategy === "no" ? null : state.best_global_step;
+    if (best !== null) {
+      // Evaluations may be more frequent than checkpoints: the best step need not have one.
+      const dir = checkpointDir(args.output_dir, best);
+      if (best === state.global_step || existsSync(dir)) state.best_model_checkpoint = dir;
+    }
     const contents = {
       state,
       random,
+      unlogged: { loss: sinceLogged, steps: state.global_step - loggedStep },
       arena,
       optimizer: args.save_only_model ? undefined : optimizer,
       saveModel: task.saveModel,
@@ -175,22 +208,19 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     const metrics = await task.evaluate();
     addLog(metrics);
     log({ type: "eval", step: state.global_step, metrics });
-    const named = args.metric_for_best_model ?? "loss";
+    const named = args.metric_for_best_model ?? (args.load_best_model_at_end ? "loss" : undefined);
+    if (named === undefined) return;
     const name = named.startsWith("eval_") ? named : `eval_${named}`;
     const metric = metrics[name];
-    if (args.load_best_model_at_end && metric === undefined)
+    if (metric === undefined)
       throw new InputError(`--metric_for_best_model ${named}: the evaluation gives ${Object.keys(metrics).join(", ")}`);
-    if (metric === undefined) return;
     const greater = args.greater_is_better ?? !name.endsWith("loss");
-    if (state.best_metric !== null && (greater ? metric <= state.best_metric : metric >= state.best_metric)) return;
+    const best = state.best_metric ?? (greater ? -Infinity : Infinity);
+    if (!(greater ? metric > best : metric < best)) return;
     state.best_metric = metric;
-    state.best_global_step = state.global_step;
-    if (args.save_strategy !== "no")
-      state.best_model_checkpoint = join(args.output_dir, `checkpoint-${state.global_step}`);
+    if (args.save_strategy !== "no") state.best_global_step = state.global_step;
   };
 
-  // Loss of the steps since the last logged row, and of all steps of this process.
-  let [sinceLogged, loggedStep, totalLoss] = [0, state.global_step, 0];
   const started = performance.now();
   let secondsPerStep = 0;
 
@@ -201,6 +231,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     signal?.throwIfAborted();
     signal?.addEventListener("abort", interrupt);
     const losses: Tensor[] = [];
+    let updated: { loss: number; gradNorm: number };
     try {
       window.forEach((batch, microStep) => {
         const draw = { seed: args.seed, step: state.global_step, microStep };
@@ -225,11 +256,14 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
           `step ${state.global_step + 1}: the loss is ${loss} and the gradient norm ${gradNorm}; lower --learning_rate or compute in float32`,
         );
       optimizer.step(learningRate, clip);
-      return { loss, gradNorm };
+      updated = { loss, gradNorm };
     } finally {
       signal?.removeEventListener("abort", interrupt);
       for (const loss of losses) loss.dispose();
     }
+    // The update is never interrupted: an abort in the next step must not find it still queued.
+    await backend.sync();
+    return updated;
   };
 
   try {
@@ -293,15 +327,16 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   } catch (error) {
     if (signal?.aborted) {
       if (state.global_step > 0 && lastSaved !== state.global_step) await save();
-      const text = `stopped after step ${state.global_step} of ${maxSteps}; continue with the same command and --resume_from_checkpoint True`;
+      const text =
+        state.global_step === 0
+          ? "stopped before the first step was completed; nothing is saved"
+          : `stopped after step ${state.global_step} of ${maxSteps}; continue with the same command and --resume_from_checkpoint True`;
       log({ type: "message", level: "warn", text });
       throw new DOMException(text, "AbortError");
     }
     throw error;
   } finally {
-    clip.dispose();
-    norms.dispose();
-    optimizer.dispose();
+    free();
   }
 
   const seconds = (performance.now() - started) / 1000;
@@ -311,14 +346,24 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
       ? maxSteps * accumulation * args.per_device_train_batch_size
       : Math.round(task.rows * args.num_train_epochs);
   const metrics = {
-    ...speedMetrics("train", seconds, samples, maxSteps),
+    // Those of this process alone, where the run was resumed.
+    ...speedMetrics("train", seconds, (samples * steps) / maxSteps, steps),
     total_flos: state.total_flos,
-    train_loss: steps === 0 ? 0 : totalLoss / maxSteps,
+    train_loss: steps === 0 ? 0 : totalLoss / steps,
   };
   addLog(metrics);
-  if (args.load_best_model_at_end && state.best_model_checkpoint !== null) {
-    await task.loadModel(state.best_model_checkpoint);
-    log({ type: "message", level: "info", text: `loaded the best checkpoint, ${state.best_model_checkpoint}` });
+  const best = state.best_model_checkpoint;
+  if (args.load_best_model_at_end && best !== null) {
+    await task.loadModel(best);
+    log({ type: "message", level: "info", text: `loaded the best checkpoint, ${best}` });
   }
+  // The newest was kept for resuming; now the run is complete.
+  if (best !== null && args.save_total_limit === 1)
+    for (const { dir } of await listCheckpoints(args.output_dir)) if (dir !== best) await rm(dir, { recursive: true });
   return { state, metrics: { ...metrics, epoch: state.epoch } };
+}
+
+/** Backend and instruction set as checkpoints record them. Threads are left out: they change no bit. */
+function arithmeticOf({ name, description }: Backend): string {
+  return `${name} (${description.replace(/, \d+ threads?$/, "")})`;
 }

@@ -225,7 +225,15 @@ pub unsafe fn pack<const W: usize>(
         ($features:literal, $P:ty) => {{
             #[target_feature(enable = $features)]
             #[allow(clippy::too_many_arguments)]
-            unsafe fn go<const W: usize>(to: *mut u32, m: Matrix, row: usize, rows: usize, k: usize, len: usize, s: f32) {
+            unsafe fn go<const W: usize>(
+                to: *mut u32,
+                m: Matrix,
+                row: usize,
+                rows: usize,
+                k: usize,
+                len: usize,
+                s: f32,
+            ) {
                 // SAFETY: the caller's promise.
                 unsafe { panel::<$P, W>(to, m, row, rows, k, len, s) }
             }
@@ -341,7 +349,13 @@ impl Dot for Bf16Dot {
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
         // SAFETY: a bf16 vector and an integer one are both 64 bytes.
-        unsafe { _mm512_dpbf16_ps(sum, core::mem::transmute::<__m512i, __m512bh>(a), core::mem::transmute::<__m512i, __m512bh>(b)) }
+        unsafe {
+            _mm512_dpbf16_ps(
+                sum,
+                core::mem::transmute::<__m512i, __m512bh>(a),
+                core::mem::transmute::<__m512i, __m512bh>(b),
+            )
+        }
     }
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
@@ -359,7 +373,13 @@ const AHEAD: usize = 16 * NR;
 /// # Safety
 /// As `Kernel::multiply`.
 #[inline(always)]
-unsafe fn tile<D: Dot, const M: usize, const V: usize>(words: usize, mut a: *const u32, mut b: *const u32, cols: usize, out: Tile) {
+unsafe fn tile<D: Dot, const M: usize, const V: usize>(
+    words: usize,
+    mut a: *const u32,
+    mut b: *const u32,
+    cols: usize,
+    out: Tile,
+) {
     // SAFETY: the panels hold `words` words each; the columns stored are masked; fetching ahead never faults.
     unsafe {
         let mut sums = [[_mm512_setzero_ps(); V]; M];

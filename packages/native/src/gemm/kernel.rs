@@ -95,10 +95,6 @@ impl Kernel {
         Kernel { isa, factors }
     }
 
-    pub fn factors(self) -> Factors {
-        self.factors
-    }
-
     pub fn isa(self) -> Isa {
         self.isa
     }
@@ -202,7 +198,9 @@ impl Kernel {
         let stride = self.words(len) * self.mr();
         for (panel, start) in (0..rows).step_by(self.mr()).enumerate() {
             // SAFETY: the caller's promise.
-            unsafe { self.pack_a(to.add(panel * stride), from, row + start, (rows - start).min(self.mr()), k, len, 1.0) }
+            unsafe {
+                self.pack_a(to.add(panel * stride), from, row + start, (rows - start).min(self.mr()), k, len, 1.0)
+            }
         }
     }
 
@@ -222,7 +220,15 @@ impl Kernel {
     ///
     /// # Safety
     /// As `multiply`, for all the panels.
-    pub unsafe fn multiply_panels(self, rows: usize, cols: usize, words: usize, a: *const u32, b: *const u32, tile: Tile) {
+    pub unsafe fn multiply_panels(
+        self,
+        rows: usize,
+        cols: usize,
+        words: usize,
+        a: *const u32,
+        b: *const u32,
+        tile: Tile,
+    ) {
         let (mr, nr) = (self.mr(), self.nr());
         for (j, col) in (0..cols).step_by(nr).enumerate() {
             for (i, row) in (0..rows).step_by(mr).enumerate() {

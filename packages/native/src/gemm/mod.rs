@@ -14,7 +14,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use kernel::{Factors, Kernel, Matrix, Tile};
+pub use kernel::{Kernel, Matrix, Tile};
 
 use crate::buffer::{load, store, Bf16, DType, Elem, View};
 use crate::isa::Isa;
@@ -256,7 +256,9 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
         // SAFETY: the panel lies in the buffer of this step, which nobody reads yet; `check` found the elements.
         unsafe {
             let to = packed.get().add((index % buffers) * b_words + panel * words * nr);
-            each_term(step.words, &mut |s, k, len, at| kernel.pack_b(to.add(at * nr), s.b, col, (n - col).min(nr), k, len));
+            each_term(step.words, &mut |s, k, len, at| {
+                kernel.pack_b(to.add(at * nr), s.b, col, (n - col).min(nr), k, len)
+            });
         }
     };
     let multiply = |index: usize, task: usize, worker: usize| {

@@ -48,7 +48,10 @@ pub unsafe fn multiply(rows: usize, cols: usize, words: usize, a: *const u32, b:
     let mut sums = [[0f32; NR]; MR];
     // SAFETY: the panels hold this many words; u32 and f32 have the same layout.
     let (a, b) = unsafe {
-        (std::slice::from_raw_parts(a as *const [f32; MR], words), std::slice::from_raw_parts(b as *const [f32; NR], words))
+        (
+            std::slice::from_raw_parts(a as *const [f32; MR], words),
+            std::slice::from_raw_parts(b as *const [f32; NR], words),
+        )
     };
     for (a, b) in a.iter().zip(b) {
         for (sums, a) in sums.iter_mut().zip(a) {

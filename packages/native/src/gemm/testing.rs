@@ -104,6 +104,10 @@ impl Tensor {
 pub fn error(got: &[f32], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
     let scale = want.iter().fold(0.0f64, |m, x| m.max(x.abs())).max(1.0);
-    let worst = got.iter().zip(want).map(|(g, w)| (*g as f64 - w).abs()).fold(0.0f64, |m, x| if x > m || x.is_nan() { x } else { m });
+    let worst =
+        got.iter()
+            .zip(want)
+            .map(|(g, w)| (*g as f64 - w).abs())
+            .fold(0.0f64, |m, x| if x > m || x.is_nan() { x } else { m });
     worst / scale
 }

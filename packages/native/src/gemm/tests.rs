@@ -142,7 +142,16 @@ fn odd_shapes_in_every_layout_agree_with_f64() {
                 let b_trans = random.below(2) == 0;
                 let term = TermCase { k, a_trans: random.below(2) == 0, b_trans, ..PLAIN };
                 let bf16 = random.below(2) == 0;
-                let case = Case { m, n, out: DType::F32, bias: None, accumulate: false, bf16, aligned: true, terms: vec![term] };
+                let case = Case {
+                    m,
+                    n,
+                    out: DType::F32,
+                    bias: None,
+                    accumulate: false,
+                    bf16,
+                    aligned: true,
+                    terms: vec![term],
+                };
                 case.run((m * 10000 + n * 100 + k) as u64);
             }
         }
@@ -187,7 +196,8 @@ fn long_sums_stay_in_f32_until_they_are_complete() {
                 let dtype = if bf16 { DType::Bf16 } else { DType::F32 };
                 let term = TermCase { k, a: dtype, b: dtype, b_trans, ..PLAIN };
                 let terms = vec![term, TermCase { k: 8, ..term }];
-                let case = Case { m, n: 35, out: dtype, bias: Some(DType::F32), accumulate: true, bf16, aligned: true, terms };
+                let case =
+                    Case { m, n: 35, out: dtype, bias: Some(DType::F32), accumulate: true, bf16, aligned: true, terms };
                 if k < 10_000 || m < 17 {
                     case.run(seed as u64);
                 }
@@ -208,7 +218,8 @@ fn a_bf16_result_is_as_good_as_one_rounding_of_the_exact_one() {
         for isa in isas() {
             let out = Tensor::new(m * n, DType::Bf16, true);
             let term = Term { a: a.view(), lda: k, a_trans: false, b: b.view(), ldb: k, b_trans: true, k, scale: 1.0 };
-            let args = MatMul { out: out.view(), ldc: n, m, n, bias: None, accumulate: false, bf16: true, terms: &[term] };
+            let args =
+                MatMul { out: out.view(), ldc: n, m, n, bias: None, accumulate: false, bf16: true, terms: &[term] };
             mat_mul(&Pool::new(2).unwrap(), isa, &args).unwrap();
             for (at, got) in out.values().into_iter().enumerate() {
                 let (i, j) = (at / n, at % n);
@@ -225,12 +236,16 @@ fn a_bf16_result_is_as_good_as_one_rounding_of_the_exact_one() {
 fn many_blocks_steps_and_passes_agree_with_f64() {
     // More than one block of B, several row pieces per task, several passes with an f32 partial result.
     for (seed, (m, k, n, bf16)) in
-        [(130, 700, 1600, true), (61, 300, 2500, false), (70, 5300, 420, true), (70, 5300, 230, false)].into_iter().enumerate()
+        [(130, 700, 1600, true), (61, 300, 2500, false), (70, 5300, 420, true), (70, 5300, 230, false)]
+            .into_iter()
+            .enumerate()
     {
         let dtype = if bf16 { DType::Bf16 } else { DType::F32 };
         for b_trans in [true, false] {
-            let terms = vec![TermCase { k, a: dtype, b: dtype, b_trans, ..PLAIN }, TermCase { k: 8, scale: 2.0, ..PLAIN }];
-            Case { m, n, out: dtype, bias: None, accumulate: seed % 2 == 0, bf16, aligned: true, terms }.run(seed as u64);
+            let terms =
+                vec![TermCase { k, a: dtype, b: dtype, b_trans, ..PLAIN }, TermCase { k: 8, scale: 2.0, ..PLAIN }];
+            Case { m, n, out: dtype, bias: None, accumulate: seed % 2 == 0, bf16, aligned: true, terms }
+                .run(seed as u64);
         }
     }
 }
@@ -262,8 +277,10 @@ fn nan_and_infinity_stay_in_their_rows_and_columns() {
                 a[k + 4] = f32::NEG_INFINITY;
                 let (a, b) = (Tensor::of(&a, DType::F32, true), Tensor::of(&b, DType::Bf16, true));
                 let out = Tensor::new(m * n, DType::F32, true);
-                let term = Term { a: a.view(), lda: k, a_trans: false, b: b.view(), ldb: k, b_trans: true, k, scale: 1.0 };
-                let args = MatMul { out: out.view(), ldc: n, m, n, bias: None, accumulate: false, bf16, terms: &[term] };
+                let term =
+                    Term { a: a.view(), lda: k, a_trans: false, b: b.view(), ldb: k, b_trans: true, k, scale: 1.0 };
+                let args =
+                    MatMul { out: out.view(), ldc: n, m, n, bias: None, accumulate: false, bf16, terms: &[term] };
                 mat_mul(&pool, isa, &args).unwrap();
                 for (at, got) in out.values().into_iter().enumerate() {
                     let (i, j) = (at / n, at % n);
@@ -285,9 +302,11 @@ fn nan_and_infinity_stay_in_their_rows_and_columns() {
 
 #[test]
 fn an_argument_that_does_not_fit_is_named_with_its_shape() {
-    let (a, b, out) = (Tensor::new(6, DType::F32, true), Tensor::new(11, DType::F32, true), Tensor::new(8, DType::F32, true));
+    let (a, b, out) =
+        (Tensor::new(6, DType::F32, true), Tensor::new(11, DType::F32, true), Tensor::new(8, DType::F32, true));
     let term = Term { a: a.view(), lda: 3, a_trans: false, b: b.view(), ldb: 3, b_trans: true, k: 3, scale: 1.0 };
-    let args = MatMul { out: out.view(), ldc: 4, m: 2, n: 4, bias: None, accumulate: false, bf16: false, terms: &[term] };
+    let args =
+        MatMul { out: out.view(), ldc: 4, m: 2, n: 4, bias: None, accumulate: false, bf16: false, terms: &[term] };
     let error = mat_mul(&Pool::new(1).unwrap(), Isa::Portable, &args).unwrap_err();
     assert!(error.contains("term 0: b (4, 3)") && error.contains("11"), "{error}");
 }
