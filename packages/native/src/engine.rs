@@ -429,7 +429,7 @@ impl Buffers {
             if !view.writable() {
                 return Err("the target is a mapped file, which is read-only".to_string());
             }
-            if bytes.len() % view.dtype().size() != 0 {
+            if !bytes.len().is_multiple_of(view.dtype().size()) {
                 return Err(format!("{} bytes are no whole number of {} elements", bytes.len(), view.dtype().name()));
             }
             view.holds("the target", bytes.len() / view.dtype().size())?;

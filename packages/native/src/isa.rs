@@ -64,7 +64,8 @@ macro_rules! multiversion {
         ///
         /// # Safety
         /// As for the body; the instruction set must be one that this CPU has.
-        #[allow(clippy::too_many_arguments)]
+        // The macro is told an unsafe function, and calling it is all it does with it.
+        #[allow(clippy::too_many_arguments, clippy::macro_metavars_in_unsafe)]
         #[inline]
         $vis unsafe fn $name $(<$($G: $bound),*>)? (isa: $crate::isa::Isa, $($arg: $type),*) $(-> $ret)? {
             #[cfg(target_arch = "x86_64")]

@@ -16,7 +16,7 @@ pub fn exp_f32(x: f32) -> f32 {
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;
-    p = p * r + 5.000_000_1e-1;
+    p = p * r + 0.5;
     let p = p * (r * r) + r + 1.0;
     // 2^n in two factors, so that subnormal and infinite results come out of one rounding.
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
@@ -31,7 +31,7 @@ pub fn tanh_f32(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
     let mut p = -5.704_988_7e-3;
-    p = p * z + 2.063_908_9e-2;
+    p = p * z + 2.063_909e-2;
     p = p * z + -5.373_971_6e-2;
     p = p * z + 1.333_144_2e-1;
     p = p * z + -3.333_328_3e-1;
@@ -58,7 +58,7 @@ pub fn erf_f32(x: f32) -> f32 {
     q = q * s + -2.676_813_5e-2;
     q = q * s + 1.128_199_25e-1;
     q = q * s + -3.761_253_4e-1;
-    q = q * s + 1.283_791_66e-1;
+    q = q * s + 1.283_791_7e-1;
     let small = q * x + x;
     if t > 0.927_734_4 {
         large

@@ -51,9 +51,11 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub fn dots(count: usize) -> u64 {
-        // SAFETY: both are 512 plain bits.
-        let (a, b): (__m512bh, __m512bh) =
-            unsafe { (std::mem::transmute(_mm512_set1_epi16(0x3f80)), std::mem::transmute(_mm512_set1_epi16(0x3080))) };
+        let bits = |word| {
+            // SAFETY: both types are 512 plain bits.
+            unsafe { std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi16(word)) }
+        };
+        let (a, b) = (bits(0x3f80), bits(0x3080)); // 1 and 2^-30
         let mut sums = [_mm512_set1_ps(1.0); N];
         for _ in 0..count {
             for sum in sums.iter_mut() {
@@ -81,4 +83,18 @@ pub fn peak_gflops(bf16: bool, threads: usize, milliseconds: u64) -> f64 {
         }
     });
     total.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64() / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_loop_counts_what_it_does() {
+        for isa in [Isa::Portable, Isa::Avx512, Isa::Avx512Bf16].into_iter().filter(|isa| *isa <= Isa::best()) {
+            assert_eq!(rounds(isa, false, 20), 2 * rounds(isa, false, 10));
+            assert!(rounds(isa, true, 10) >= rounds(isa, false, 10));
+        }
+        assert!(peak_gflops(false, 2, 5) > 0.0);
+    }
 }

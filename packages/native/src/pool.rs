@@ -96,7 +96,7 @@ impl Shared {
                 return;
             }
             spins += 1;
-            if spins % 64 == 0 && idle_since.elapsed() > SPIN {
+            if spins.is_multiple_of(64) && idle_since.elapsed() > SPIN {
                 let mut guard = self.lock.lock().unwrap_or_else(|e| e.into_inner());
                 self.sleeping.0.fetch_add(1, Ordering::SeqCst);
                 while {
@@ -206,7 +206,7 @@ impl Pool {
             let mut spins = 0u32;
             while shared.state.0.load(Ordering::SeqCst) & ACTIVE != 0 {
                 spins += 1;
-                if spins % 4096 == 0 {
+                if spins.is_multiple_of(4096) {
                     std::thread::yield_now();
                 }
                 std::hint::spin_loop();

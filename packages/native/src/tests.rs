@@ -270,9 +270,9 @@ fn rope_rotates_and_turns_back() {
         [rotated, b.read(out, n).unwrap()].concat()
     });
     let mut wanted: Vec<f64> = x.iter().map(|x| *x as f64).collect();
-    for row in 0..rows {
-        for j in 0..half {
-            let angle = (positions[row] as f32 * inv_freq[j]) as f64;
+    for (row, position) in positions.iter().enumerate() {
+        for (j, frequency) in inv_freq.iter().enumerate() {
+            let angle = (*position as f32 * frequency) as f64;
             for head in 0..heads {
                 let at = (row * heads + head) * dim + j;
                 let (a, b) = (wanted[at], wanted[at + half]);

@@ -9,6 +9,7 @@ import {
   tokenizeFiles,
   validationCount,
   type Rows,
+  type TokenCache,
   type TokenDocuments,
 } from "@medgpt/core/data";
 import type { Batch } from "@medgpt/core/nn";
@@ -19,6 +20,8 @@ import { evaluates, type PretrainConfig } from "./config.js";
 export interface PretrainData {
   readonly train: Rows;
   readonly validation: Rows;
+  /** Closes the files of ids; no row can be read afterwards. */
+  close(): Promise<void>;
 }
 
 /**
@@ -31,13 +34,35 @@ export async function loadData(
   tokenizer: Tokenizer,
   context: RunContext,
 ): Promise<PretrainData> {
+  const opened: TokenCache[] = [];
+  const close = async (): Promise<void> => {
+    for (const cache of opened) await cache.close();
+  };
+  try {
+    return { ...(await loadRows(config, tokenizer, context, opened)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function loadRows(
+  config: PretrainConfig,
+  tokenizer: Tokenizer,
+  context: RunContext,
+  opened: TokenCache[],
+): Promise<{ train: Rows; validation: Rows }> {
   const none = sliceDocuments(
     { offsets: new Float64Array(1), readTokens: () => Promise.resolve(new Int32Array()) },
     0,
     0,
   );
-  const read = (dir: string | null): Promise<TokenDocuments> =>
-    dir === null ? Promise.resolve(none) : tokenize(dir, config, tokenizer, context);
+  const read = async (dir: string | null): Promise<TokenDocuments> => {
+    if (dir === null) return none;
+    const cache = await tokenize(dir, config, tokenizer, context);
+    opened.push(cache);
+    return cache;
+  };
   let train = await read(config.train_file_dir);
   let validation = evaluates(config) ? await read(config.validation_file_dir) : none;
   if (evaluates(config) && config.validation_file_dir === null) {
@@ -77,7 +102,7 @@ async function tokenize(
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
-): Promise<TokenDocuments> {
+): Promise<TokenCache> {
   const { files, ignored } = await listTextFiles(dir);
   const options = {
     keepLinebreaks: config.keep_linebreaks,

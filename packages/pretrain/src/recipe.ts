@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   artifactRef,
@@ -9,10 +10,11 @@ import {
   type CausalLmArtifact,
 } from "@medgpt/artifacts";
 import { chooseBackend } from "@medgpt/core/backends";
-import { resolvePrecision } from "@medgpt/core/config";
+import { fieldsOf, resolvePrecision } from "@medgpt/core/config";
 import { loadCausalLm, saveAdapter, saveCausalLm } from "@medgpt/core/models";
 import { loadTokenizer, saveTokenizer } from "@medgpt/core/tokenizer";
 import {
+  checkOutputDir,
   createTensorBoardWriter,
   defaultLoggingDir,
   evaluate,
@@ -23,9 +25,10 @@ import {
   writeTrainerState,
   type LogRow,
   type RunContext,
+  type TensorBoardWriter,
 } from "@medgpt/core/training";
 import { attachAdapter } from "./adapter.js";
-import { evaluates, type PretrainConfig } from "./config.js";
+import { evaluates, pretrainSchema, type PretrainConfig } from "./config.js";
 import { batchesOf, loadData } from "./data.js";
 import { causalLoss } from "./loss.js";
 import { writeModelCard } from "./model-card.js";
@@ -43,10 +46,12 @@ export async function runPretrain(
   { given = new Set() }: { given?: ReadonlySet<string> } = {},
 ): Promise<AdapterArtifact | CausalLmArtifact | undefined> {
   const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
-  const base = await openArtifact(config.model_name_or_path, "causal-lm");
-  const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? base.dir);
-  const { train: rows, validation } = await loadData(config, tokenizer, context);
-  if (config.do_train) await prepareOutputDir(config);
+  const { model_name_or_path, tokenizer_name_or_path, peft_path } = config;
+  if (config.do_train) await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
+  const base = await openArtifact(model_name_or_path, "causal-lm");
+  const start = config.use_peft && peft_path !== null ? await openArtifact(peft_path, "adapter") : undefined;
+  if (!config.use_peft && peft_path !== null) say("--peft_path: changes nothing with --use_peft False", "warn");
+  const tokenizer = await loadTokenizer(tokenizer_name_or_path ?? base.dir);
 
   const { backend, reason } = await chooseBackend({
     backend: config.backend,
@@ -55,8 +60,9 @@ export async function runPretrain(
   say(`backend: ${backend.name} (${backend.description}): ${reason}`);
   const { precision, line } = resolvePrecision(config, backend.dtypes);
   if (line !== undefined) say(line);
-  const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
+  let closeData: (() => Promise<void>) | undefined;
   try {
+    const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
     const { vocabSize, maxPositions } = model.options;
     if (config.model_type !== null && config.model_type !== model.config.modelType)
       say(`--model_type ${config.model_type}: config.json says ${model.config.modelType}, which is used`, "warn");
@@ -76,6 +82,9 @@ export async function runPretrain(
     say(
       `${precision}; ${trained.toLocaleString("en")} of ${model.parameterCount.toLocaleString("en")} parameters are trained`,
     );
+    const { train: rows, validation, close } = await loadData(config, tokenizer, context);
+    closeData = close;
+
     const saveModel = (dir: string): Promise<string[]> =>
       lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, config.model_name_or_path, dir);
     const evaluateModel = (): Promise<Record<string, number>> =>
@@ -85,15 +94,15 @@ export async function runPretrain(
         context,
       );
     const tensorBoard = !config.report_to.includes("none");
-    const newWriter = () =>
+    const newWriter = (): TensorBoardWriter | undefined =>
       tensorBoard
         ? createTensorBoardWriter(config.logging_dir ?? defaultLoggingDir(config.output_dir, new Date()))
         : undefined;
 
-    let epoch: number | undefined;
-    const files = new Set<string>();
+    let artifact: AdapterArtifact | CausalLmArtifact | undefined;
+    let reached: { epoch?: number; step: number } = { step: 0 };
     if (config.do_train) {
-      const writer = newWriter();
+      let writer: TensorBoardWriter | undefined;
       const { state, metrics } = await train(
         {
           arena: model.arena as NonNullable<typeof model.arena>,
@@ -104,72 +113,74 @@ export async function runPretrain(
           saveModel: async (dir) => void (await saveModel(dir)),
           loadModel: (dir) => model.restore(dir),
           computeParameters: model.parameterCount - vocabSize * model.options.hiddenSize,
-          onLog: (row: LogRow) => writeLogRow(writer, row),
+          begin: () => prepareOutputDir(config),
+          onLog: (row: LogRow) => writeLogRow((writer ??= newWriter()), row),
         },
         config,
         context,
       ).finally(() => writer?.close());
-      epoch = state.epoch;
-      for (const file of [
-        ...(await saveModel(config.output_dir)),
-        ...(await saveTokenizer(tokenizer, config.output_dir)),
-      ])
-        files.add(file);
+      reached = { epoch: state.epoch, step: state.global_step };
+      const files = [...(await saveModel(config.output_dir)), ...(await saveTokenizer(tokenizer, config.output_dir))];
       await writeModelCard(config.output_dir, config.model_name_or_path, lora);
       await writeTrainerState(config.output_dir, state);
       await writeResults(config.output_dir, "train", { ...metrics, train_samples: rows.count });
-      for (const file of ["README.md", "trainer_state.json", "train_results.json", "all_results.json"]) files.add(file);
+      const created = {
+        createdBy: { package: "@medgpt/pretrain", version: packageVersion(), config: withoutSecrets(config) },
+        inputs: [artifactRef(base), ...(start === undefined ? [] : [artifactRef(start)])],
+        // Metrics are no part of the artifact: another evaluation may replace them.
+        files: [...files, "README.md", "trainer_state.json"],
+      };
+      artifact =
+        lora === undefined
+          ? await sealArtifact(config.output_dir, {
+              ...created,
+              kind: "causal-lm",
+              details: {
+                family: model.config.modelType,
+                parameters: model.parameterCount,
+                vocabSize,
+                tokenizer: tokenizer.digest,
+              },
+            })
+          : await sealArtifact(config.output_dir, {
+              ...created,
+              kind: "adapter",
+              details: {
+                base: artifactRef(base),
+                rank: lora.r,
+                alpha: lora.lora_alpha,
+                targetModules: typeof lora.target_modules === "string" ? lora.target_modules : [...lora.target_modules],
+              },
+            });
+      context.log({ type: "saved", path: config.output_dir, what: artifact.kind });
     }
     if (evaluates(config)) {
       const metrics = await evaluateModel();
+      const { epoch, step } = reached;
       const results = {
         ...metrics,
         eval_samples: validation.count,
         perplexity: Math.exp(metrics["eval_loss"] ?? NaN),
         ...(epoch === undefined ? {} : { epoch }),
       };
-      context.log({ type: "eval", step: 0, metrics: results });
+      context.log({ type: "eval", step, metrics: results });
+      await mkdir(config.output_dir, { recursive: true });
       await writeResults(config.output_dir, "eval", results);
-      files.add("eval_results.json");
       const writer = newWriter();
-      writeLogRow(writer, results);
+      writeLogRow(writer, { ...metrics, ...reached });
       writer?.close();
     }
-    if (!config.do_train) return undefined;
-
-    const created = {
-      createdBy: { package: "@medgpt/pretrain", version: packageVersion(), config },
-      inputs: [artifactRef(base)],
-      files: [...files],
-    };
-    const artifact =
-      lora === undefined
-        ? await sealArtifact(config.output_dir, {
-            ...created,
-            kind: "causal-lm",
-            details: {
-              family: model.config.modelType,
-              parameters: model.parameterCount,
-              vocabSize,
-              tokenizer: tokenizer.digest,
-            },
-          })
-        : await sealArtifact(config.output_dir, {
-            ...created,
-            kind: "adapter",
-            details: {
-              base: artifactRef(base),
-              rank: lora.r,
-              alpha: lora.lora_alpha,
-              targetModules: typeof lora.target_modules === "string" ? lora.target_modules : [...lora.target_modules],
-            },
-          });
-    context.log({ type: "saved", path: config.output_dir, what: artifact.kind });
     return artifact;
   } finally {
-    model.dispose();
-    await backend.dispose();
+    await closeData?.();
+    await backend.dispose(); // and with it the model
   }
+}
+
+/** The configuration without access tokens, to be written down. */
+function withoutSecrets(config: PretrainConfig): Readonly<Record<string, unknown>> {
+  const secret = new Set(fieldsOf(pretrainSchema).flatMap((field) => (field.secret ? [field.name] : [])));
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !secret.has(name)));
 }
 
 function packageVersion(): string {

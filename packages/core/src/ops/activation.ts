@@ -12,8 +12,13 @@ export const activation = op("activation", (x: Tensor, name: Activation, up?: Te
   expectShape(up, x.shape, "up");
   const kind = ACTIVATIONS.indexOf(name);
   const count = x.size;
-  const out = empty(x.backend, x.shape, x.dtype);
-  x.backend.kernels.activation({ out, x, up, count, kind });
+  const compute = (x: Tensor, up: Tensor | undefined): Tensor => {
+    const out = empty(x.backend, x.shape, x.dtype);
+    x.backend.kernels.activation({ out, x, up, count, kind });
+    return out;
+  };
+  const out = compute(x, up);
+  out.recomputable(up === undefined ? [x] : [x, up], ([x, up]) => compute(x as Tensor, up));
   record("activation", [x, up], [out], up === undefined ? [x] : [x, up], ([dOut], [x, up]) => {
     if (dOut === undefined || x === undefined) return [];
     const dx = empty(x.backend, x.shape, x.dtype);

@@ -45,7 +45,8 @@ export interface Projection {
  */
 export const linear = op("linear", (x: Tensor, projections: readonly Projection[], compute: Compute): Tensor[] => {
   const [rows, cols] = rowsOf(x);
-  const { kernels } = x.backend;
+  const { backend } = x;
+  const { kernels } = backend;
   const product = (
     out: Tensor,
     m: number,
@@ -68,12 +69,12 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       const [rank] = rowsOf(lora.a, "lora_A");
       expectShape(lora.a, [rank, cols], "lora_A");
       expectShape(lora.b, [width, rank], "lora_B");
-      u = empty(x.backend, [rows, rank], "f32");
+      u = empty(backend, [rows, rank], "f32");
       withDropout(x, lora, (x) => product(u as Tensor, rows, rank, [times(x, lora.a, cols, lora.scale)]));
       terms.push(times(u, lora.b, rank));
     }
     down.push(u);
-    return product(empty(x.backend, [rows, width], dtype ?? x.dtype), rows, width, terms, bias);
+    return product(empty(backend, [rows, width], dtype ?? x.dtype), rows, width, terms, bias);
   });
 
   const wanted = x.requiresGrad;
@@ -83,9 +84,12 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     ...(lora === undefined ? [] : [down[index] as Tensor, lora.a, lora.b]),
   ]);
   const { dtype, shape } = x;
-  record("linear", [x, ...trained], outputs, [x, ...used], (gradients, [x, ...used]) => {
-    if (x === undefined) return [];
-    const next = () => used.shift() as Tensor;
+  // The input is read again for the gradients of weights and factors only.
+  const needsInput = projections.some(({ weight, lora }) => lora !== undefined || weight.requiresGrad);
+  record("linear", [x, ...trained], outputs, needsInput ? [x, ...used] : used, (gradients, saved) => {
+    const rest = [...saved];
+    const next = () => rest.shift() as Tensor;
+    const x = needsInput ? next() : undefined;
     const terms: MatMulTerm[] = []; // of dx
     const masked: { du: Tensor; a: Tensor; dropout: DropoutDraw }[] = []; // parts of dx that pass through a dropout mask
     projections.forEach(({ weight: parameter, bias, lora }, index) => {
@@ -96,14 +100,15 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       const width = weight.shape[0] as number;
       const dWeight = gradOf(parameter);
       const dBias = gradOf(bias);
-      if (dWeight !== undefined) product(dWeight, width, cols, [transposed(dy, width, x, cols, rows)], undefined, 1);
+      if (dWeight !== undefined && x !== undefined)
+        product(dWeight, width, cols, [transposed(dy, width, x, cols, rows)], undefined, 1);
       if (dBias !== undefined) kernels.sumRows({ out: dBias, x: dy, rows, cols: width });
       if (wanted) terms.push(through(dy, weight, width, cols));
-      if (lora === undefined || u === undefined || a === undefined || b === undefined) return;
+      if (lora === undefined || x === undefined || u === undefined || a === undefined || b === undefined) return;
       const rank = a.shape[0] as number;
       const [dA, dB] = [gradOf(lora.a), gradOf(lora.b)];
       if (dB !== undefined) product(dB, width, rank, [transposed(dy, width, u, rank, rows)], undefined, 1);
-      const du = product(empty(x.backend, [rows, rank], "f32"), rows, rank, [through(dy, b, width, rank, lora.scale)]);
+      const du = product(empty(backend, [rows, rank], "f32"), rows, rank, [through(dy, b, width, rank, lora.scale)]);
       if (dA !== undefined)
         withDropout(x, lora, (x) => product(dA, rank, cols, [transposed(du, rank, x, cols, rows)], undefined, 1));
       if (!wanted) return;
@@ -112,15 +117,15 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     });
     if (!wanted || terms.length === 0) return [];
     const exact = masked.length === 0 ? dtype : "f32";
-    let dx = product(empty(x.backend, shape, exact), rows, cols, terms);
+    let dx = product(empty(backend, shape, exact), rows, cols, terms);
     for (const { du, a, dropout } of masked) {
-      const part = product(empty(x.backend, shape, "f32"), rows, cols, [through(du, a, a.shape[0] as number, cols)]);
+      const part = product(empty(backend, shape, "f32"), rows, cols, [through(du, a, a.shape[0] as number, cols)]);
       kernels.dropout({ out: part, x: part, rows, cols, ...dropout });
       kernels.add({ out: dx, a: dx, b: part, count: dx.size, alpha: 1, beta: 1 });
       part.dispose();
     }
     if (exact !== dtype) {
-      const rounded = empty(x.backend, shape, dtype);
+      const rounded = empty(backend, shape, dtype);
       kernels.copy({ out: rounded, x: dx, count: dx.size });
       dx = rounded;
     }

@@ -18,14 +18,20 @@ export const rmsNorm = op(
   ): Tensor => {
     const [rows, cols] = rowsOf(x);
     expectShape(weight, [cols], "weight");
-    const out = empty(x.backend, x.shape, dtype);
-    const rstd = empty(x.backend, [rows], "f32");
-    x.backend.kernels.rmsNorm({ out, rstd, x, weight, rows, cols, eps, offset });
-    const [wanted, parameter] = [x.requiresGrad, weight];
-    record("rmsNorm", [x, weight], [out], [x, weight, rstd], ([dOut], saved) => {
+    const compute = (x: Tensor, weight: Tensor): { out: Tensor; rstd: Tensor } => {
+      const out = empty(x.backend, x.shape, dtype);
+      const rstd = empty(x.backend, [rows], "f32");
+      x.backend.kernels.rmsNorm({ out, rstd, x, weight, rows, cols, eps, offset });
+      return { out, rstd };
+    };
+    const { out, rstd } = compute(x, weight);
+    const kept = rounded(x, dtype);
+    out.recomputable([kept, weight], ([x, weight]) => compute(x as Tensor, weight as Tensor).out);
+    const [wanted, parameter] = [x.requiresGrad && x.dtype, weight];
+    record("rmsNorm", [x, weight], [out], [kept, weight, rstd], ([dOut], saved) => {
       const [x, weight, rstd] = saved as [Tensor, Tensor, Tensor];
       if (dOut === undefined) return [];
-      const dx = wanted ? empty(x.backend, x.shape, x.dtype) : undefined;
+      const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;
       x.backend.kernels.rmsNormBackward({ dx, dWeight: gradOf(parameter), dOut, x, weight, rstd, rows, cols, offset });
       return [dx];
     });
@@ -48,15 +54,24 @@ export const layerNorm = op(
     const [rows, cols] = rowsOf(x);
     expectShape(weight, [cols], "weight");
     expectShape(bias, [cols], "bias");
-    const out = empty(x.backend, x.shape, dtype);
-    const mean = empty(x.backend, [rows], "f32");
-    const rstd = empty(x.backend, [rows], "f32");
-    x.backend.kernels.layerNorm({ out, mean, rstd, x, weight, bias, rows, cols, eps });
-    const [wanted, parameter] = [x.requiresGrad, weight];
-    record("layerNorm", [x, weight, bias], [out], [x, weight, mean, rstd], ([dOut], saved) => {
+    const compute = (x: Tensor, weight: Tensor, bias?: Tensor): { out: Tensor; mean: Tensor; rstd: Tensor } => {
+      const out = empty(x.backend, x.shape, dtype);
+      const mean = empty(x.backend, [rows], "f32");
+      const rstd = empty(x.backend, [rows], "f32");
+      x.backend.kernels.layerNorm({ out, mean, rstd, x, weight, bias, rows, cols, eps });
+      return { out, mean, rstd };
+    };
+    const { out, mean, rstd } = compute(x, weight, bias);
+    const kept = rounded(x, dtype);
+    out.recomputable(
+      bias === undefined ? [kept, weight] : [kept, weight, bias],
+      ([x, weight, bias]) => compute(x as Tensor, weight as Tensor, bias).out,
+    );
+    const [wanted, parameter] = [x.requiresGrad && x.dtype, weight];
+    record("layerNorm", [x, weight, bias], [out], [kept, weight, mean, rstd], ([dOut], saved) => {
       const [x, weight, mean, rstd] = saved as [Tensor, Tensor, Tensor, Tensor];
       if (dOut === undefined) return [];
-      const dx = wanted ? empty(x.backend, x.shape, x.dtype) : undefined;
+      const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;
       const gradients = { dx, dWeight: gradOf(parameter), dBias: gradOf(bias) };
       x.backend.kernels.layerNormBackward({ ...gradients, dOut, x, weight, mean, rstd, rows, cols });
       return [dx];
@@ -64,3 +79,11 @@ export const layerNorm = op(
     return out;
   },
 );
+
+/** What is kept of a norm's input: the residual stream is f32 while alive, and of the output's dtype for the backward pass. */
+function rounded(x: Tensor, dtype: DType): Tensor {
+  if (x.dtype === dtype || dtype === "f32") return x;
+  const out = empty(x.backend, x.shape, dtype);
+  x.backend.kernels.copy({ out, x, count: x.size });
+  return out;
+}

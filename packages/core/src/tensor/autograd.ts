@@ -96,7 +96,7 @@ function withGrad<T>(value: boolean, body: () => T): T {
 
 /**
  * Makes `outputs` differentiable with respect to `inputs` where gradients are enabled and wanted.
- * @param save tensors the backward pass reads; `backward` receives handles on them that stay valid until it has run
+ * @param save tensors the backward pass reads; `backward` receives them, those that have a recipe computed again
  */
 export function record(
   name: string,
@@ -106,9 +106,27 @@ export function record(
   backward: (gradients: Gradients, saved: readonly Tensor[]) => Gradients,
 ): void {
   if (!enabled || !inputs.some((input) => input?.requiresGrad)) return;
-  const saved = save.map((tensor) => keep(tensor.view()));
+  const kept: Tensor[] = [];
+  const handle = (tensor: Tensor): Tensor => {
+    const copy = keep(tensor.view());
+    kept.push(copy);
+    return copy;
+  };
+  const restore = save.map(({ recipe }, index) => {
+    if (recipe === undefined) {
+      const copy = handle(save[index] as Tensor);
+      return () => copy;
+    }
+    const copies = recipe.inputs.map(handle);
+    return () => recipe.compute(copies);
+  });
   const parents = inputs.map((input) => input?.origin);
-  const node = new GraphNode(name, parents, saved, (gradients) => backward(gradients, saved), outputs.length);
+  const pass: BackwardPass = (gradients) =>
+    backward(
+      gradients,
+      restore.map((get) => get()),
+    );
+  const node = new GraphNode(name, parents, kept, pass, outputs.length);
   outputs.forEach((output, index) => output.attach(node, index));
 }
 

@@ -7,7 +7,7 @@ import type { Backend, HostArray } from "../backends/backend.js";
 import type { View } from "../backends/kernels.js";
 import type { GraphNode } from "./autograd.js";
 import type { DType } from "./dtype.js";
-import { adopt, currentOp } from "./scope.js";
+import { adopt, currentOp, keep } from "./scope.js";
 
 export type Shape = readonly number[];
 
@@ -51,7 +51,14 @@ export class FreedTensorError extends MedgptError {
   }
 }
 
+/** How to compute a tensor again from others. */
+export interface Recipe {
+  readonly inputs: readonly Tensor[];
+  readonly compute: (inputs: readonly Tensor[]) => Tensor;
+}
+
 export class Tensor implements View {
+  #recipe: Recipe | undefined;
   /** The operation that made this tensor, while gradients can flow back through it. */
   #origin: { readonly node: GraphNode; readonly output: number } | undefined;
   #storage: Storage | undefined;
@@ -101,6 +108,16 @@ export class Tensor implements View {
     this.#origin = { node: node.retain(), output };
   }
 
+  /** Set where this is cheaper to compute again than to keep for the backward pass. */
+  get recipe(): Recipe | undefined {
+    return this.#recipe;
+  }
+
+  /** Says that `compute` gives this tensor again from `inputs`, of which handles are kept as long as this one lives. */
+  recomputable(inputs: readonly Tensor[], compute: Recipe["compute"]): void {
+    this.#recipe = { inputs: inputs.map((input) => keep(input.view())), compute };
+  }
+
   /** Another handle on `sizeOf(shape)` elements from `offset` (relative to this tensor), without history. */
   view(shape: Shape = this.shape, offset = 0): Tensor {
     if (offset < 0 || offset + sizeOf(shape) > this.size)
@@ -115,6 +132,8 @@ export class Tensor implements View {
     this.#storage = undefined;
     this.#origin?.node.release();
     this.#origin = undefined;
+    for (const input of this.#recipe?.inputs ?? []) input.dispose();
+    this.#recipe = undefined;
   }
 
   /** Waits for the value. bf16 and f16 arrive as float32. */

@@ -40,15 +40,14 @@ export async function evaluate(
     );
     const interrupt = (): void => sums[0]?.backend.abort();
     signal?.addEventListener("abort", interrupt);
-    let [loss, correct] = [0, 0];
     try {
-      [loss, correct] = (await Promise.all(sums.map((tensor) => tensor.item()))) as [number, number];
+      const [loss = 0, correct = 0] = await Promise.all(sums.map((tensor) => tensor.item()));
+      weighted += count === 0 ? 0 : (loss / count) * size;
+      hits += correct;
     } finally {
       signal?.removeEventListener("abort", interrupt);
       for (const tensor of sums) tensor.dispose();
     }
-    weighted += count === 0 ? 0 : (loss / count) * size;
-    hits += correct;
     labels += count;
     log({ type: "progress", task: "evaluating", done: step + 1, total: steps, unit: "batches" });
   }

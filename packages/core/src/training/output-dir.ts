@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { InputError, MANIFEST_FILE } from "@medgpt/artifacts";
-import { listCheckpoints } from "./checkpoints.js";
+import { findCheckpoint, listCheckpoints } from "./checkpoints.js";
 
 export interface OutputDirFlags {
   readonly output_dir: string;
@@ -10,19 +10,41 @@ export interface OutputDirFlags {
 }
 
 /**
- * Makes the output folder ready. A folder with files in it needs --overwrite_output_dir or --resume_from_checkpoint.
- * Overwriting removes the checkpoints of the run before, and nothing else; the manifest goes in both cases, since the
- * folder is not complete until it is written anew.
- * @throws InputError when the folder is in use or cannot be written
+ * Checks that a run may write into its output folder, and touches nothing. A folder with files in it needs
+ * --overwrite_output_dir or --resume_from_checkpoint.
+ * @param inputs folders that the run reads, which overwriting must not remove
+ * @throws InputError when the folder is in use or there is no checkpoint to resume from
  */
-export async function prepareOutputDir({
-  output_dir: dir,
-  overwrite_output_dir,
-  resume_from_checkpoint,
-}: OutputDirFlags): Promise<void> {
+export async function checkOutputDir(
+  { output_dir: dir, overwrite_output_dir, resume_from_checkpoint }: OutputDirFlags,
+  inputs: readonly (string | null)[] = [],
+): Promise<void> {
   const found = await stat(dir).catch(() => undefined);
   if (found !== undefined && !found.isDirectory())
     throw new InputError("--output_dir: expected a folder, this is a file", { place: dir });
+  if ((await findCheckpoint(dir, resume_from_checkpoint)) !== undefined || found === undefined) return;
+  if (!overwrite_output_dir && (await readdir(dir)).length > 0)
+    throw new InputError(
+      "--output_dir is not empty: give --overwrite_output_dir, --resume_from_checkpoint True, or another folder",
+      { place: dir },
+    );
+  for (const checkpoint of await listCheckpoints(dir))
+    for (const input of inputs)
+      if (input !== null && isInside(input, checkpoint.dir))
+        throw new InputError(
+          "--overwrite_output_dir would remove this folder, which the run reads; give another --output_dir",
+          {
+            place: input,
+          },
+        );
+}
+
+/**
+ * Makes the output folder ready, once `checkOutputDir` has let it pass. Overwriting removes the checkpoints of the run
+ * before, and nothing else; the manifest goes in both cases, since the folder is not complete until it is written anew.
+ * @throws InputError when the folder cannot be made
+ */
+export async function prepareOutputDir({ output_dir: dir, resume_from_checkpoint }: OutputDirFlags): Promise<void> {
   try {
     await mkdir(dir, { recursive: true });
   } catch (cause) {
@@ -31,15 +53,14 @@ export async function prepareOutputDir({
       cause,
     });
   }
-  const entries = await readdir(dir);
   const resuming = resume_from_checkpoint !== null && resume_from_checkpoint !== false;
-  if (entries.length > 0 && !overwrite_output_dir && !resuming)
-    throw new InputError(
-      "--output_dir is not empty: give --overwrite_output_dir, --resume_from_checkpoint True, or another folder",
-      { place: dir },
-    );
   if (!resuming) for (const checkpoint of await listCheckpoints(dir)) await rm(checkpoint.dir, { recursive: true });
-  for (const name of entries.filter((name) => /^\.checkpoint-\d+\.partial$/.test(name)))
-    await rm(join(dir, name), { recursive: true });
+  for (const name of await readdir(dir))
+    if (/^\.checkpoint-\d+\.partial$/.test(name)) await rm(join(dir, name), { recursive: true });
   await rm(join(dir, MANIFEST_FILE), { force: true });
+}
+
+function isInside(path: string, folder: string): boolean {
+  const below = relative(resolve(folder), resolve(path));
+  return !isAbsolute(below) && below.split(sep)[0] !== "..";
 }

@@ -354,8 +354,12 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   addLog(metrics);
   const best = state.best_model_checkpoint;
   if (args.load_best_model_at_end && best !== null) {
-    await task.loadModel(best);
-    log({ type: "message", level: "info", text: `loaded the best checkpoint, ${best}` });
+    const there = existsSync(best);
+    if (there) await task.loadModel(best);
+    const text = there
+      ? `loaded the best checkpoint, ${best}`
+      : `the best checkpoint, ${best}, is gone: the last step stays`;
+    log({ type: "message", level: there ? "info" : "warn", text });
   }
   // The newest was kept for resuming; now the run is complete.
   if (best !== null && args.save_total_limit === 1)
