@@ -81,39 +81,53 @@ impl Function for Relu {
 #[inline(always)]
 unsafe fn forward_body<F: Function>(k: &Activation, from: usize, to: usize) {
     let (mut x, mut u) = (ZERO, ZERO);
-    // SAFETY: the caller's promise.
-    blocks(from, to, |at, n| unsafe {
-        let (x, u) = (&mut x[..n], &mut u[..n]);
-        load(k.x, at, x);
-        x.iter_mut().for_each(|x| *x = F::value(*x));
-        if let Some(up) = k.up {
-            load(up, at, u);
-            x.iter_mut().zip(&*u).for_each(|(x, u)| *x *= u);
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (x, u) = (&mut x[..n], &mut u[..n]);
+            load(k.x, at, x);
+            for x in x.iter_mut() {
+                *x = F::value(*x);
+            }
+            if let Some(up) = k.up {
+                load(up, at, u);
+                for (x, u) in x.iter_mut().zip(&*u) {
+                    *x *= u;
+                }
+            }
+            store(k.out, at, x);
         }
-        store(k.out, at, x);
-    });
+    }
 }
 multiversion! { unsafe fn forward_range<F: Function>(k: &Activation, from: usize, to: usize) = forward_body::<F> }
 
 #[inline(always)]
 unsafe fn backward_body<F: Function>(k: &ActivationBackward, from: usize, to: usize) {
     let (mut x, mut u, mut g, mut d) = (ZERO, ZERO, ZERO, ZERO);
-    // SAFETY: the caller's promise. Everything is loaded before anything is stored, so outputs may be inputs.
-    blocks(from, to, |at, n| unsafe {
-        let (x, u, g, d) = (&mut x[..n], &mut u[..n], &mut g[..n], &mut d[..n]);
-        load(k.x, at, x);
-        load(k.d_out, at, g);
-        if let Some(up) = k.up {
-            load(up, at, u);
-            d.iter_mut().zip(&*g).zip(&*x).for_each(|((d, g), x)| *d = g * F::value(*x));
-            g.iter_mut().zip(&*u).for_each(|(g, u)| *g *= u);
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise. Everything is loaded before anything is stored, so outputs may be inputs.
+        unsafe {
+            let (x, u, g, d) = (&mut x[..n], &mut u[..n], &mut g[..n], &mut d[..n]);
+            load(k.x, at, x);
+            load(k.d_out, at, g);
+            if let Some(up) = k.up {
+                load(up, at, u);
+                for ((d, g), x) in d.iter_mut().zip(&*g).zip(&*x) {
+                    *d = g * F::value(*x);
+                }
+                for (g, u) in g.iter_mut().zip(&*u) {
+                    *g *= u;
+                }
+            }
+            for (g, x) in g.iter_mut().zip(&*x) {
+                *g *= F::slope(*x);
+            }
+            store(k.dx, at, g);
+            if let Some(d_up) = k.d_up {
+                store(d_up, at, d);
+            }
         }
-        g.iter_mut().zip(&*x).for_each(|(g, x)| *g *= F::slope(*x));
-        store(k.dx, at, g);
-        if let Some(d_up) = k.d_up {
-            store(d_up, at, d);
-        }
-    });
+    }
 }
 multiversion! { unsafe fn backward_range<F: Function>(k: &ActivationBackward, from: usize, to: usize) = backward_body::<F> }
 

@@ -75,7 +75,7 @@ pub struct AttentionBackward {
 /// Keys (or, in the backward pass by keys, queries) per inner step: whole B panels of every instruction set.
 const STEP: usize = 128;
 /// A panels of one task.
-const PANELS: usize = 8;
+const PANELS: usize = 16;
 
 impl Attention {
     pub fn check(&self) -> Result<(), String> {
@@ -224,19 +224,44 @@ struct Softmax {
 }
 
 const LANES: usize = 16;
+const RAMP: [f32; LANES] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
+
+/// The range widened to whole vectors, so that no row has a scalar rest. What is not seen is set right afterwards.
+#[inline(always)]
+fn whole_vectors(from: usize, to: usize) -> (usize, usize) {
+    if from == to {
+        return (from, to);
+    }
+    (from / LANES * LANES, to.next_multiple_of(LANES))
+}
+
+/// Most rows have nothing to fill, which should not cost a call.
+#[inline(always)]
+fn fill(x: &mut [f32], value: f32) {
+    if !x.is_empty() {
+        x.fill(value);
+    }
+}
+
+/// Folds lanes in halves: short chains, and always in the same order.
+#[inline(always)]
+fn fold_lanes(lanes: [f32; LANES], fold: impl Fn(f32, f32) -> f32) -> f32 {
+    let eight: [f32; 8] = std::array::from_fn(|i| fold(lanes[i], lanes[i + 8]));
+    let four: [f32; 4] = std::array::from_fn(|i| fold(eight[i], eight[i + 4]));
+    fold(fold(four[0], four[2]), fold(four[1], four[3]))
+}
 
 /// Largest element, lanes first, so that it vectorises. NaN is passed over (the sum keeps it).
 #[inline(always)]
 pub fn max_of(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut lanes = [f32::NEG_INFINITY; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = if *x > *lane { *x } else { *lane };
-        }
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        lanes = std::array::from_fn(|i| larger(lanes[i], chunk[i]));
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, x| if *x > m { *x } else { m })
+    let rest = chunks.remainder().iter().fold(f32::NEG_INFINITY, |m, x| larger(m, *x));
+    larger(fold_lanes(lanes, larger), rest)
 }
 
 /// Replaces each x by e^(x - max) and returns their sum, lanes first.
@@ -245,16 +270,16 @@ pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
     let mut lanes = [0f32; LANES];
     let mut chunks = x.chunks_exact_mut(LANES);
     for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *x = exp_f32(*x - max);
-            *lane += *x;
-        }
+        let exp: [f32; LANES] = std::array::from_fn(|i| exp_f32(chunk[i] - max));
+        lanes = std::array::from_fn(|i| lanes[i] + exp[i]);
+        chunk.copy_from_slice(&exp);
     }
-    for (lane, x) in lanes.iter_mut().zip(chunks.into_remainder()) {
+    let mut rest = 0.0;
+    for x in chunks.into_remainder() {
         *x = exp_f32(*x - max);
-        *lane += *x;
+        rest += *x;
     }
-    lanes.iter().sum()
+    fold_lanes(lanes, |a, b| a + b) + rest
 }
 
 /// Turns products of queries `q ..` with keys `k ..` into exponentials relative to each row's running maximum, which is
@@ -268,11 +293,12 @@ unsafe fn softmax_rows_body(
     state: Softmax,
     first: bool,
 ) {
+    let Scores { scale, soft_cap, slope, .. } = scores;
     for i in 0..rows {
         // SAFETY: row i of the task's own scores and sums.
         let (row, max, sum, acc) = unsafe {
             (
-                std::slice::from_raw_parts_mut(s.add(i * STEP), keys),
+                std::slice::from_raw_parts_mut(s.add(i * STEP), STEP),
                 &mut *state.max.add(i),
                 &mut *state.sum.add(i),
                 std::slice::from_raw_parts_mut(state.acc.add(i * state.lanes), state.lanes),
@@ -282,32 +308,39 @@ unsafe fn softmax_rows_body(
             (*max, *sum) = (f32::NEG_INFINITY, 0.0);
         }
         let (from, to) = scores.keys(q + i, k, keys);
-        row[..from].fill(0.0);
-        row[to..].fill(0.0);
-        let seen = &mut row[from..to];
-        let nearest = (k + from) as f32 - (q + i) as f32; // exact: positions are below 2^24
-        if scores.soft_cap > 0.0 {
-            for (j, x) in seen.iter_mut().enumerate() {
-                let capped = scores.soft_cap * tanh_f32(*x * scores.scale / scores.soft_cap);
-                *x = capped + scores.slope * (nearest + j as f32);
+        let (start, end) = whole_vectors(from, to);
+        fill(&mut row[..start], 0.0);
+        fill(&mut row[end..], 0.0);
+        for (chunk, x) in row[start..end].chunks_exact_mut(LANES).enumerate() {
+            x.iter_mut().for_each(|x| *x *= scale);
+            if soft_cap > 0.0 {
+                x.iter_mut().for_each(|x| *x = soft_cap * tanh_f32(*x / soft_cap));
             }
-        } else {
-            for (j, x) in seen.iter_mut().enumerate() {
-                *x = *x * scores.scale + scores.slope * (nearest + j as f32);
+            if slope != 0.0 {
+                // Key minus query; exact, since positions are below 2^24.
+                let distance = (k + start + chunk * LANES) as f32 - (q + i) as f32;
+                x.iter_mut().zip(RAMP).for_each(|(x, lane)| *x += slope * (distance + lane));
             }
         }
-        let highest = max_of(seen);
+        fill(&mut row[start..from], f32::NEG_INFINITY);
+        fill(&mut row[to..end], f32::NEG_INFINITY);
+        let highest = max_of(&row[start..end]);
         let raised = if highest > *max { highest } else { *max };
-        let rescale = exp_f32(*max - raised);
         if raised == f32::NEG_INFINITY {
             // Nothing seen yet, or only scores of -infinity (or NaN, which the sum must keep).
-            let bad = seen.iter().any(|x| x.is_nan());
-            seen.fill(if bad { f32::NAN } else { 0.0 });
+            let bad = row[from..to].iter().any(|x| x.is_nan());
+            row[start..end].fill(0.0);
+            row[from..to].fill(if bad { f32::NAN } else { 0.0 });
             *sum += if bad { f32::NAN } else { 0.0 };
             continue;
         }
-        let added = exp_sum(seen, raised);
-        if *max != raised && !first {
+        let added = exp_sum(&mut row[start..end], raised);
+        if *max == raised {
+            *sum += added;
+            continue;
+        }
+        let rescale = exp_f32(*max - raised);
+        if !first {
             acc.iter_mut().for_each(|x| *x *= rescale);
         }
         *sum = *sum * rescale + added;
@@ -403,6 +436,9 @@ pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
 /// Turns products s = q . k and dp = d_out . v of `rows` rows with `cols` columns into probabilities (in s) and gradients
 /// of the products s (in dp). Rows are queries and columns keys, or with `by_keys` the other way round; `row` and `col` are
 /// the positions of the first of each, `lse` and `delta` those of the first query.
+///
+/// # Safety
+/// The tiles have `rows` rows of STEP elements; `lse` and `delta` have one element per query, and LANES more.
 #[inline(always)]
 unsafe fn gradient_rows_body(
     s: *mut f32,
@@ -414,50 +450,56 @@ unsafe fn gradient_rows_body(
     by_keys: bool,
 ) {
     let Scores { scale, soft_cap, slope, .. } = scores;
+    let sign = if by_keys { -1.0 } else { 1.0 };
     for i in 0..rows {
         let (from, to) = if by_keys { scores.queries(row + i, col, cols) } else { scores.keys(row + i, col, cols) };
+        let (start, end) = whole_vectors(from, to);
         // SAFETY: row i of the task's own tiles.
         let (s, dp) = unsafe {
             (
-                std::slice::from_raw_parts_mut(s.add(i * STEP), cols),
-                std::slice::from_raw_parts_mut(dp.add(i * STEP), cols),
+                std::slice::from_raw_parts_mut(s.add(i * STEP), STEP),
+                std::slice::from_raw_parts_mut(dp.add(i * STEP), STEP),
             )
         };
-        for x in [&mut *s, &mut *dp] {
-            x[..from].fill(0.0);
-            x[to..].fill(0.0);
-        }
-        let (s, dp) = (&mut s[from..to], &mut dp[from..to]);
-        // Key minus query, for column `from` and from one column to the next.
-        let distance = (col + from) as f32 - (row + i) as f32;
-        let (distance, step) = if by_keys { (-distance, -1.0) } else { (distance, 1.0) };
-        let bias = |j: usize| slope * (distance + step * j as f32);
-        let finish = |s: &mut f32, dp: &mut f32, j: usize, lse: f32, delta: f32| {
-            let (score, slope) = if soft_cap > 0.0 {
-                let t = tanh_f32(*s * scale / soft_cap);
-                (soft_cap * t, 1.0 - t * t)
-            } else {
-                (*s * scale, 1.0)
-            };
-            let p = exp_f32(score + bias(j) - lse);
-            *dp = p * (*dp - delta) * slope * scale;
-            *s = p;
-        };
-        if by_keys {
-            // SAFETY: one element per column, of which these are seen.
-            let (lse, delta) = unsafe {
-                let n = to - from;
-                (std::slice::from_raw_parts(lse.add(from), n), std::slice::from_raw_parts(delta.add(from), n))
-            };
-            for (j, ((s, dp), (lse, delta))) in s.iter_mut().zip(dp).zip(lse.iter().zip(delta)).enumerate() {
-                finish(s, dp, j, *lse, *delta);
-            }
+        // By queries one value holds for the whole row.
+        // SAFETY: one element per row.
+        let splat = if by_keys {
+            [[0.0; LANES]; 2]
         } else {
-            // SAFETY: one element per row.
-            let (lse, delta) = unsafe { (lse.add(i).read(), delta.add(i).read()) };
-            for (j, (s, dp)) in s.iter_mut().zip(dp).enumerate() {
-                finish(s, dp, j, lse, delta);
+            unsafe { [[lse.add(i).read(); LANES], [delta.add(i).read(); LANES]] }
+        };
+        let pairs = s[start..end].chunks_exact_mut(LANES).zip(dp[start..end].chunks_exact_mut(LANES));
+        for (chunk, (s, dp)) in pairs.enumerate() {
+            let at = start + chunk * LANES;
+            let (lse, delta) = if by_keys {
+                // SAFETY: there are LANES elements more than queries.
+                unsafe { (&*(lse.add(at) as *const [f32; LANES]), &*(delta.add(at) as *const [f32; LANES])) }
+            } else {
+                (&splat[0], &splat[1])
+            };
+            let mut slopes = [scale; LANES];
+            s.iter_mut().for_each(|s| *s *= scale);
+            if soft_cap > 0.0 {
+                for (s, slope) in s.iter_mut().zip(&mut slopes) {
+                    let t = tanh_f32(*s / soft_cap);
+                    *s = soft_cap * t;
+                    *slope = scale * (1.0 - t * t);
+                }
             }
+            if slope != 0.0 {
+                // Key minus query.
+                let distance = sign * ((col + at) as f32 - (row + i) as f32);
+                s.iter_mut().zip(RAMP).for_each(|(s, lane)| *s += slope * (distance + sign * lane));
+            }
+            for j in 0..LANES {
+                let p = exp_f32(s[j] - lse[j]);
+                s[j] = p;
+                dp[j] = p * (dp[j] - delta[j]) * slopes[j];
+            }
+        }
+        for x in [s, dp] {
+            fill(&mut x[..from], 0.0);
+            fill(&mut x[to..], 0.0);
         }
     }
 }
@@ -523,8 +565,8 @@ pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), S
     let seen_by = |len: usize, k: usize| if window > 0 { len.min(k + window) } else { len };
     let query_blocks = f.blocks(most, |_, start| start)?;
     let key_blocks = f.blocks(most, |len, start| seen_by(len, start) - start)?;
-    // delta (heads, rows) = sum of d_out * out over the head; lse is copied beside it, aligned.
-    let piece = heads * total;
+    // delta (heads, rows) = sum of d_out * out over the head; lse is copied beside it. Whole vectors are read of both.
+    let piece = heads * total + LANES;
     // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
     let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&[piece, piece])) });
     let (delta, lse) = (Shared::new(pieces.take::<f32>(piece)), Shared::new(pieces.take::<f32>(piece)));

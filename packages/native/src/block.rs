@@ -62,14 +62,26 @@ pub unsafe fn store(view: View, at: usize, from: &[f32]) {
     }
 }
 
-/// Calls `f(at, length)` for blocks of at most `BLOCK` that cover `from..to`.
+/// Blocks of at most `BLOCK` that cover `from..to`, as (start, length). An iterator, because a closure given to a function
+/// is compiled once and for the baseline, where a loop's body is compiled for the instruction set around it.
 #[inline(always)]
-pub fn blocks(from: usize, to: usize, mut f: impl FnMut(usize, usize)) {
-    let mut at = from;
-    while at < to {
-        let length = (to - at).min(BLOCK);
-        f(at, length);
-        at += length;
+pub fn blocks(from: usize, to: usize) -> impl Iterator<Item = (usize, usize)> {
+    Blocks { at: from, to }
+}
+
+struct Blocks {
+    at: usize,
+    to: usize,
+}
+
+impl Iterator for Blocks {
+    type Item = (usize, usize);
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let (at, length) = (self.at, self.to.saturating_sub(self.at).min(BLOCK));
+        self.at += length;
+        (length > 0).then_some((at, length))
     }
 }
 

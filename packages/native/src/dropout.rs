@@ -1,6 +1,6 @@
 //! Dropout whose mask is a function of (seed, step, micro-step, site, row, column), by Philox 4x32-10.
 
-use crate::block::{load, store, BLOCK, ZERO};
+use crate::block::{blocks, load, store, BLOCK, ZERO};
 use crate::elementwise::{area, float, row_chunks};
 use crate::kernels::{Context, Dropout};
 use crate::multiversion;
@@ -33,16 +33,16 @@ struct Draw {
 #[inline(always)]
 unsafe fn dropout_body(k: &Dropout, draw: Draw, from: usize, to: usize) {
     let mut v = ZERO;
+    // Word by word, so that the draws of many groups run side by side.
     let mut words = [[0u32; BLOCK / 4]; 4];
     for row in from..to {
-        let mut at = 0;
-        while at < k.cols {
-            let n = (k.cols - at).min(BLOCK);
-            for group in 0..n.div_ceil(4) {
-                let drawn = philox([(at / 4 + group) as u32, row as u32, draw.site, draw.step], draw.key);
-                for (word, drawn) in words.iter_mut().zip(drawn) {
-                    word[group] = drawn;
-                }
+        for (at, n) in blocks(0, k.cols) {
+            let groups = n.div_ceil(4);
+            let [a, b, c, d] = &mut words;
+            let lanes = a[..groups].iter_mut().zip(&mut b[..groups]).zip(&mut c[..groups]).zip(&mut d[..groups]);
+            for (group, (((a, b), c), d)) in lanes.enumerate() {
+                let first = (at / 4 + group) as u32;
+                [*a, *b, *c, *d] = philox([first, row as u32, draw.site, draw.step], draw.key);
             }
             let v = &mut v[..n];
             // SAFETY: the caller's promise.
@@ -54,7 +54,6 @@ unsafe fn dropout_body(k: &Dropout, draw: Draw, from: usize, to: usize) {
             }
             // SAFETY: the caller's promise.
             unsafe { store(k.out, row * k.cols + at, v) };
-            at += n;
         }
     }
 }

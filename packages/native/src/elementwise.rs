@@ -52,10 +52,14 @@ pub fn fill(cx: &Context, a: &Fill) -> Result<(), String> {
         unsafe {
             if a.out.dtype() == DType::Bf16 {
                 let value = u16::from_ne_bytes([bytes[0], bytes[1]]);
-                (0..to - from).for_each(|i| (out as *mut u16).add(i).write_unaligned(value));
+                for i in 0..to - from {
+                    (out as *mut u16).add(i).write_unaligned(value);
+                }
             } else {
                 let value = u32::from_ne_bytes(bytes);
-                (0..to - from).for_each(|i| (out as *mut u32).add(i).write_unaligned(value));
+                for i in 0..to - from {
+                    (out as *mut u32).add(i).write_unaligned(value);
+                }
             }
         }
     });
@@ -65,11 +69,13 @@ pub fn fill(cx: &Context, a: &Fill) -> Result<(), String> {
 #[inline(always)]
 unsafe fn copy_body(out: View, x: View, from: usize, to: usize) {
     let mut v = ZERO;
-    // SAFETY: the caller's promise.
-    blocks(from, to, |at, n| unsafe {
-        load(x, at, &mut v[..n]);
-        store(out, at, &v[..n]);
-    });
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            load(x, at, &mut v[..n]);
+            store(out, at, &v[..n]);
+        }
+    }
 }
 multiversion! { unsafe fn copy_range(out: View, x: View, from: usize, to: usize) = copy_body }
 
@@ -94,16 +100,18 @@ pub fn copy(cx: &Context, a: &Copy) -> Result<(), String> {
 unsafe fn add_body(k: &Add, from: usize, to: usize) {
     let (alpha, beta) = (k.alpha as f32, k.beta as f32);
     let (mut a, mut b) = (ZERO, ZERO);
-    // SAFETY: the caller's promise.
-    blocks(from, to, |at, n| unsafe {
-        let (a, b) = (&mut a[..n], &mut b[..n]);
-        load(k.a, at, a);
-        load(k.b, at, b);
-        for (a, b) in a.iter_mut().zip(&*b) {
-            *a = alpha * *a + beta * *b;
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (a, b) = (&mut a[..n], &mut b[..n]);
+            load(k.a, at, a);
+            load(k.b, at, b);
+            for (a, b) in a.iter_mut().zip(&*b) {
+                *a = alpha * *a + beta * *b;
+            }
+            store(k.out, at, a);
         }
-        store(k.out, at, a);
-    });
+    }
 }
 multiversion! { unsafe fn add_range(k: &Add, from: usize, to: usize) = add_body }
 
@@ -120,21 +128,23 @@ pub fn add(cx: &Context, k: &Add) -> Result<(), String> {
 unsafe fn scale_body(k: &Scale, scalar: f32, from: usize, to: usize) {
     let factor = k.factor as f32;
     let mut v = ZERO;
-    // SAFETY: the caller's promise.
-    blocks(from, to, |at, n| unsafe {
-        let v = &mut v[..n];
-        if k.x_stride == 0 {
-            let mut one = [0.0];
-            load(k.x, 0, &mut one);
-            v.fill(one[0]);
-        } else {
-            load(k.x, at, v);
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let v = &mut v[..n];
+            if k.x_stride == 0 {
+                let mut one = [0.0];
+                load(k.x, 0, &mut one);
+                v.fill(one[0]);
+            } else {
+                load(k.x, at, v);
+            }
+            for v in v.iter_mut() {
+                *v = *v * factor * scalar;
+            }
+            store(k.out, at, v);
         }
-        for v in v.iter_mut() {
-            *v = *v * factor * scalar;
-        }
-        store(k.out, at, v);
-    });
+    }
 }
 multiversion! { unsafe fn scale_range(k: &Scale, scalar: f32, from: usize, to: usize) = scale_body }
 
@@ -162,13 +172,17 @@ unsafe fn scale_rows_body(k: &ScaleRows, from: usize, to: usize) {
         let mut factor = [0.0];
         // SAFETY: the caller's promise.
         unsafe { load(k.scale, row, &mut factor) };
-        // SAFETY: the caller's promise.
-        blocks(row * k.cols, row * k.cols + k.cols, |at, n| unsafe {
-            let v = &mut v[..n];
-            load(k.x, at, v);
-            v.iter_mut().for_each(|v| *v *= factor[0]);
-            store(k.out, at, v);
-        });
+        for (at, n) in blocks(row * k.cols, row * k.cols + k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let v = &mut v[..n];
+                load(k.x, at, v);
+                for v in v.iter_mut() {
+                    *v *= factor[0];
+                }
+                store(k.out, at, v);
+            }
+        }
     }
 }
 multiversion! { unsafe fn scale_rows_range(k: &ScaleRows, from: usize, to: usize) = scale_rows_body }

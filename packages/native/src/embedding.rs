@@ -37,13 +37,17 @@ unsafe fn embedding_body(k: &Embedding, from: usize, to: usize) {
     for row in from..to {
         // SAFETY: the caller's promise.
         let source = unsafe { id(k.ids, row) } as usize * k.cols;
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let v = &mut v[..n];
-            load(k.table, source + at, v);
-            v.iter_mut().for_each(|v| *v *= factor);
-            store(k.out, row * k.cols + at, v);
-        });
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let v = &mut v[..n];
+                load(k.table, source + at, v);
+                for v in v.iter_mut() {
+                    *v *= factor;
+                }
+                store(k.out, row * k.cols + at, v);
+            }
+        }
     }
 }
 multiversion! { unsafe fn embedding_rows(k: &Embedding, from: usize, to: usize) = embedding_body }
@@ -68,7 +72,9 @@ unsafe fn embedding_backward_body(k: &EmbeddingBackward, at: usize, n: usize) {
             let target = id(k.ids, row) as usize * k.cols + at;
             load(k.d_out, row * k.cols + at, g);
             load(k.d_table, target, d);
-            d.iter_mut().zip(&*g).for_each(|(d, g)| *d += g * factor);
+            for (d, g) in d.iter_mut().zip(&*g) {
+                *d += g * factor;
+            }
             store(k.d_table, target, d);
         }
     }

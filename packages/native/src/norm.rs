@@ -5,7 +5,7 @@ use crate::buffer::{DType, View};
 use crate::elementwise::{area, exactly, float, row_chunks};
 use crate::kernels::{Context, LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
 use crate::multiversion;
-use crate::reduce::{add_columns, column_blocks};
+use crate::reduce::{add_columns, column_blocks, Addends, Rows};
 
 /// The f32 at `index`.
 ///
@@ -26,22 +26,28 @@ unsafe fn rms_norm_body(k: &RmsNorm, from: usize, to: usize) {
     for row in from..to {
         let base = row * k.cols;
         let mut squares = Sum::ZERO;
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            load(k.x, base + at, &mut x[..n]);
-            squares.add(&x[..n], |x| x * x);
-        });
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                load(k.x, base + at, &mut x[..n]);
+                squares.add(&x[..n], |x| x * x);
+            }
+        }
         let rstd = 1.0 / (squares.total() / k.cols as f32 + eps).sqrt();
         // SAFETY: the caller's promise.
         unsafe { store(k.rstd, row, &[rstd]) };
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let (x, w) = (&mut x[..n], &mut w[..n]);
-            load(k.x, base + at, x);
-            load(k.weight, at, w);
-            x.iter_mut().zip(&*w).for_each(|(x, w)| *x = *x * rstd * (w + offset));
-            store(k.out, base + at, x);
-        });
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, w) = (&mut x[..n], &mut w[..n]);
+                load(k.x, base + at, x);
+                load(k.weight, at, w);
+                for (x, w) in x.iter_mut().zip(&*w) {
+                    *x = *x * rstd * (w + offset);
+                }
+                store(k.out, base + at, x);
+            }
+        }
     }
 }
 multiversion! { unsafe fn rms_norm_rows(k: &RmsNorm, from: usize, to: usize) = rms_norm_body }
@@ -66,45 +72,58 @@ unsafe fn rms_norm_dx_body(k: &RmsNormBackward, dx: View, from: usize, to: usize
         // SAFETY: the caller's promise.
         let rstd = unsafe { scalar(k.rstd, row) };
         let mut dot = Sum::ZERO;
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
-            load(k.x, base + at, x);
-            load(k.weight, at, w);
-            load(k.d_out, base + at, g);
-            w.iter_mut().zip(&*g).for_each(|(w, g)| *w = (*w + offset) * g);
-            dot.add2(w, x, |g, x| g * (x * rstd));
-        });
-        let mean = dot.total() / k.cols as f32;
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
-            load(k.x, base + at, x);
-            load(k.weight, at, w);
-            load(k.d_out, base + at, g);
-            for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
-                *x = rstd * ((w + offset) * g - *x * rstd * mean);
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+                load(k.x, base + at, x);
+                load(k.weight, at, w);
+                load(k.d_out, base + at, g);
+                for (w, g) in w.iter_mut().zip(&*g) {
+                    *w = (*w + offset) * g;
+                }
+                dot.add2(w, x, |g, x| g * (x * rstd));
             }
-            store(dx, base + at, x);
-        });
+        }
+        let mean = dot.total() / k.cols as f32;
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+                load(k.x, base + at, x);
+                load(k.weight, at, w);
+                load(k.d_out, base + at, g);
+                for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
+                    *x = rstd * ((w + offset) * g - *x * rstd * mean);
+                }
+                store(dx, base + at, x);
+            }
+        }
     }
 }
 multiversion! { unsafe fn rms_norm_dx_rows(k: &RmsNormBackward, dx: View, from: usize, to: usize) = rms_norm_dx_body }
 
+impl Addends for RmsNormBackward {
+    #[inline(always)]
+    unsafe fn load(&self, row: usize, at: usize, into: &mut [f32]) {
+        let mut x = ZERO;
+        let x = &mut x[..into.len()];
+        // SAFETY: the caller's promise.
+        let rstd = unsafe {
+            load(self.x, row * self.cols + at, x);
+            load(self.d_out, row * self.cols + at, into);
+            scalar(self.rstd, row)
+        };
+        for (d, x) in into.iter_mut().zip(&*x) {
+            *d *= x * rstd;
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn rms_norm_dw_body(k: &RmsNormBackward, d_weight: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut x = ZERO;
-        let x = std::cell::RefCell::new(&mut x[..n]);
-        add_columns(d_weight, k.rows, at, n, |row, at, v| {
-            let mut x = x.borrow_mut();
-            let rstd = scalar(k.rstd, row);
-            load(k.x, row * k.cols + at, &mut x);
-            load(k.d_out, row * k.cols + at, v);
-            v.iter_mut().zip(x.iter()).for_each(|(v, x)| *v *= x * rstd);
-        });
-    }
+    unsafe { add_columns(d_weight, k.rows, at, n, k) }
 }
 multiversion! { unsafe fn rms_norm_dw_block(k: &RmsNormBackward, d_weight: View, at: usize, n: usize) = rms_norm_dw_body }
 
@@ -138,37 +157,43 @@ unsafe fn layer_norm_body(k: &LayerNorm, from: usize, to: usize) {
     for row in from..to {
         let base = row * k.cols;
         let mut sum = Sum::ZERO;
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            load(k.x, base + at, &mut x[..n]);
-            sum.add(&x[..n], |x| x);
-        });
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                load(k.x, base + at, &mut x[..n]);
+                sum.add(&x[..n], |x| x);
+            }
+        }
         let mean = sum.total() / k.cols as f32;
         let mut squares = Sum::ZERO;
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            load(k.x, base + at, &mut x[..n]);
-            squares.add(&x[..n], |x| (x - mean) * (x - mean));
-        });
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                load(k.x, base + at, &mut x[..n]);
+                squares.add(&x[..n], |x| (x - mean) * (x - mean));
+            }
+        }
         let rstd = 1.0 / (squares.total() / k.cols as f32 + k.eps as f32).sqrt();
         // SAFETY: the caller's promise.
         unsafe {
             store(k.mean, row, &[mean]);
             store(k.rstd, row, &[rstd]);
         }
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let (x, w, b) = (&mut x[..n], &mut w[..n], &mut b[..n]);
-            load(k.x, base + at, x);
-            load(k.weight, at, w);
-            if let Some(bias) = k.bias {
-                load(bias, at, b);
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, w, b) = (&mut x[..n], &mut w[..n], &mut b[..n]);
+                load(k.x, base + at, x);
+                load(k.weight, at, w);
+                if let Some(bias) = k.bias {
+                    load(bias, at, b);
+                }
+                for ((x, w), b) in x.iter_mut().zip(&*w).zip(&*b) {
+                    *x = (*x - mean) * rstd * w + b;
+                }
+                store(k.out, base + at, x);
             }
-            for ((x, w), b) in x.iter_mut().zip(&*w).zip(&*b) {
-                *x = (*x - mean) * rstd * w + b;
-            }
-            store(k.out, base + at, x);
-        });
+        }
     }
 }
 multiversion! { unsafe fn layer_norm_rows(k: &LayerNorm, from: usize, to: usize) = layer_norm_body }
@@ -196,53 +221,66 @@ unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: u
         // SAFETY: the caller's promise.
         let (mean, rstd) = unsafe { (scalar(k.mean, row), scalar(k.rstd, row)) };
         let (mut sum, mut dot) = (Sum::ZERO, Sum::ZERO);
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
-            load(k.x, base + at, x);
-            load(k.weight, at, w);
-            load(k.d_out, base + at, g);
-            w.iter_mut().zip(&*g).for_each(|(w, g)| *w *= g);
-            sum.add(w, |g| g);
-            dot.add2(w, x, |g, x| g * ((x - mean) * rstd));
-        });
-        let (g_mean, dot_mean) = (sum.total() / k.cols as f32, dot.total() / k.cols as f32);
-        // SAFETY: the caller's promise.
-        blocks(0, k.cols, |at, n| unsafe {
-            let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
-            load(k.x, base + at, x);
-            load(k.weight, at, w);
-            load(k.d_out, base + at, g);
-            for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
-                *x = rstd * (w * g - g_mean - (*x - mean) * rstd * dot_mean);
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+                load(k.x, base + at, x);
+                load(k.weight, at, w);
+                load(k.d_out, base + at, g);
+                for (w, g) in w.iter_mut().zip(&*g) {
+                    *w *= g;
+                }
+                sum.add(w, |g| g);
+                dot.add2(w, x, |g, x| g * ((x - mean) * rstd));
             }
-            store(dx, base + at, x);
-        });
+        }
+        let (g_mean, dot_mean) = (sum.total() / k.cols as f32, dot.total() / k.cols as f32);
+        for (at, n) in blocks(0, k.cols) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
+                load(k.x, base + at, x);
+                load(k.weight, at, w);
+                load(k.d_out, base + at, g);
+                for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
+                    *x = rstd * (w * g - g_mean - (*x - mean) * rstd * dot_mean);
+                }
+                store(dx, base + at, x);
+            }
+        }
     }
 }
 multiversion! { unsafe fn layer_norm_dx_rows(k: &LayerNormBackward, dx: View, from: usize, to: usize) = layer_norm_dx_body }
 
+impl Addends for LayerNormBackward {
+    #[inline(always)]
+    unsafe fn load(&self, row: usize, at: usize, into: &mut [f32]) {
+        let mut x = ZERO;
+        let x = &mut x[..into.len()];
+        // SAFETY: the caller's promise.
+        let (mean, rstd) = unsafe {
+            load(self.x, row * self.cols + at, x);
+            load(self.d_out, row * self.cols + at, into);
+            (scalar(self.mean, row), scalar(self.rstd, row))
+        };
+        for (d, x) in into.iter_mut().zip(&*x) {
+            *d *= (x - mean) * rstd;
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn layer_norm_dw_body(k: &LayerNormBackward, d_weight: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
-    unsafe {
-        let mut x = ZERO;
-        let x = std::cell::RefCell::new(&mut x[..n]);
-        add_columns(d_weight, k.rows, at, n, |row, at, v| {
-            let mut x = x.borrow_mut();
-            let (mean, rstd) = (scalar(k.mean, row), scalar(k.rstd, row));
-            load(k.x, row * k.cols + at, &mut x);
-            load(k.d_out, row * k.cols + at, v);
-            v.iter_mut().zip(x.iter()).for_each(|(v, x)| *v *= (x - mean) * rstd);
-        });
-    }
+    unsafe { add_columns(d_weight, k.rows, at, n, k) }
 }
 multiversion! { unsafe fn layer_norm_dw_block(k: &LayerNormBackward, d_weight: View, at: usize, n: usize) = layer_norm_dw_body }
 
 #[inline(always)]
 unsafe fn layer_norm_db_body(k: &LayerNormBackward, d_bias: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
-    unsafe { add_columns(d_bias, k.rows, at, n, |row, at, v| load(k.d_out, row * k.cols + at, v)) }
+    unsafe { add_columns(d_bias, k.rows, at, n, &Rows(k.d_out, k.cols)) }
 }
 multiversion! { unsafe fn layer_norm_db_block(k: &LayerNormBackward, d_bias: View, at: usize, n: usize) = layer_norm_db_body }
 

@@ -35,24 +35,26 @@ struct Rates {
 #[inline(always)]
 unsafe fn adam_w_body(k: &AdamW, rates: Rates, from: usize, to: usize) {
     let (mut p, mut g, mut m, mut v) = (ZERO, ZERO, ZERO, ZERO);
-    // SAFETY: the caller's promise.
-    blocks(from, to, |at, n| unsafe {
-        let (p, g, m, v) = (&mut p[..n], &mut g[..n], &mut m[..n], &mut v[..n]);
-        load(k.params, at, p);
-        load(k.grads, at, g);
-        load(k.exp_avg, at, m);
-        load(k.exp_avg_sq, at, v);
-        for (((p, g), m), v) in p.iter_mut().zip(&*g).zip(m.iter_mut()).zip(v.iter_mut()) {
-            let g = rates.grad_scale * *g;
-            *m += rates.one_minus_beta1 * (g - *m);
-            *v = rates.beta2 * *v + rates.one_minus_beta2 * g * g;
-            let denominator = v.sqrt() / rates.root + rates.eps;
-            *p = *p * rates.keep - rates.step_size * *m / denominator;
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (p, g, m, v) = (&mut p[..n], &mut g[..n], &mut m[..n], &mut v[..n]);
+            load(k.params, at, p);
+            load(k.grads, at, g);
+            load(k.exp_avg, at, m);
+            load(k.exp_avg_sq, at, v);
+            for (((p, g), m), v) in p.iter_mut().zip(&*g).zip(m.iter_mut()).zip(v.iter_mut()) {
+                let g = rates.grad_scale * *g;
+                *m += rates.one_minus_beta1 * (g - *m);
+                *v = rates.beta2 * *v + rates.one_minus_beta2 * g * g;
+                let denominator = v.sqrt() / rates.root + rates.eps;
+                *p = *p * rates.keep - rates.step_size * *m / denominator;
+            }
+            store(k.params, at, p);
+            store(k.exp_avg, at, m);
+            store(k.exp_avg_sq, at, v);
         }
-        store(k.params, at, p);
-        store(k.exp_avg, at, m);
-        store(k.exp_avg_sq, at, v);
-    });
+    }
 }
 multiversion! { unsafe fn adam_w_range(k: &AdamW, rates: Rates, from: usize, to: usize) = adam_w_body }
 

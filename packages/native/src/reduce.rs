@@ -13,7 +13,7 @@ const SLOT: usize = 65_536;
 unsafe fn sum_body(x: View, squared: bool, from: usize, to: usize) -> f64 {
     let mut lanes = [0f64; 16];
     let mut v = ZERO;
-    blocks(from, to, |at, n| {
+    for (at, n) in blocks(from, to) {
         let v = &mut v[..n];
         // SAFETY: the caller's promise.
         unsafe { load(x, at, v) };
@@ -24,7 +24,7 @@ unsafe fn sum_body(x: View, squared: bool, from: usize, to: usize) -> f64 {
                 *sum += if squared { x * x } else { x };
             }
         }
-    });
+    }
     lanes.iter().sum()
 }
 multiversion! { unsafe fn sum_range(x: View, squared: bool, from: usize, to: usize) -> f64 = sum_body }
@@ -54,26 +54,43 @@ pub fn sum(cx: &Context, k: &Sum) -> Result<(), String> {
     Ok(())
 }
 
-/// Adds f(row, column block) over all rows to `out`, a block of columns per task, rows in order within groups of 64 whose
-/// sums are then added in order. `term(row, at, into)` gives the addends of row `row` at columns `at..`.
+/// What `add_columns` adds up.
+pub trait Addends {
+    /// Sets `into` to the addends of row `row` at columns `at..`.
+    ///
+    /// # Safety
+    /// Row and columns must lie in the views that the addends are computed from. Implementations are `#[inline(always)]`.
+    unsafe fn load(&self, row: usize, at: usize, into: &mut [f32]);
+}
+
+/// Adds the addends of all rows to columns `at..at + n` of `out` (f32): in order within groups of 64 rows, whose sums are
+/// then added in order.
+///
+/// # Safety
+/// `out` must hold the columns, which nothing else may use meanwhile; the rows and columns must be right for `addends`.
 #[inline(always)]
-pub unsafe fn add_columns(out: View, rows: usize, at: usize, n: usize, term: impl Fn(usize, usize, &mut [f32])) {
+pub unsafe fn add_columns(out: View, rows: usize, at: usize, n: usize, addends: &impl Addends) {
     let (mut total, mut group, mut v) = (ZERO, ZERO, ZERO);
     let (total, group, v) = (&mut total[..n], &mut group[..n], &mut v[..n]);
-    // SAFETY: the caller vouches for columns at..at + n of out.
+    // SAFETY: the caller's promise.
     unsafe { load(out, at, total) };
     let mut row = 0;
     while row < rows {
         let end = (row + 64).min(rows);
         group.fill(0.0);
         for r in row..end {
-            term(r, at, v);
-            group.iter_mut().zip(&*v).for_each(|(sum, v)| *sum += v);
+            // SAFETY: the caller's promise.
+            unsafe { addends.load(r, at, v) };
+            for (sum, v) in group.iter_mut().zip(&*v) {
+                *sum += v;
+            }
         }
-        total.iter_mut().zip(&*group).for_each(|(sum, v)| *sum += v);
+        for (sum, v) in total.iter_mut().zip(&*group) {
+            *sum += v;
+        }
         row = end;
     }
-    // SAFETY: as above.
+    // SAFETY: the caller's promise.
     unsafe { store(out, at, total) };
 }
 
@@ -82,10 +99,21 @@ pub fn column_blocks(cx: &Context, cols: usize, task: impl Fn(usize, usize) + Sy
     cx.pool.parallel(cols.div_ceil(BLOCK), &|index, _| task(index * BLOCK, (cols - index * BLOCK).min(BLOCK)));
 }
 
+/// The rows of a matrix (rows, cols) themselves.
+pub struct Rows(pub View, pub usize);
+
+impl Addends for Rows {
+    #[inline(always)]
+    unsafe fn load(&self, row: usize, at: usize, into: &mut [f32]) {
+        // SAFETY: the caller's promise.
+        unsafe { load(self.0, row * self.1 + at, into) }
+    }
+}
+
 #[inline(always)]
 unsafe fn sum_rows_body(k: &SumRows, at: usize, n: usize) {
     // SAFETY: the caller's promise.
-    unsafe { add_columns(k.out, k.rows, at, n, |row, at, v| load(k.x, row * k.cols + at, v)) }
+    unsafe { add_columns(k.out, k.rows, at, n, &Rows(k.x, k.cols)) }
 }
 multiversion! { unsafe fn sum_rows_block(k: &SumRows, at: usize, n: usize) = sum_rows_body }
 

@@ -40,25 +40,29 @@ unsafe fn rope_body(k: &Rope, from: usize, to: usize) {
         for head in 0..k.heads {
             let base = (row * k.heads + head) * k.dim;
             let angles = row * 2 * k.half;
-            // SAFETY: the caller's promise. Both halves are loaded before either is stored, so out may be x.
-            blocks(0, k.half, |at, n| unsafe {
-                let (a, b, c, s) = (&mut a[..n], &mut b[..n], &mut c[..n], &mut s[..n]);
-                load(k.x, base + at, a);
-                load(k.x, base + k.half + at, b);
-                load(k.table, angles + at, c);
-                load(k.table, angles + k.half + at, s);
-                for (((a, b), c), s) in a.iter_mut().zip(b.iter_mut()).zip(&*c).zip(&*s) {
-                    let s = s * sign;
-                    (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+            for (at, n) in blocks(0, k.half) {
+                // SAFETY: the caller's promise. Both halves are loaded before either is stored, so out may be x.
+                unsafe {
+                    let (a, b, c, s) = (&mut a[..n], &mut b[..n], &mut c[..n], &mut s[..n]);
+                    load(k.x, base + at, a);
+                    load(k.x, base + k.half + at, b);
+                    load(k.table, angles + at, c);
+                    load(k.table, angles + k.half + at, s);
+                    for (((a, b), c), s) in a.iter_mut().zip(b.iter_mut()).zip(&*c).zip(&*s) {
+                        let s = s * sign;
+                        (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+                    }
+                    store(k.out, base + at, a);
+                    store(k.out, base + k.half + at, b);
                 }
-                store(k.out, base + at, a);
-                store(k.out, base + k.half + at, b);
-            });
-            // SAFETY: the caller's promise.
-            blocks(2 * k.half, k.dim, |at, n| unsafe {
-                load(k.x, base + at, &mut a[..n]);
-                store(k.out, base + at, &a[..n]);
-            });
+            }
+            for (at, n) in blocks(2 * k.half, k.dim) {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    load(k.x, base + at, &mut a[..n]);
+                    store(k.out, base + at, &a[..n]);
+                }
+            }
         }
     }
 }

@@ -53,15 +53,16 @@ export const FAMILIES = Object.keys(CONFIGS) as Family[];
 
 export type Flags = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** A folder of toys, with `text/` of some 20 blocks of 32 tokens and a model a family. */
+/** A folder of toys, with `text/` of some 25 blocks of 32 tokens and a model a family. */
 export class Toys {
   private constructor(readonly dir: string) {}
 
   static async make(): Promise<Toys> {
     const toys = new Toys(await mkdtemp(join(tmpdir(), "medgpt-pretrain-")));
     for (const family of FAMILIES) await initCausalLm(toys.at(family), CONFIGS[family], join(sample, "tokenizer"), 7);
-    const lines = async (file: string): Promise<string[]> => (await readFile(join(sample, "pretrain", file), "utf8")).split("\n");
-    await toys.write("text/one.txt", (await lines("synthetic-en.txt")).slice(0, 6).join("\n"));
+    const lines = async (file: string): Promise<string[]> =>
+      (await readFile(join(sample, "pretrain", file), "utf8")).split("\n");
+    await toys.write("text/one.txt", (await lines("synthetic-en.txt")).slice(0, 9).join("\n"));
     await toys.write("text/below/two.jsonl", (await lines("synthetic-mixed.jsonl")).slice(0, 5).join("\n"));
     await toys.write("held/three.txt", (await lines("synthetic-zh.txt")).slice(0, 4).join("\n"));
     return toys;

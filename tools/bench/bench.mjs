@@ -1,0 +1,204 @@
+/**
+ * Training steps beside transformers + peft on the same weights, adapter and token ids, in turn:
+ *
+ *     npm run bench [NAME…] [-- --runs 2 --steps 3 --list]
+ *
+ * Every finished run is a line of .cache/bench/results.jsonl; a name asked for again continues where it stopped
+ * (--fresh starts over). The reference is MEDGPT_SHARED/bench/hf_lora_bench.py in the full parity environment.
+ */
+import { spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { ensureVenv } from "../parity/venv.mjs";
+import { root } from "../setup/setup.mjs";
+
+const ROWS = [
+  { name: "bloom-560m", config: "bloom-560m", batch: 4, seq: 1024, theirs: [true] },
+  { name: "qwen2.5-0.5b", config: "qwen2.5-0.5b", batch: 1, seq: 1024, theirs: [false, true] },
+  { name: "llama-160m", config: "llama-160m", batch: 4, seq: 512, theirs: [false, true] },
+  { name: "smollm2-135m", model: "smollm2", batch: 4, seq: 512, theirs: [false, true] },
+  { name: "qwen2-5m", model: "qwen2-5m", batch: 4, seq: 512, theirs: [false, true] },
+  { name: "qwen2.5-0.5b-masked", config: "qwen2.5-0.5b", batch: 4, seq: 512, mask: 0.8, theirs: [false, true] },
+  { name: "llama-160m-full", config: "llama-160m", batch: 4, seq: 512, full: true, theirs: [false] },
+  { name: "bloom-560m-f32", config: "bloom-560m", batch: 1, seq: 1024, dtype: "float32", theirs: [true] },
+  { name: "qwen2.5-0.5b-f32", config: "qwen2.5-0.5b", batch: 1, seq: 1024, dtype: "float32", theirs: [false, true] },
+  { name: "llama-160m-f32", config: "llama-160m", batch: 4, seq: 512, dtype: "float32", theirs: [false] },
+  {
+    name: "llama-160m-full-f32",
+    config: "llama-160m",
+    batch: 4,
+    seq: 512,
+    dtype: "float32",
+    full: true,
+    theirs: [false],
+  },
+];
+const QUICK = ["llama-160m", "qwen2-5m"];
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    runs: { type: "string", default: "2" },
+    steps: { type: "string", default: "3" },
+    ours: { type: "boolean", default: false },
+    quick: { type: "boolean", default: false },
+    fresh: { type: "boolean", default: false },
+    list: { type: "boolean", default: false },
+  },
+});
+if (values.list) {
+  for (const { name } of ROWS) console.log(name);
+  process.exit(0);
+}
+const shared = process.env.MEDGPT_SHARED ?? resolve(root, "../shared");
+const folder = join(root, ".cache/bench");
+const results = join(folder, "results.jsonl");
+mkdirSync(folder, { recursive: true });
+if (values.fresh) writeFileSync(results, "");
+const python = ensureVenv("full");
+if (python === undefined) throw new Error("the reference needs Python");
+
+const names = values.quick ? QUICK : positionals.length > 0 ? positionals : ROWS.map(({ name }) => name);
+for (const name of names) {
+  const row = ROWS.find((candidate) => candidate.name === name);
+  if (row === undefined)
+    throw new Error(`no row is called ${name}; there are ${ROWS.map(({ name }) => name).join(", ")}`);
+  measure(row);
+}
+
+function measure(row) {
+  const { name, batch, seq, mask = 0, full = false, dtype = "bfloat16" } = row;
+  const [steps, runs] = [Number(values.steps), Number(values.runs)];
+  const model = join(folder, row.model ?? row.config);
+  const [adapter, tokens] = [join(folder, `${name}.adapter`), join(folder, `${name}.i32`)];
+  prepare(row, model);
+  const hf = (dropout, checkpointing, extra = {}) =>
+    once(
+      { name, side: "theirs", dropout, checkpointing, ...extra },
+      python,
+      [
+        join(shared, "bench/hf_lora_bench.py"),
+        ...[
+          "--model-dir",
+          model,
+          "--adapter-dir",
+          adapter,
+          "--tokens-out",
+          tokens,
+          "--dtype",
+          dtype,
+          "--batch",
+          batch,
+          "--seq",
+          seq,
+        ],
+        ...["--mask", mask, "--lora-dropout", dropout, "--steps", extra.steps ?? steps, "--json"],
+        ...(row.config === undefined ? [] : ["--config", row.config]),
+        ...(checkpointing ? ["--grad-checkpointing"] : []),
+        ...(full ? ["--full"] : []),
+      ],
+      extra.hugePages ? { GLIBC_TUNABLES: "glibc.malloc.hugetlb=1" } : {},
+    );
+  const own = (dropout, extra = {}) =>
+    once({ name, side: "ours", dropout, ...extra }, process.execPath, [
+      join(root, "tools/bench/ours.mjs"),
+      ...[
+        "--model-dir",
+        model,
+        "--adapter-dir",
+        adapter,
+        "--tokens",
+        tokens,
+        "--dtype",
+        dtype,
+        "--batch",
+        batch,
+        "--seq",
+        seq,
+      ],
+      ...["--mask", mask, "--dropout", dropout, "--steps", extra.steps ?? steps],
+      ...(full ? ["--full"] : []),
+    ]);
+
+  // The same losses first, or the times mean nothing.
+  const [reference, ours] = [hf(0, row.theirs.at(-1), { steps: 1 }), own(0, { steps: 1 })];
+  const worst = Math.max(...reference.loss.map((loss, step) => Math.abs(loss - ours.loss[step])));
+  const allowed = dtype === "float32" ? 1e-4 : 2e-2;
+  if (!(worst <= allowed))
+    throw new Error(`${name}: the losses differ by ${worst}: ${reference.loss} and ${ours.loss}`);
+
+  const own_ = [];
+  const theirs = row.theirs.map((checkpointing) => ({ checkpointing, samples: [] }));
+  for (let run = 0; run < runs; run++) {
+    own_.push(own(0.05, { run }));
+    if (values.ours) continue;
+    for (const { checkpointing, samples } of theirs)
+      for (const hugePages of [false, true]) samples.push(hf(0.05, checkpointing, { run, hugePages }));
+  }
+  const best = own_.map(({ tokens_per_s }) => tokens_per_s).sort((a, b) => a - b)[Math.floor(own_.length / 2)];
+  const memory = Math.max(...own_.map(({ peak_mib }) => peak_mib));
+  const { weights, gflop_per_token, peak_gflops } = own_.at(-1);
+  console.log(
+    `\n${name}: batch ${batch} x ${seq}, ${dtype}${mask ? `, ${mask * 100} % masked` : ""}${full ? ", every weight" : ""}; losses within ${worst.toExponential(1)}`,
+  );
+  console.log(
+    `  N ${(weights / 1e6).toFixed(1)} M, ${gflop_per_token.toFixed(3)} GFLOP a token, peak ${peak_gflops.toFixed(0)} GFLOP/s`,
+  );
+  console.log(
+    `  ours                    ${best.toFixed(1).padStart(8)} tokens/s  ${memory.toFixed(0).padStart(7)} MiB  utilisation ${((100 * best * gflop_per_token) / peak_gflops).toFixed(1)} %`,
+  );
+  let least = Infinity;
+  for (const { checkpointing, samples } of theirs) {
+    if (samples.length === 0) continue;
+    const rate = Math.max(...samples.map(({ tokens_per_s }) => tokens_per_s));
+    const peak = Math.min(...samples.map(({ peak_rss_training_mib }) => peak_rss_training_mib));
+    least = Math.min(least, peak);
+    const what = `theirs, ${checkpointing ? "checkpointing" : "no checkpointing"}`;
+    console.log(
+      `  ${what.padEnd(24)}${rate.toFixed(1).padStart(8)} tokens/s  ${peak.toFixed(0).padStart(7)} MiB  ours / theirs ${(best / rate).toFixed(2)}`,
+    );
+  }
+  if (Number.isFinite(least)) console.log(`  memory to their lowest  ${(memory / least).toFixed(2)}`);
+}
+
+/** Runs a program that prints one JSON line, unless this very run is on file. */
+function once(key, program, args, env = {}) {
+  const id = JSON.stringify({ ...key, args: args.filter((arg) => !String(arg).startsWith(root)).map(String) });
+  const done = existsSync(results)
+    ? readFileSync(results, "utf8")
+        .trim()
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+    : [];
+  const found = done.find((line) => line.id === id);
+  if (found !== undefined) return found.result;
+  const { status, stdout, stderr } = spawnSync(program, args.map(String), {
+    env: { ...process.env, ...env },
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${status}\n${stderr}`);
+  const result = JSON.parse(stdout.trim().split("\n").at(-1));
+  appendFileSync(results, JSON.stringify({ id, at: new Date().toISOString(), result }) + "\n");
+  return result;
+}
+
+/** Makes the base model where the reference script does not make it itself. */
+function prepare(row, dir) {
+  if (row.model === undefined || existsSync(join(dir, "config.json"))) return;
+  const args =
+    row.model === "smollm2"
+      ? [join(shared, "models/smollm2.py"), dir]
+      : [
+          join(shared, "bench/make_small_model.py"),
+          dir,
+          join(root, "datasets/sample/pretrain/synthetic-zh.txt"),
+          join(root, "datasets/sample/pretrain/synthetic-en.txt"),
+          "--vocab",
+          "8000",
+        ];
+  const { status, stderr } = spawnSync(python, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${args.join(" ")} ended with ${status}\n${stderr}`);
+}

@@ -1,0 +1,136 @@
+/**
+ * One run of our side of the benchmark: trains on given token ids from a given base and adapter, and prints one JSON line
+ * as hf_lora_bench.py does. Run by bench.mjs in a process of its own, so that its memory is its own.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { parseArgs } from "node:util";
+import { createNativeBackend } from "@medgpt/core/backends";
+import { collate, labelCount } from "@medgpt/core/data";
+import { loadCausalLm } from "@medgpt/core/models";
+import { train } from "@medgpt/core/training";
+import { peakGflops } from "@medgpt/native";
+
+const { values } = parseArgs({
+  options: {
+    "model-dir": { type: "string" },
+    "adapter-dir": { type: "string" },
+    tokens: { type: "string" },
+    dtype: { type: "string", default: "bfloat16" },
+    batch: { type: "string" },
+    seq: { type: "string" },
+    steps: { type: "string", default: "3" },
+    warmup: { type: "string", default: "1" },
+    mask: { type: "string", default: "0" },
+    dropout: { type: "string", default: "0" },
+    "grad-checkpointing": { type: "boolean", default: false },
+    full: { type: "boolean", default: false },
+  },
+});
+const [batch, seq, steps, warmup, mask, p] = ["batch", "seq", "steps", "warmup", "mask", "dropout"].map((name) =>
+  Number(values[name]),
+);
+const threads = Math.min(2, availableParallelism());
+const bf16 = values.dtype === "bfloat16";
+const status = (key) =>
+  Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
+
+const peak = await peakGflops(bf16, threads, 1000);
+const backend = createNativeBackend({ threads });
+const model = await loadCausalLm(values["model-dir"], { backend, compute: bf16 ? "bf16" : "f32" });
+if (values.full) model.trainAll();
+else await model.loadAdapter(values["adapter-dir"]);
+await backend.sync();
+const bytes = readFileSync(values.tokens);
+const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+const rows = Array.from({ length: ids.length / seq }, (_, row) => {
+  const part = ids.subarray(row * seq, (row + 1) * seq);
+  return { ids: part, labels: part.map((id, t) => (t < Math.floor(mask * seq) ? -100 : id)) };
+});
+const makeBatch = (indices) => collate(indices.map((index) => rows[index]));
+
+// The peak of training alone counts, as on the other side.
+writeFileSync("/proc/self/clear_refs", "5");
+const seconds = [];
+const losses = [];
+let firstStep = 0;
+let previous = performance.now();
+await train(
+  {
+    arena: model.arena,
+    rows: rows.length,
+    batch: (indices) => makeBatch(indices),
+    loss: (micro, draw) =>
+      model.loss(micro, {
+        gradientCheckpointing: values["grad-checkpointing"],
+        dropout: p > 0 && !values.full ? { ...draw, p } : undefined,
+      }).nll,
+    saveModel: () => Promise.resolve(),
+    loadModel: () => Promise.resolve(),
+    computeParameters: 0,
+  },
+  {
+    ...{ output_dir: tmpdir(), resume_from_checkpoint: null, num_train_epochs: 1, max_steps: warmup + steps },
+    ...{ per_device_train_batch_size: batch, gradient_accumulation_steps: 1, seed: 42, data_seed: null },
+    ...{
+      train_sampling_strategy: "sequential",
+      learning_rate: 2e-4,
+      lr_scheduler_type: "constant",
+      lr_scheduler_kwargs: null,
+    },
+    ...{
+      warmup_steps: 0,
+      warmup_ratio: 0,
+      weight_decay: 0.01,
+      adam_beta1: 0.9,
+      adam_beta2: 0.999,
+      adam_epsilon: 1e-8,
+      max_grad_norm: 1,
+    },
+    ...{
+      logging_strategy: "no",
+      logging_steps: 1,
+      logging_first_step: false,
+      eval_strategy: "no",
+      eval_steps: null,
+      eval_on_start: false,
+    },
+    ...{ save_strategy: "no", save_steps: 1, save_total_limit: null, save_only_model: false },
+    ...{ load_best_model_at_end: false, metric_for_best_model: null, greater_is_better: null },
+  },
+  {
+    log: (event) => {
+      if (event.type !== "step") return;
+      const now = performance.now();
+      firstStep ||= now - previous;
+      seconds.push((now - previous) / 1000);
+      previous = now;
+      losses.push(event.loss);
+    },
+  },
+);
+
+const { options } = model;
+const linears =
+  Number(model.parameterCount) - options.vocabSize * options.hiddenSize * (options.tieWordEmbeddings ? 1 : 2);
+const labelled = labelCount(makeBatch(Array.from({ length: batch }, (_, index) => index))) / (batch * seq);
+const weights = linears + labelled * options.vocabSize * options.hiddenSize;
+const flopsPerToken = (values.full ? 6 : 4) * weights + 7 * seq * options.heads * options.headDim * options.layers;
+const counted = seconds.slice(warmup).sort((a, b) => a - b);
+const median = counted[Math.floor(counted.length / 2)];
+const tokensPerSecond = (batch * seq) / median;
+console.log(
+  JSON.stringify({
+    tokens_per_s: tokensPerSecond,
+    step_s: median,
+    steps_s: seconds,
+    loss: losses,
+    peak_mib: status("VmHWM") / 2 ** 20,
+    buffers_mib: backend.memory().peakBytes / 2 ** 20,
+    weights,
+    gflop_per_token: flopsPerToken / 1e9,
+    peak_gflops: peak,
+    utilisation: (tokensPerSecond * flopsPerToken) / 1e9 / peak,
+  }),
+);
+await backend.dispose();
