@@ -22,6 +22,11 @@ export class Engine {
   sync(): Promise<unknown>;
   /** Drops queued kernels, writes and reads, and stops the running kernel. The reads reject with a message that starts with "aborted". */
   abort(): void;
+  /**
+   * Begins to record kernels, or ends it and returns them one after the other: start and duration in microseconds, number
+   * of words, the words as they were enqueued.
+   */
+  profile(on: boolean): Float64Array;
   /** Drops everything queued and gives the memory back. */
   dispose(): Promise<unknown>;
 }

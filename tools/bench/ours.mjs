@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { parseArgs } from "node:util";
-import { createNativeBackend } from "@medgpt/core/backends";
+import { createNativeBackend, profileSummary } from "@medgpt/core/backends";
 import { collate, labelCount } from "@medgpt/core/data";
 import { loadCausalLm } from "@medgpt/core/models";
 import { train } from "@medgpt/core/training";
@@ -25,6 +25,7 @@ const { values } = parseArgs({
     dropout: { type: "string", default: "0" },
     "grad-checkpointing": { type: "boolean", default: false },
     full: { type: "boolean", default: false },
+    profile: { type: "boolean", default: false },
   },
 });
 const [batch, seq, steps, warmup, mask, p] = ["batch", "seq", "steps", "warmup", "mask", "dropout"].map((name) =>
@@ -62,7 +63,7 @@ await train(
     batch: (indices) => makeBatch(indices),
     loss: (micro, draw) =>
       model.loss(micro, {
-        gradientCheckpointing: values["grad-checkpointing"],
+        recomputedLayers: values["grad-checkpointing"] ? model.options.layers : 0,
         dropout: p > 0 && !values.full ? { ...draw, p } : undefined,
       }).nll,
     saveModel: () => Promise.resolve(),
@@ -106,6 +107,8 @@ await train(
       seconds.push((now - previous) / 1000);
       previous = now;
       losses.push(event.loss);
+      if (!values.profile) return;
+      console.error(profileSummary(backend.profile(true), peak));
     },
   },
 );

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use napi::bindgen_prelude::{AsyncTask, Error, Int32Array, Object, Result, Status, Task, Uint8Array};
+use napi::bindgen_prelude::{AsyncTask, Error, Float64Array, Int32Array, Object, Result, Status, Task, Uint8Array};
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
 
@@ -98,6 +98,11 @@ impl Engine {
     #[napi]
     pub fn abort(&self) {
         self.inner.abort();
+    }
+
+    #[napi]
+    pub fn profile(&self, on: bool) -> Float64Array {
+        Float64Array::new(self.inner.profile(on))
     }
 
     #[napi]

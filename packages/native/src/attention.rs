@@ -223,8 +223,15 @@ struct Softmax {
     lanes: usize,
 }
 
+impl Softmax {
+    fn at(self, row: usize) -> Softmax {
+        let Softmax { max, sum, acc, lanes } = self;
+        let acc = acc.wrapping_add(row * lanes);
+        Softmax { max: max.wrapping_add(row), sum: sum.wrapping_add(row), acc, lanes }
+    }
+}
+
 const LANES: usize = 16;
-const RAMP: [f32; LANES] = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
 
 /// The range widened to whole vectors, so that no row has a scalar rest. What is not seen is set right afterwards.
 #[inline(always)]
@@ -243,43 +250,60 @@ fn fill(x: &mut [f32], value: f32) {
     }
 }
 
-/// Folds lanes in halves: short chains, and always in the same order.
+/// Folds 16 lanes in halves: short chains, and always in the same order.
 #[inline(always)]
 fn fold_lanes(lanes: [f32; LANES], fold: impl Fn(f32, f32) -> f32) -> f32 {
+    // Else LLVM gives the loop that filled the lanes the shape of this tree, which makes it scalar.
+    let lanes = std::hint::black_box(lanes);
     let eight: [f32; 8] = std::array::from_fn(|i| fold(lanes[i], lanes[i + 8]));
     let four: [f32; 4] = std::array::from_fn(|i| fold(eight[i], eight[i + 4]));
     fold(fold(four[0], four[2]), fold(four[1], four[3]))
 }
 
-/// Largest element, lanes first, so that it vectorises. NaN is passed over (the sum keeps it).
+/// Folds a row lane by lane, so that it vectorises, then the lanes.
 #[inline(always)]
-pub fn max_of(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        lanes = std::array::from_fn(|i| larger(lanes[i], chunk[i]));
+fn fold_row(x: &[f32], start: f32, fold: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = fold(*lane, *x);
+        }
     }
-    let rest = chunks.remainder().iter().fold(f32::NEG_INFINITY, |m, x| larger(m, *x));
-    larger(fold_lanes(lanes, larger), rest)
+    for (lane, x) in lanes.iter_mut().zip(rest) {
+        *lane = fold(*lane, *x);
+    }
+    fold_lanes(lanes, fold)
 }
 
-/// Replaces each x by e^(x - max) and returns their sum, lanes first.
+/// The largest element. NaN is passed over (the sum keeps it).
+#[inline(always)]
+pub fn max_of(x: &[f32]) -> f32 {
+    fold_row(x, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
+/// Replaces each x by e^(x - max) and returns their sum. Two plain loops: in one, LLVM vectorises by pairs.
 #[inline(always)]
 pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let mut chunks = x.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        let exp: [f32; LANES] = std::array::from_fn(|i| exp_f32(chunk[i] - max));
-        lanes = std::array::from_fn(|i| lanes[i] + exp[i]);
-        chunk.copy_from_slice(&exp);
+    x.iter_mut().for_each(|x| *x = exp_f32(*x - max));
+    fold_row(x, 0.0, |a, b| a + b)
+}
+
+/// Turns a row of products into scores. `distance` is key minus query of the first, `step` its change to the next; both are
+/// exact, since positions are below 2^24.
+#[inline(always)]
+fn score(x: &mut [f32], scores: Scores, distance: f32, step: f32) {
+    let Scores { scale, soft_cap, slope, .. } = scores;
+    if soft_cap > 0.0 {
+        x.iter_mut().for_each(|x| *x = soft_cap * tanh_f32(*x * scale / soft_cap));
+    } else {
+        x.iter_mut().for_each(|x| *x *= scale);
     }
-    let mut rest = 0.0;
-    for x in chunks.into_remainder() {
-        *x = exp_f32(*x - max);
-        rest += *x;
+    if slope != 0.0 {
+        // The index as i32: vectors convert that faster than usize.
+        x.iter_mut().zip(0i32..).for_each(|(x, j)| *x += slope * (distance + step * j as f32));
     }
-    fold_lanes(lanes, |a, b| a + b) + rest
 }
 
 /// Turns products of queries `q ..` with keys `k ..` into exponentials relative to each row's running maximum, which is
@@ -293,7 +317,6 @@ unsafe fn softmax_rows_body(
     state: Softmax,
     first: bool,
 ) {
-    let Scores { scale, soft_cap, slope, .. } = scores;
     for i in 0..rows {
         // SAFETY: row i of the task's own scores and sums.
         let (row, max, sum, acc) = unsafe {
@@ -311,17 +334,7 @@ unsafe fn softmax_rows_body(
         let (start, end) = whole_vectors(from, to);
         fill(&mut row[..start], 0.0);
         fill(&mut row[end..], 0.0);
-        for (chunk, x) in row[start..end].chunks_exact_mut(LANES).enumerate() {
-            x.iter_mut().for_each(|x| *x *= scale);
-            if soft_cap > 0.0 {
-                x.iter_mut().for_each(|x| *x = soft_cap * tanh_f32(*x / soft_cap));
-            }
-            if slope != 0.0 {
-                // Key minus query; exact, since positions are below 2^24.
-                let distance = (k + start + chunk * LANES) as f32 - (q + i) as f32;
-                x.iter_mut().zip(RAMP).for_each(|(x, lane)| *x += slope * (distance + lane));
-            }
-        }
+        score(&mut row[start..end], scores, (k + start) as f32 - (q + i) as f32, 1.0);
         fill(&mut row[start..from], f32::NEG_INFINITY);
         fill(&mut row[to..end], f32::NEG_INFINITY);
         let highest = max_of(&row[start..end]);
@@ -365,8 +378,8 @@ pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
         kernel.a_words(most, dim),
         kernel.b_words(STEP, dim),
         kernel.b_words(dim, STEP),
-        kernel.a_words(most, STEP),
-        most * STEP,
+        kernel.a_words(mr, STEP),
+        mr * STEP,
         most * lanes,
         most,
         most,
@@ -396,22 +409,17 @@ pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
                 for row in (0..rows).step_by(mr) {
                     let m = (rows - row).min(mr);
                     // Keys past the panel's last query are seen by none of its rows.
-                    let keys = (start + row + m).saturating_sub(k).min(keys);
-                    let a = a_q.add(row * dim_words);
-                    kernel.multiply_panels(m, keys, dim_words, a, b_k, Tile::new(s.add(row * STEP), STEP));
-                }
-                softmax_rows(isa, s, (rows, keys), (start, k), scores, state, is_first);
-                let (words, tile) = (kernel.words(keys), Tile { accumulate: !is_first, ..Tile::new(acc, lanes) });
-                for row in (0..rows).step_by(mr) {
-                    let m = (rows - row).min(mr);
                     let seen = (start + row + m).saturating_sub(k).min(keys);
-                    if seen == 0 && !is_first {
+                    if seen == 0 {
                         continue;
                     }
-                    kernel.pack_a(a_p, f32_rows(s, STEP), row, m, 0, seen, 1.0);
+                    kernel.multiply_panels(m, seen, dim_words, a_q.add(row * dim_words), b_k, Tile::new(s, STEP));
+                    softmax_rows(isa, s, (m, seen), (start + row, k), scores, state.at(row), is_first);
+                    kernel.pack_a(a_p, f32_rows(s, STEP), 0, m, 0, seen, 1.0);
+                    let tile = Tile { accumulate: !is_first, ..Tile::new(acc.add(row * lanes), lanes) };
                     for col in (0..dim).step_by(nr) {
-                        let b = b_v.add(col * words);
-                        kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_p, b, tile.at(row, col));
+                        let b = b_v.add(col * kernel.words(keys));
+                        kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_p, b, tile.at(0, col));
                     }
                 }
                 is_first = false;
@@ -449,8 +457,7 @@ unsafe fn gradient_rows_body(
     (lse, delta): (*const f32, *const f32),
     by_keys: bool,
 ) {
-    let Scores { scale, soft_cap, slope, .. } = scores;
-    let sign = if by_keys { -1.0 } else { 1.0 };
+    let Scores { scale, soft_cap, .. } = scores;
     for i in 0..rows {
         let (from, to) = if by_keys { scores.queries(row + i, col, cols) } else { scores.keys(row + i, col, cols) };
         let (start, end) = whole_vectors(from, to);
@@ -461,42 +468,34 @@ unsafe fn gradient_rows_body(
                 std::slice::from_raw_parts_mut(dp.add(i * STEP), STEP),
             )
         };
-        // By queries one value holds for the whole row.
-        // SAFETY: one element per row.
-        let splat = if by_keys {
-            [[0.0; LANES]; 2]
-        } else {
-            unsafe { [[lse.add(i).read(); LANES], [delta.add(i).read(); LANES]] }
+        let (p, ds) = (&mut s[start..end], &mut dp[start..end]);
+        // SAFETY: one element per query, and LANES more. By queries one value holds for the whole row.
+        let (lse, delta) = unsafe {
+            let (at, n) = if by_keys { (start, end - start) } else { (i, 1) };
+            (std::slice::from_raw_parts(lse.add(at), n), std::slice::from_raw_parts(delta.add(at), n))
         };
-        let pairs = s[start..end].chunks_exact_mut(LANES).zip(dp[start..end].chunks_exact_mut(LANES));
-        for (chunk, (s, dp)) in pairs.enumerate() {
-            let at = start + chunk * LANES;
-            let (lse, delta) = if by_keys {
-                // SAFETY: there are LANES elements more than queries.
-                unsafe { (&*(lse.add(at) as *const [f32; LANES]), &*(delta.add(at) as *const [f32; LANES])) }
-            } else {
-                (&splat[0], &splat[1])
-            };
-            let mut slopes = [scale; LANES];
-            s.iter_mut().for_each(|s| *s *= scale);
-            if soft_cap > 0.0 {
-                for (s, slope) in s.iter_mut().zip(&mut slopes) {
-                    let t = tanh_f32(*s / soft_cap);
-                    *s = soft_cap * t;
-                    *slope = scale * (1.0 - t * t);
-                }
-            }
-            if slope != 0.0 {
-                // Key minus query.
-                let distance = sign * ((col + at) as f32 - (row + i) as f32);
-                s.iter_mut().zip(RAMP).for_each(|(s, lane)| *s += slope * (distance + sign * lane));
-            }
-            for j in 0..LANES {
-                let p = exp_f32(s[j] - lse[j]);
-                s[j] = p;
-                dp[j] = p * (dp[j] - delta[j]) * slopes[j];
+        // ds = p * (dp - delta) * scale, and with a cap times its slope, for which p must still be the product.
+        if by_keys {
+            ds.iter_mut().zip(delta).for_each(|(ds, delta)| *ds = (*ds - delta) * scale);
+        } else {
+            let delta = delta[0];
+            ds.iter_mut().for_each(|ds| *ds = (*ds - delta) * scale);
+        }
+        if soft_cap > 0.0 {
+            for (ds, p) in ds.iter_mut().zip(p.iter()) {
+                let t = tanh_f32(*p * scale / soft_cap);
+                *ds *= 1.0 - t * t;
             }
         }
+        if by_keys {
+            score(p, scores, (row + i) as f32 - (col + start) as f32, -1.0);
+            p.iter_mut().zip(lse).for_each(|(p, lse)| *p = exp_f32(*p - lse));
+        } else {
+            score(p, scores, (col + start) as f32 - (row + i) as f32, 1.0);
+            let lse = lse[0];
+            p.iter_mut().for_each(|p| *p = exp_f32(*p - lse));
+        }
+        ds.iter_mut().zip(p.iter()).for_each(|(ds, p)| *ds *= p);
         for x in [s, dp] {
             fill(&mut x[..from], 0.0);
             fill(&mut x[to..], 0.0);
@@ -615,8 +614,8 @@ fn by_keys(
         b_dim,
         b_dim,
         kernel.a_words(mr, STEP),
-        most * STEP,
-        most * STEP,
+        mr * STEP,
+        mr * STEP,
         most * lanes,
         most * lanes,
     ];
@@ -644,32 +643,34 @@ fn by_keys(
                     kernel.pack_b_panels(b_o, d_out, 0, queries, 0, dim);
                     kernel.pack_b_panels(b_q_dim, along_tokens(query), 0, dim, 0, queries);
                     kernel.pack_b_panels(b_o_dim, along_tokens(d_out), 0, dim, 0, queries);
+                    let at = head * total + first + q;
+                    let of = (lse.get().add(at).cast_const(), delta.get().add(at).cast_const());
                     for row in (0..rows).step_by(mr) {
                         let m = (rows - row).min(mr);
-                        // Queries before the panel's first key see none of its rows.
-                        let col = (start + row).saturating_sub(q).min(queries) / nr * nr;
+                        let (to_k, to_v) = (dk.add(row * lanes), dv.add(row * lanes));
+                        // Queries before the panel's first key, or too far behind its last, see none of its rows.
+                        let from = scores.queries(start + row, q, queries).0;
+                        let to = scores.queries(start + row + m - 1, q, queries).1;
+                        if from >= to {
+                            if is_first {
+                                std::slice::from_raw_parts_mut(to_k, m * lanes).fill(0.0);
+                                std::slice::from_raw_parts_mut(to_v, m * lanes).fill(0.0);
+                            }
+                            continue;
+                        }
+                        let col = from / nr * nr;
                         for (a, b, c) in [(a_k, b_q, s), (a_v, b_o, dp)] {
                             let (a, b) = (a.add(row * dim_words), b.add(col * dim_words));
-                            kernel.multiply_panels(
-                                m,
-                                queries - col,
-                                dim_words,
-                                a,
-                                b,
-                                Tile::new(c.add(row * STEP + col), STEP),
-                            );
+                            kernel.multiply_panels(m, to - col, dim_words, a, b, Tile::new(c.add(col), STEP));
                         }
-                    }
-                    let at = head * total + first + q;
-                    let (lse, delta) = (lse.get().add(at), delta.get().add(at));
-                    gradient_rows(isa, s, dp, (rows, queries), (start, q), scores, (lse, delta), true);
-                    let words = kernel.words(queries);
-                    for (from, b, to) in [(s, b_o_dim, dv), (dp, b_q_dim, dk)] {
-                        let tile = Tile { accumulate: !is_first, ..Tile::new(to, lanes) };
-                        for row in (0..rows).step_by(mr) {
-                            let m = (rows - row).min(mr);
-                            kernel.pack_a(a_p, f32_rows(from, STEP), row, m, 0, queries, 1.0);
-                            kernel.multiply_panels(m, dim, words, a_p, b, tile.at(row, 0));
+                        gradient_rows(isa, s, dp, (m, to), (start + row, q), scores, of, true);
+                        for (from, b, to_rows) in [(s, b_o_dim, to_v), (dp, b_q_dim, to_k)] {
+                            let tile = Tile { accumulate: !is_first, ..Tile::new(to_rows, lanes) };
+                            kernel.pack_a(a_p, f32_rows(from, STEP), 0, m, 0, to, 1.0);
+                            for col in (0..dim).step_by(nr) {
+                                let b = b.add(col * kernel.words(queries));
+                                kernel.multiply(m, (dim - col).min(nr), kernel.words(to), a_p, b, tile.at(0, col));
+                            }
                         }
                     }
                     is_first = false;
@@ -692,12 +693,11 @@ fn by_queries(
 ) {
     let f = &args.forward();
     let Attention { rows: total, heads, dim, .. } = *f;
-    let (mr, isa) = (kernel.mr(), kernel.isa());
+    let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
     let most = PANELS * mr;
     let lanes = f.lanes();
     let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
-    let sizes =
-        [a_rows, a_rows, b_rows, b_rows, b_dim, kernel.a_words(mr, STEP), most * STEP, most * STEP, most * lanes];
+    let sizes = [a_rows, a_rows, b_rows, b_rows, b_dim, kernel.a_words(mr, STEP), mr * STEP, mr * STEP, most * lanes];
     let bytes = Pieces::bytes(&sizes);
     pool.parallel(blocks.len() * heads, &|task, worker| {
         let (Block { first, start, rows, .. }, head) = (blocks[task / heads], task % heads);
@@ -725,25 +725,21 @@ fn by_queries(
                 kernel.pack_b_panels(b_k_dim, along_tokens(key), 0, dim, 0, keys);
                 for row in (0..rows).step_by(mr) {
                     let m = (rows - row).min(mr);
-                    let keys = (start + row + m).saturating_sub(k).min(keys);
-                    for (a, b, c) in [(a_q, b_k, s), (a_o, b_v, dp)] {
-                        kernel.multiply_panels(
-                            m,
-                            keys,
-                            dim_words,
-                            a.add(row * dim_words),
-                            b,
-                            Tile::new(c.add(row * STEP), STEP),
-                        );
+                    let seen = (start + row + m).saturating_sub(k).min(keys);
+                    if seen == 0 {
+                        continue;
                     }
-                }
-                gradient_rows(isa, s, dp, (rows, keys), (start, k), scores, (lse, delta), false);
-                let tile = Tile { accumulate: !is_first, ..Tile::new(dq, lanes) };
-                let words = kernel.words(keys);
-                for row in (0..rows).step_by(mr) {
-                    let m = (rows - row).min(mr);
-                    kernel.pack_a(a_ds, f32_rows(dp, STEP), row, m, 0, keys, 1.0);
-                    kernel.multiply_panels(m, dim, words, a_ds, b_k_dim, tile.at(row, 0));
+                    for (a, b, c) in [(a_q, b_k, s), (a_o, b_v, dp)] {
+                        kernel.multiply_panels(m, seen, dim_words, a.add(row * dim_words), b, Tile::new(c, STEP));
+                    }
+                    let of = (lse.add(row).cast_const(), delta.add(row).cast_const());
+                    gradient_rows(isa, s, dp, (m, seen), (start + row, k), scores, of, false);
+                    kernel.pack_a(a_ds, f32_rows(dp, STEP), 0, m, 0, seen, 1.0);
+                    let tile = Tile { accumulate: !is_first, ..Tile::new(dq.add(row * lanes), lanes) };
+                    for col in (0..dim).step_by(nr) {
+                        let b = b_k_dim.add(col * kernel.words(keys));
+                        kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_ds, b, tile.at(0, col));
+                    }
                 }
                 is_first = false;
                 k += STEP;

@@ -80,6 +80,14 @@ struct Queue {
     wake: Condvar,
     /// Commands appended so far, looked at while spinning.
     appended: AtomicUsize,
+    /// Kernels run since profiling began; none while it is off.
+    profile: Mutex<Option<Profile>>,
+}
+
+/// For every kernel run: start and duration in microseconds, the number of its words, and these.
+struct Profile {
+    begin: Instant,
+    events: Vec<f64>,
 }
 
 impl Queue {
@@ -127,6 +135,13 @@ impl Engine {
 
     pub fn description(&self) -> &str {
         &self.description
+    }
+
+    /// Begins to record kernels, or ends it and returns what was recorded (see `Profile`).
+    pub fn profile(&self, on: bool) -> Vec<f64> {
+        let fresh = on.then(|| Profile { begin: Instant::now(), events: Vec::new() });
+        let mut profile = self.queue.profile.lock().unwrap_or_else(|e| e.into_inner());
+        std::mem::replace(&mut *profile, fresh).map_or(Vec::new(), |profile| profile.events)
     }
 
     /// Appends to the queue. Once closed, a read or sync is answered with an error and anything else is one.
@@ -257,9 +272,17 @@ fn execute(queue: &Queue, pool: Pool, isa: Isa) {
             Command::Write { id, offset, bytes } => failure = buffers.write(id, offset, &bytes).err(),
             Command::Kernel(words) => {
                 let name = kernels::kernel_of(&words).map_or("kernel", |kernel| kernel.name);
+                let start = Instant::now();
                 failure = guarded(|| kernels::run(&cx, &buffers, &words))
                     .map_err(|e| if e.starts_with(name) { e } else { format!("{name}: {e}") })
                     .err();
+                let mut profile = queue.profile.lock().unwrap_or_else(|e| e.into_inner());
+                if let Some(Profile { begin, events }) = profile.as_mut() {
+                    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+                    let since = start.saturating_duration_since(*begin);
+                    events.extend([micros(since), micros(start.elapsed()), words.len() as f64]);
+                    events.extend(words);
+                }
             }
             Command::Read { id, offset, count, raw, reply } => {
                 let result = match failure.take() {

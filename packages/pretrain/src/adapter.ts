@@ -27,6 +27,12 @@ export async function attachAdapter(
           { place: config.peft_path },
         );
     }
+    const saved = config.modules_to_save ?? [];
+    if (given.has("modules_to_save") && [...saved].sort().join() !== [...lora.modules_to_save].sort().join())
+      throw new InputError(
+        `--modules_to_save ${saved.join(",") || "None"}: the adapter at --peft_path has ${lora.modules_to_save.join(",") || "none"}; leave the flag out`,
+        { place: config.peft_path },
+      );
     if (given.has("target_modules") && !sameTargets(model, config.target_modules, lora.target_modules))
       throw new InputError(
         `--target_modules ${config.target_modules.join(",")}: the adapter at --peft_path has other targets; leave the flag out`,

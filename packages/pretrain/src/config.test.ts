@@ -168,7 +168,6 @@ describe("values that fail", () => {
     ["--load_in_4bit", "--load_in_4bit: refused: weights are not quantised"],
     ["--streaming True", "--streaming: refused: the files are read once"],
     ["--dataset_name wikitext", "--dataset_name: refused: data sets are not downloaded"],
-    ["--modules_to_save embed_tokens,lm_head", "--modules_to_save: refused: modules beside the adapter"],
     ["--nproc_per_node 2", "--nproc_per_node: refused: training runs in one process"],
     ["--deepspeed zero2.json", "--deepspeed: refused: training runs in one process"],
     ["--fsdp full_shard", "--fsdp: refused: training runs in one process"],

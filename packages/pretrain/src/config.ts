@@ -227,10 +227,14 @@ const precisionFlags = topic("Precision and memory", {
     default: null,
     help: "bfloat16 and float16 ask for half precision as bf16 and fp16 do; the others leave it to these two.",
   }),
-  gradient_checkpointing: flag(z.boolean(), {
+  gradient_checkpointing: flag(z.union([z.boolean(), z.literal("full")]), {
     default: false,
     alias: ["activation_checkpointing"],
-    help: "Recompute activations in the backward pass: less memory, more time, the same result.",
+    help: "Recompute as many layers in the backward pass as --max_memory demands, none if all fits; `full` all of them. The result is the same.",
+  }),
+  max_memory: flag(z.number().gt(0).nullable(), {
+    default: null,
+    help: "GiB that --gradient_checkpointing may plan with; by default 80 % of the machine's memory.",
   }),
   gradient_checkpointing_kwargs: accepted(z.record(z.string(), z.unknown()).nullable(), {
     default: null,
@@ -279,6 +283,10 @@ const loggingFlags = topic("Logging", {
     because: "the progress bar shows on a terminal only and is gone at the end",
   }),
   include_num_input_tokens_seen: accepted(z.string(), { default: "no", because: "tokens per second are always shown" }),
+  profile: flag(path.nullable(), {
+    default: null,
+    help: "Write every kernel's time, operations and share of the peak to this file, as a Chrome trace, and print a summary.",
+  }),
   debug: accepted(z.string().nullable(), { default: null, because: "the checks it asks for are those of PyTorch" }),
 });
 

@@ -14,7 +14,9 @@ import { fieldsOf, resolvePrecision } from "@medgpt/core/config";
 import { loadCausalLm, saveAdapter, saveCausalLm } from "@medgpt/core/models";
 import { loadTokenizer, saveTokenizer } from "@medgpt/core/tokenizer";
 import {
+  checkFolder,
   checkOutputDir,
+  chooseRecomputation,
   createTensorBoardWriter,
   defaultLoggingDir,
   evaluate,
@@ -47,6 +49,8 @@ export async function runPretrain(
 ): Promise<AdapterArtifact | CausalLmArtifact | undefined> {
   const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
   const { model_name_or_path, tokenizer_name_or_path, peft_path } = config;
+  await checkFolder("output_dir", config.output_dir);
+  if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
   if (config.do_train) await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
   const base = await openArtifact(model_name_or_path, "causal-lm");
   const start = config.use_peft && peft_path !== null ? await openArtifact(peft_path, "adapter") : undefined;
@@ -77,7 +81,7 @@ export async function runPretrain(
       throw new InputError(`--block_size ${config.block_size}: the model has only ${maxPositions} positions`);
 
     const lora = config.use_peft ? await attachAdapter(model, config, given) : undefined;
-    if (lora === undefined) model.trainAll();
+    if (lora === undefined && config.do_train) model.trainAll();
     const trained = model.arena?.values.size ?? 0;
     say(
       `${precision}; ${trained.toLocaleString("en")} of ${model.parameterCount.toLocaleString("en")} parameters are trained`,
@@ -108,7 +112,7 @@ export async function runPretrain(
           arena: model.arena as NonNullable<typeof model.arena>,
           rows: rows.count,
           batch: batchesOf(rows),
-          loss: causalLoss(model, lora?.lora_dropout ?? 0, config.gradient_checkpointing),
+          loss: causalLoss(model, lora?.lora_dropout ?? 0, chooseRecomputation(model, lora?.r ?? 0, config, say)),
           evaluate: evaluates(config) && validation.count > 0 ? evaluateModel : undefined,
           saveModel: async (dir) => void (await saveModel(dir)),
           loadModel: (dir) => model.restore(dir),

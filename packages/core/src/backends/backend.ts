@@ -18,6 +18,17 @@ export interface MemoryStats {
   readonly peakBytes: number;
 }
 
+/** One kernel that ran. */
+export interface KernelEvent {
+  readonly name: KernelName;
+  /** Microseconds since profiling began. */
+  readonly start: number;
+  readonly duration: number;
+  /** The kernel's numbers by name. */
+  readonly numbers: Readonly<Record<string, number>>;
+  readonly terms: readonly { readonly k: number }[];
+}
+
 export interface Backend {
   readonly name: "native" | "js";
   /** One line for the log: instruction set, threads. */
@@ -47,5 +58,7 @@ export interface Backend {
   abort(): void;
   memory(): MemoryStats;
   resetPeak(): void;
+  /** Begins (true) or ends recording; ending returns what ran in between. Backends that cannot return nothing. */
+  profile?(on: boolean): readonly KernelEvent[];
   dispose(): Promise<void>;
 }

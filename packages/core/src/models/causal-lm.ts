@@ -1,4 +1,5 @@
 /** Causal language models: a decoder, its weights mapped from a Hugging Face folder, and what is trained on top. */
+import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
@@ -28,7 +29,7 @@ export interface LoadOptions {
 }
 
 /** Options of one run of the model; the rest comes from how it was loaded. */
-export type RunOptions = Pick<ForwardOptions, "gradientCheckpointing" | "dropout">;
+export type RunOptions = Pick<ForwardOptions, "recomputedLayers" | "dropout">;
 
 export interface WeightSpec {
   readonly name: string;
@@ -123,6 +124,13 @@ export class CausalLm implements DecoderWeights {
   /** Adds the adapter of a PEFT folder and returns its configuration. */
   async loadAdapter(dir: string): Promise<LoraConfig> {
     const { config, factors, saved } = await openAdapter(dir);
+    const wrong = (key: keyof LoraConfig, expected: string): InputError =>
+      new InputError(`expected ${expected} at "${key}", got ${JSON.stringify(config[key])}`, {
+        place: join(dir, "adapter_config.json"),
+      });
+    if (!Number.isSafeInteger(config.r) || config.r < 1) throw wrong("r", "a positive integer");
+    if (!(config.lora_dropout >= 0 && config.lora_dropout < 1))
+      throw wrong("lora_dropout", "a number from 0 to less than 1");
     const info = (module: string, side: "a" | "b"): TensorInfo => {
       const found = factors.get(module)?.[side];
       if (found === undefined) throw new InputError(`the adapter has no weights for ${module}`, { place: dir });
@@ -217,21 +225,26 @@ export class CausalLm implements DecoderWeights {
     const saved = this.#savedSpecs(config.modules_to_save).map((spec) =>
       this.#weightSpec(spec, (value) => init.saved(value, spec.name)),
     );
+    // As in PEFT, which trains a copy: a head tied to the embedding keeps the weight that it had.
+    const { head, embedding } = this.options.names;
+    const own = saved.some(({ name }) => name === `${embedding}.weight`) ? this.head.view() : undefined;
     this.#train([...factors, ...saved]);
+    if (own !== undefined && !this.#weights.has(`${head}.weight`)) this.#weights.set(`${head}.weight`, own);
+    else own?.dispose();
     targets.forEach((module, index) => {
       const [a, b] = (this.#arena as ParameterArena).parameters.slice(2 * index) as [Parameter, Parameter];
       this.#adapters.set(module, { a, b, scale });
     });
   }
 
-  /** Specs of the weights of whole modules that are trained beside an adapter; a tied head becomes a weight of its own. */
+  /** Specs of the weights of whole modules that are trained beside an adapter, each once; a tied head becomes a weight of its own. */
   #savedSpecs(modules: readonly string[]): WeightSpec[] {
     const { head } = this.options.names;
     const { hiddenSize, vocabSize } = this.options;
     const specs = weightSpecs(this.options);
     if (this.options.tieWordEmbeddings)
       specs.push({ name: `${head}.weight`, shape: [vocabSize, hiddenSize], isNorm: false });
-    return modules.flatMap((module) => {
+    const saved = modules.flatMap((module) => {
       const found = specs.filter(({ name }) => {
         const owner = name.slice(0, name.lastIndexOf("."));
         return owner === module || owner.endsWith(`.${module}`);
@@ -239,6 +252,7 @@ export class CausalLm implements DecoderWeights {
       if (found.length === 0) throw new InputError(`modules_to_save: the model has no module "${module}"`);
       return found;
     });
+    return [...new Set(saved)];
   }
 
   #weightSpec({ name, shape, isNorm }: WeightSpec, init: (value: Tensor) => void): ParameterSpec {

@@ -43,6 +43,10 @@ export function llamaLike(
     throw new InputError(`hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}`, {
       place: config.path,
     });
+  if (kvHeads < 1 || heads % kvHeads !== 0)
+    throw new InputError(`num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`, {
+      place: config.path,
+    });
   const maxPositions = requireInt(config, "max_position_embeddings");
   const { invFreq, attentionFactor } = inverseFrequencies(ropeParameters(config), headDim);
   const module = (name: string, out: number, width: number, bias: boolean): LinearModule => ({

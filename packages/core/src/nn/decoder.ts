@@ -89,8 +89,8 @@ export interface Batch {
 export interface ForwardOptions {
   readonly backend: Backend;
   readonly compute: Compute;
-  /** Recompute each layer in the backward pass instead of keeping what it computed. */
-  readonly gradientCheckpointing?: boolean;
+  /** That many layers, from the first on, are recomputed in the backward pass instead of keeping what they computed. */
+  readonly recomputedLayers?: number;
   /** Where dropout masks are drawn, while training with dropout. */
   readonly dropout?: Omit<DropoutDraw, "site"> | undefined;
 }
@@ -158,7 +158,7 @@ export function decoderForward(
     if (names.embeddingNorm !== undefined) x = norm(x, names.embeddingNorm, "f32");
     for (let index = 0; index < options.layers; index++) {
       const body = (x: Tensor, constants: AttentionConstants) => layer(x, constants, `${names.layers}.${index}`);
-      const next = run.gradientCheckpointing ? checkpoint(x, constants, body) : body(x, constants);
+      const next = index < (run.recomputedLayers ?? 0) ? checkpoint(x, constants, body) : body(x, constants);
       x.dispose();
       x = next;
     }

@@ -26,7 +26,7 @@ export function loraScale({ r, lora_alpha, use_rslora }: LoraConfig): number {
 export function resolveTargets(targets: readonly string[] | string, linears: readonly string[]): string[] {
   if (targets === "all" || targets === "all-linear") return [...linears];
   if (typeof targets === "string") {
-    const pattern = new RegExp(`^(?:${targets})$`);
+    const pattern = toPattern(targets);
     const found = linears.filter((name) => pattern.test(name));
     if (found.length === 0) throw noTarget(targets, linears);
     return found;
@@ -34,6 +34,16 @@ export function resolveTargets(targets: readonly string[] | string, linears: rea
   const matches = (name: string, target: string) => name === target || name.endsWith(`.${target}`);
   for (const target of targets) if (!linears.some((name) => matches(name, target))) throw noTarget(target, linears);
   return linears.filter((name) => targets.some((target) => matches(name, target)));
+}
+
+function toPattern(target: string): RegExp {
+  try {
+    return new RegExp(`^(?:${target})$`);
+  } catch (cause) {
+    throw new InputError(`target_modules: "${target}" is no regular expression (${(cause as Error).message})`, {
+      cause,
+    });
+  }
 }
 
 function noTarget(target: string, linears: readonly string[]): InputError {

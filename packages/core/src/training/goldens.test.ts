@@ -68,7 +68,7 @@ describe.skipIf(!hasGoldens)("training", () => {
           arena,
           rows: rows.length,
           batch: (indices) => collate(indices.map((index) => rows[index] as (typeof rows)[number])),
-          loss: (batch) => model.loss(batch, { gradientCheckpointing: checkpointing }).nll,
+          loss: (batch) => model.loss(batch, { recomputedLayers: checkpointing ? 1 : 0 }).nll,
           saveModel: () => Promise.resolve(),
           loadModel: () => Promise.resolve(),
           computeParameters: 0,

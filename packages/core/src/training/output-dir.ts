@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { InputError, MANIFEST_FILE } from "@medgpt/artifacts";
@@ -7,6 +8,13 @@ export interface OutputDirFlags {
   readonly output_dir: string;
   readonly overwrite_output_dir: boolean;
   readonly resume_from_checkpoint: string | boolean | null;
+}
+
+/** @throws InputError when the folder that a flag names is a file; it need not be there yet */
+export async function checkFolder(flag: string, dir: string): Promise<void> {
+  const found = await stat(dir).catch(() => undefined);
+  if (found?.isDirectory() === false)
+    throw new InputError(`--${flag}: expected a folder, this is a file`, { place: dir });
 }
 
 /**
@@ -19,10 +27,8 @@ export async function checkOutputDir(
   { output_dir: dir, overwrite_output_dir, resume_from_checkpoint }: OutputDirFlags,
   inputs: readonly (string | null)[] = [],
 ): Promise<void> {
-  const found = await stat(dir).catch(() => undefined);
-  if (found !== undefined && !found.isDirectory())
-    throw new InputError("--output_dir: expected a folder, this is a file", { place: dir });
-  if ((await findCheckpoint(dir, resume_from_checkpoint)) !== undefined || found === undefined) return;
+  await checkFolder("output_dir", dir);
+  if ((await findCheckpoint(dir, resume_from_checkpoint)) !== undefined || !existsSync(dir)) return;
   if (!overwrite_output_dir && (await readdir(dir)).length > 0)
     throw new InputError(
       "--output_dir is not empty: give --overwrite_output_dir, --resume_from_checkpoint True, or another folder",

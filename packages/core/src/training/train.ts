@@ -169,6 +169,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
       const text = `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}`;
       log({ type: "message", level: "info", text });
     }
+    // An interrupted run of before may have left half of a sum in them.
+    backend.kernels.fill({ out: arena.gradients, count: arena.gradients.size, value: 0 });
     await backend.sync(); // a file that cannot be read after all shows now
     await task.begin?.();
   } catch (error) {
@@ -208,6 +210,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     const metrics = await task.evaluate();
     addLog(metrics);
     log({ type: "eval", step: state.global_step, metrics });
+    if (state.global_step === 0) return; // untrained weights are no candidate, and have no checkpoint
     const named = args.metric_for_best_model ?? (args.load_best_model_at_end ? "loss" : undefined);
     if (named === undefined) return;
     const name = named.startsWith("eval_") ? named : `eval_${named}`;

@@ -41,9 +41,9 @@ export async function writeTrainerState(dir: string, state: TrainerState): Promi
 /** @throws InputError where the file is missing or lacks what resuming needs */
 export async function readTrainerState(dir: string): Promise<TrainerState> {
   const place = join(dir, FILE);
-  let state: Partial<TrainerState>;
+  let state: Partial<TrainerState> | null;
   try {
-    state = JSON.parse(await readFile(place, "utf8")) as Partial<TrainerState>;
+    state = JSON.parse(await readFile(place, "utf8")) as Partial<TrainerState> | null;
   } catch (cause) {
     throw new InputError(`cannot be read (${(cause as Error).message}); the checkpoint is not complete`, {
       place,
@@ -52,9 +52,9 @@ export async function readTrainerState(dir: string): Promise<TrainerState> {
   }
   const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
   for (const key of ["global_step", "max_steps"] as const)
-    if (!isCount(state[key]))
-      throw new InputError(`expected a step count at "${key}", got ${JSON.stringify(state[key])}`, { place });
-  if (!Array.isArray(state.log_history)) throw new InputError('expected a list at "log_history"', { place });
+    if (!isCount(state?.[key]))
+      throw new InputError(`expected a step count at "${key}", got ${JSON.stringify(state?.[key])}`, { place });
+  if (!Array.isArray(state?.log_history)) throw new InputError('expected a list at "log_history"', { place });
   return state as TrainerState;
 }
 

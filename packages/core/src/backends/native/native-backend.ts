@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import type { Engine } from "@medgpt/native";
 import { BYTES, DTYPES, type DType } from "../../tensor/dtype.js";
-import type { Backend, HostArray, MemoryStats } from "../backend.js";
+import type { Backend, HostArray, KernelEvent, MemoryStats } from "../backend.js";
 import { KERNELS, type KernelArgs, type KernelName, type Kernels, type MatMulTerm, type View } from "../kernels.js";
 
 export type NativeModule = typeof import("@medgpt/native");
@@ -132,6 +132,24 @@ class NativeBackend implements Backend {
     this.#peakBytes = this.#liveBytes;
   }
 
+  profile(on: boolean): readonly KernelEvent[] {
+    const words = this.#engine.profile(on);
+    const names = Object.keys(KERNELS) as KernelName[];
+    const events: KernelEvent[] = [];
+    for (let at = 0; at < words.length;) {
+      const [start, duration, length, index] = words.subarray(at, at + 4) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      const name = names[index] as KernelName;
+      events.push({ name, start, duration, ...decode(name, words.subarray(at + 4, at + 3 + length)) });
+      at += 3 + length;
+    }
+    return events;
+  }
+
   dispose(): Promise<void> {
     this.#live.clear();
     this.#liveBytes = 0;
@@ -209,3 +227,21 @@ function fits(dtype: DType, data: HostArray): boolean {
   if (dtype === "u8") return data instanceof Uint8Array;
   return data instanceof Uint16Array;
 }
+
+/** The numbers and terms of an encoded call. */
+function decode(name: KernelName, words: Float64Array): Pick<KernelEvent, "numbers" | "terms"> {
+  const numbers: Record<string, number> = {};
+  const terms: { k: number }[] = [];
+  let at = 0;
+  const next = (): number => words[at++] as number;
+  for (const [field, kind] of Object.entries(KERNELS[name])) {
+    if (kind === "number") numbers[field] = next();
+    else if (kind === "terms")
+      for (let count = next(); count > 0; count--, at += TERM_WORDS) terms.push({ k: words[at + 8] as number });
+    else at += 2;
+  }
+  return { numbers, terms };
+}
+
+/** Words of a product: a (id, offset), lda, aTrans, b (id, offset), ldb, bTrans, k, scale. */
+const TERM_WORDS = 10;
