@@ -28,7 +28,8 @@ impl Isa {
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma");
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("bmi2");
             if avx512 && is_x86_feature_detected!("avx512bf16") {
                 return Isa::Avx512Bf16;
             }

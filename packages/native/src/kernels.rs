@@ -7,7 +7,7 @@ use crate::engine::Buffers;
 use crate::isa::Isa;
 use crate::linear_cross_entropy::{self, LinearCrossEntropy, LinearCrossEntropyWeightBackward};
 use crate::pool::Pool;
-use crate::{activation, dropout, elementwise, embedding, gemm, norm, optimizer, reduce, rope};
+use crate::{activation, elementwise, embedding, gemm, lora, norm, optimizer, reduce, rope};
 
 /// What every kernel runs on.
 pub struct Context<'a> {
@@ -244,10 +244,16 @@ kernels! {
         dx "dx" output, d_up "dUp" optional_output, d_out "dOut" input, x "x" input, up "up" optional_input,
         count "count" size, kind "kind" size,
     } => activation::activation_backward;
-    "dropout" Dropout {
-        out "out" output, x "x" input, rows "rows" size, cols "cols" size, p "p" number, seed "seed" size,
-        step "step" size, micro_step "microStep" size, site "site" size,
-    } => dropout::dropout;
+    "loraDown" LoraDown {
+        out "out" output, x "x" input, a "a" input, rows "rows" size, cols "cols" size, rank "rank" size,
+        scale "scale" number, p "p" number, seed "seed" size, step "step" size, micro_step "microStep" size,
+        site "site" size,
+    } => lora::lora_down;
+    "loraDownBackward" LoraDownBackward {
+        da "dA" optional_output, dx "dx" optional_output, du "du" input, x "x" input, a "a" input, rows "rows" size,
+        cols "cols" size, rank "rank" size, p "p" number, seed "seed" size, step "step" size,
+        micro_step "microStep" size, site "site" size,
+    } => lora::lora_down_backward;
     "linearCrossEntropy" [given] LinearCrossEntropy {
         nll "nll" output, lse "lse" output, correct "correct" optional_output, d_hidden "dHidden" optional_output,
         hidden "hidden" input, weight "weight" input, labels "labels" input, rows "rows" size, cols "cols" size,

@@ -333,29 +333,40 @@ fn activations_and_their_slopes() {
 }
 
 #[test]
-fn dropout_draws_the_words_of_philox() {
-    let (rows, cols) = (70, 523);
-    let x = random(1, rows * cols);
+fn lora_down_and_its_gradients_use_one_mask() {
+    let (rows, cols, rank) = (70, 523, 5);
+    let (x, a, du) = (random(1, rows * cols), random(2, rank * cols), random(3, rows * rank));
     let (seed, step, micro_step, site, p) = (5_000_000_019.0, 7.0, 2.0, 33.0, 0.3);
+    let [n_rows, n_cols, n_rank] = [rows, cols, rank].map(|n| n as f64);
     let got = everywhere(|b| {
-        let xb = b.f32(&x);
-        b.run("dropout", &[xb, 0., xb, 0., rows as f64, cols as f64, p, seed, step, micro_step, site]);
-        b.read(xb, rows * cols).unwrap()
+        let [xb, ab, dub] = [&x, &a, &du].map(|values| b.f32(values));
+        let [out, da, dx] = [rows * rank, rank * cols, rows * cols].map(|n| b.f32(&vec![0.25; n]));
+        let draw = [p, seed, step, micro_step, site];
+        b.run("loraDown", &[&[out, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank, 1.5][..], &draw].concat());
+        let views = [da, 0., dx, 0., dub, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank];
+        b.run("loraDownBackward", &[&views[..], &draw].concat());
+        [(out, rows * rank), (da, rank * cols), (dx, rows * cols)].map(|(id, n)| b.read(id, n).unwrap()).concat()
     });
     let key = [5_000_000_019u64 as u32, (5_000_000_019u64 >> 32) as u32];
-    let wanted = (0..rows * cols).map(|i| {
-        let (row, col) = (i / cols, i % cols);
-        let words = crate::dropout::philox([(col / 4) as u32, row as u32, 33 + 65_536 * 2, 7], key);
-        let kept = words[col % 4] as f64 >= p * 4_294_967_296.0;
-        if kept {
-            x[i] as f64 / 0.7
-        } else {
-            0.0
+    let mask = |row: usize, col: usize| {
+        let words = crate::lora::philox([(col / 4) as u32, row as u32, 33 + 65_536 * 2, 7], key);
+        f64::from(words[col % 4] as f64 >= p * 4_294_967_296.0) / 0.7
+    };
+    let mut out = vec![0.0; rows * rank];
+    let mut da = vec![0.25; rank * cols];
+    let mut dx = vec![0.25; rows * cols];
+    for row in 0..rows {
+        for col in 0..cols {
+            let kept = mask(row, col);
+            for k in 0..rank {
+                let (x, a, du) = (x[row * cols + col] as f64, a[k * cols + col] as f64, du[row * rank + k] as f64);
+                out[row * rank + k] += 1.5 * kept * x * a;
+                da[k * cols + col] += du * kept * x;
+                dx[row * cols + col] += kept * du * a;
+            }
         }
-    });
-    close(&got, &wanted.collect::<Vec<_>>(), 1e-6);
-    let dropped = got.iter().filter(|v| **v == 0.0).count() as f64 / got.len() as f64;
-    assert!((dropped - 0.3).abs() < 0.01);
+    }
+    close(&got, &[out, da, dx].concat(), 1e-4);
 }
 
 #[test]

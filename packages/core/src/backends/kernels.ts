@@ -242,15 +242,38 @@ export const KERNELS = {
   },
 
   /**
-   * out = x * mask / (1 - p), mask drawn from Philox 4x32-10: key = (seed low, seed high), counter =
-   * (floor(col / 4), row, site + 65536 * microStep, step), word col % 4; kept where word >= p * 2^32.
-   * Used for the gradient too, since the mask is drawn again.
+   * out (rows, rank) f32 = scale * dropout(x) a^T: x (rows, cols), a (rank, cols). dropout multiplies by mask / (1 - p),
+   * 0 <= p < 1, the mask drawn from Philox 4x32-10: key = (seed low, seed high), counter = (floor(col / 4), row,
+   * site + 65536 * microStep, step), word col % 4; kept where word >= p * 2^32.
    */
-  dropout: {
+  loraDown: {
     out: "view",
     x: "view",
+    a: "view",
     rows: "number",
     cols: "number",
+    rank: "number",
+    scale: "number",
+    p: "number",
+    seed: "number",
+    step: "number",
+    microStep: "number",
+    site: "number",
+  },
+
+  /**
+   * The gradients of loraDown, with du (rows, rank) that of dropout(x) a^T, so scale included: dA (rank, cols) f32, where
+   * given, += du^T dropout(x); dx (rows, cols) f32, where given, += mask / (1 - p) * (du a). The mask is drawn again.
+   */
+  loraDownBackward: {
+    dA: "view?",
+    dx: "view?",
+    du: "view",
+    x: "view",
+    a: "view",
+    rows: "number",
+    cols: "number",
+    rank: "number",
     p: "number",
     seed: "number",
     step: "number",

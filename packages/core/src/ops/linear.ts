@@ -70,7 +70,7 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       expectShape(lora.a, [rank, cols], "lora_A");
       expectShape(lora.b, [width, rank], "lora_B");
       u = empty(backend, [rows, rank], "f32");
-      withDropout(x, lora, (x) => product(u as Tensor, rows, rank, [times(x, lora.a, cols, lora.scale)]));
+      kernels.loraDown({ out: u, x, a: lora.a, rows, cols, rank, scale: lora.scale, ...(lora.dropout ?? NO_DROPOUT) });
       terms.push(times(u, lora.b, rank));
     }
     down.push(u);
@@ -91,7 +91,7 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     const next = () => rest.shift() as Tensor;
     const x = needsInput ? next() : undefined;
     const terms: MatMulTerm[] = []; // of dx
-    const masked: { du: Tensor; a: Tensor; dropout: DropoutDraw }[] = []; // parts of dx that pass through a dropout mask
+    const adapters: { du: Tensor; a: Tensor; dA: Tensor | undefined; dropout: DropoutDraw | undefined }[] = [];
     projections.forEach(({ weight: parameter, bias, lora }, index) => {
       const weight = next();
       const [u, a, b] = lora === undefined ? [] : [next(), next(), next()];
@@ -104,27 +104,25 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
         product(dWeight, width, cols, [transposed(dy, width, x, cols, rows)], undefined, 1);
       if (dBias !== undefined) kernels.sumRows({ out: dBias, x: dy, rows, cols: width });
       if (wanted) terms.push(through(dy, weight, width, cols));
-      if (lora === undefined || x === undefined || u === undefined || a === undefined || b === undefined) return;
+      if (lora === undefined || u === undefined || a === undefined || b === undefined) return;
+      const { dropout, scale } = lora;
       const rank = a.shape[0] as number;
-      const [dA, dB] = [gradOf(lora.a), gradOf(lora.b)];
+      const dB = gradOf(lora.b);
       if (dB !== undefined) product(dB, width, rank, [transposed(dy, width, u, rank, rows)], undefined, 1);
-      const du = product(empty(backend, [rows, rank], "f32"), rows, rank, [through(dy, b, width, rank, lora.scale)]);
-      if (dA !== undefined)
-        withDropout(x, lora, (x) => product(dA, rank, cols, [transposed(du, rank, x, cols, rows)], undefined, 1));
-      if (!wanted) return;
-      if (lora.dropout === undefined) terms.push(through(du, a, rank, cols));
-      else masked.push({ du, a, dropout: lora.dropout });
+      const du = product(empty(backend, [rows, rank], "f32"), rows, rank, [through(dy, b, width, rank, scale)]);
+      if (wanted && dropout === undefined) terms.push(through(du, a, rank, cols));
+      adapters.push({ du, a, dA: gradOf(lora.a), dropout });
     });
-    if (!wanted || terms.length === 0) return [];
-    const exact = masked.length === 0 ? dtype : "f32";
-    let dx = product(empty(backend, shape, exact), rows, cols, terms);
-    for (const { du, a, dropout } of masked) {
-      const part = product(empty(backend, shape, "f32"), rows, cols, [through(du, a, a.shape[0] as number, cols)]);
-      kernels.dropout({ out: part, x: part, rows, cols, ...dropout });
-      kernels.add({ out: dx, a: dx, b: part, count: dx.size, alpha: 1, beta: 1 });
-      part.dispose();
+    // What passes through a mask is added afterwards, and the sum rounded once.
+    const exact = adapters.some(({ dropout }) => dropout !== undefined) ? "f32" : dtype;
+    let dx = wanted && terms.length > 0 ? product(empty(backend, shape, exact), rows, cols, terms) : undefined;
+    for (const { du, a, dA, dropout } of adapters) {
+      const [rank] = rowsOf(a);
+      const masked = dropout === undefined ? undefined : dx;
+      if (x !== undefined && (dA !== undefined || masked !== undefined))
+        kernels.loraDownBackward({ dA, dx: masked, du, x, a, rows, cols, rank, ...(dropout ?? NO_DROPOUT) });
     }
-    if (exact !== dtype) {
+    if (dx !== undefined && exact !== dtype) {
       const rounded = empty(backend, shape, dtype);
       kernels.copy({ out: rounded, x: dx, count: dx.size });
       dx = rounded;
@@ -149,12 +147,4 @@ function transposed(a: Tensor, m: number, b: Tensor, n: number, k: number): MatM
   return { a, lda: m, aTrans: true, b, ldb: n, bTrans: false, k, scale: 1 };
 }
 
-/** Calls `use` with the adapter's input: x, or x under this projection's mask, which is freed afterwards. */
-function withDropout(x: Tensor, { dropout }: LoraFactors, use: (input: Tensor) => void): void {
-  if (dropout === undefined) return use(x);
-  const [rows, cols] = rowsOf(x);
-  const out = empty(x.backend, x.shape, x.dtype);
-  x.backend.kernels.dropout({ out, x, rows, cols, ...dropout });
-  use(out);
-  out.dispose();
-}
+const NO_DROPOUT: DropoutDraw = { p: 0, seed: 0, step: 0, microStep: 0, site: 0 };

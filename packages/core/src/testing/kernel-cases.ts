@@ -1082,25 +1082,62 @@ function activationBackwardCases(): KernelCase<"activationBackward">[] {
   );
 }
 
-function dropoutCases(): KernelCase<"dropout">[] {
+const DRAWS = [
+  { p: 0.1, seed: 42, step: 1, microStep: 0, site: 0 },
+  { p: 0.5, seed: 2 ** 40 + 7, step: 100_000, microStep: 3, site: 77 },
+  { p: 0, seed: 0, step: 0, microStep: 0, site: 0 },
+  { p: 0.9, seed: 2 ** 32 - 1, step: 2, microStep: 65_535, site: 65_535 },
+];
+
+function loraDownCases(): KernelCase<"loraDown">[] {
   const random = createRandom(22);
-  const draws = [
-    { p: 0.1, seed: 42, step: 1, microStep: 0, site: 0 },
-    { p: 0.5, seed: 2 ** 40 + 7, step: 100_000, microStep: 3, site: 77 },
-    { p: 0, seed: 0, step: 0, microStep: 0, site: 0 },
-    { p: 0.9, seed: 2 ** 32 - 1, step: 2, microStep: 65_535, site: 65_535 },
-    { p: 1, seed: 5, step: 1, microStep: 1, site: 1 },
-  ];
   return SHAPES.flatMap(([rows, cols]) =>
-    draws.flatMap((draw, i) =>
-      (["f32", "bf16"] as const).map((dtype): KernelCase<"dropout"> => {
-        const inPlace = (rows + i) % 2 === 1;
-        const out = inPlace ? "x" : "out";
+    DRAWS.flatMap((draw, i) =>
+      (["f32", "bf16"] as const).map((dtype): KernelCase<"loraDown"> => {
+        const rank = [1, 8, 3, 33][i] ?? 1;
         return {
-          name: `(${rows}, ${cols}) ${dtype}, p ${draw.p}, seed ${draw.seed}${inPlace ? ", in place" : ""}`,
-          buffers: { out: unset(rows * cols, dtype), x: floats(random.normals(rows * cols), dtype) },
-          args: (view) => ({ out: view(out), x: view("x"), rows, cols, ...draw }),
-          outputs: { [out]: close(dtype, 0, 1e-6) },
+          name: `(${rows}, ${cols}) ${dtype}, rank ${rank}, p ${draw.p}, seed ${draw.seed}`,
+          buffers: {
+            out: unset(rows * rank),
+            x: floats(random.normals(rows * cols), dtype),
+            a: floats(random.normals(rank * cols)),
+          },
+          args: (view) => ({ out: view("out"), x: view("x"), a: view("a"), rows, cols, rank, scale: 1.5, ...draw }),
+          outputs: { out: close("f32", 2e-4, 2e-5) },
+        };
+      }),
+    ),
+  );
+}
+
+function loraDownBackwardCases(): KernelCase<"loraDownBackward">[] {
+  const random = createRandom(23);
+  return SHAPES.flatMap(([rows, cols]) =>
+    DRAWS.flatMap((draw, i) =>
+      (["f32", "bf16"] as const).map((dtype): KernelCase<"loraDownBackward"> => {
+        const rank = [1, 8, 3, 33][i] ?? 1;
+        const only = (rows + i) % 3; // both gradients, or one alone
+        return {
+          name: `(${rows}, ${cols}) ${dtype}, rank ${rank}, p ${draw.p}, ${["both", "dA", "dx"][only]}`,
+          buffers: {
+            dA: floats(random.normals(rank * cols)),
+            dx: floats(random.normals(rows * cols)),
+            du: floats(random.normals(rows * rank)),
+            x: floats(random.normals(rows * cols), dtype),
+            a: floats(random.normals(rank * cols)),
+          },
+          args: (view) => ({
+            dA: only === 2 ? undefined : view("dA"),
+            dx: only === 1 ? undefined : view("dx"),
+            du: view("du"),
+            x: view("x"),
+            a: view("a"),
+            rows,
+            cols,
+            rank,
+            ...draw,
+          }),
+          outputs: { dA: close("f32", 2e-4, 2e-5), dx: close("f32", 2e-4, 2e-5) },
         };
       }),
     ),
@@ -1376,7 +1413,8 @@ export const KERNEL_CASES: { readonly [K in KernelName]: () => readonly KernelCa
   attentionBackward: attentionBackwardCases,
   activation: activationCases,
   activationBackward: activationBackwardCases,
-  dropout: dropoutCases,
+  loraDown: loraDownCases,
+  loraDownBackward: loraDownBackwardCases,
   linearCrossEntropy: linearCrossEntropyCases,
   linearCrossEntropyWeightBackward: linearCrossEntropyWeightBackwardCases,
   clipGradNorm: clipGradNormCases,

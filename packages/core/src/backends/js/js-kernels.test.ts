@@ -530,17 +530,25 @@ describe("has the gradient of finite differences", () => {
 
 it("draws a dropout mask that depends on the place alone and keeps about 1 - p", () => {
   const drop = (rows: number, cols: number, site: number) =>
-    run("dropout", { x: zeros(rows * cols).fill(1) }, (view) => ({
-      out: view("x"),
-      x: view("x"),
-      rows,
-      cols,
-      p: 0.25,
-      seed: 42,
-      step: 3,
-      microStep: 1,
-      site,
-    }))["x"]!;
+    run(
+      "loraDownBackward",
+      { dx: zeros(rows * cols), x: zeros(rows * cols), du: zeros(rows).fill(1), a: zeros(cols).fill(1) },
+      (view) => ({
+        dA: undefined,
+        dx: view("dx"),
+        du: view("du"),
+        x: view("x"),
+        a: view("a"),
+        rows,
+        cols,
+        rank: 1,
+        p: 0.25,
+        seed: 42,
+        step: 3,
+        microStep: 1,
+        site,
+      }),
+    )["dx"]!;
   const wide = drop(200, 100, 7);
   expect(new Set(wide)).toEqual(new Set([0, 1 / 0.75]));
   expect(wide.filter((value) => value > 0).length / wide.length).toBeCloseTo(0.75, 1);

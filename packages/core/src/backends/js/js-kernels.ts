@@ -5,7 +5,7 @@ import { add } from "./add.js";
 import { attention, attentionBackward } from "./attention.js";
 import { clipGradNorm } from "./clip-grad-norm.js";
 import { copy } from "./copy.js";
-import { dropout } from "./dropout.js";
+import { loraDown, loraDownBackward } from "./lora-down.js";
 import { embedding, embeddingBackward } from "./embedding.js";
 import { fill } from "./fill.js";
 import { layerNorm, layerNormBackward } from "./layer-norm.js";
@@ -43,7 +43,8 @@ export const jsKernels: JsKernels = {
   attentionBackward,
   activation,
   activationBackward,
-  dropout,
+  loraDown,
+  loraDownBackward,
   linearCrossEntropy,
   linearCrossEntropyWeightBackward,
   clipGradNorm,
