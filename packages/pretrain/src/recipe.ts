@@ -21,6 +21,7 @@ import {
   defaultLoggingDir,
   evaluate,
   prepareOutputDir,
+  profileSteps,
   train,
   writeLogRow,
   writeResults,
@@ -107,6 +108,7 @@ export async function runPretrain(
     let reached: { epoch?: number; step: number } = { step: 0 };
     if (config.do_train) {
       let writer: TensorBoardWriter | undefined;
+      const profile = profileSteps(backend, config.profile, context);
       const { state, metrics } = await train(
         {
           arena: model.arena as NonNullable<typeof model.arena>,
@@ -121,8 +123,9 @@ export async function runPretrain(
           onLog: (row: LogRow) => writeLogRow((writer ??= newWriter()), row),
         },
         config,
-        context,
+        profile.context,
       ).finally(() => writer?.close());
+      await profile.finish();
       reached = { epoch: state.epoch, step: state.global_step };
       const files = [...(await saveModel(config.output_dir)), ...(await saveTokenizer(tokenizer, config.output_dir))];
       await writeModelCard(config.output_dir, config.model_name_or_path, lora);

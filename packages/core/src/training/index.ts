@@ -9,3 +9,4 @@ export { createTensorBoardWriter, defaultLoggingDir, tensorBoardTag, type Tensor
 export { train, type TrainingArguments, type TrainingResult, type TrainingTask } from "./train.js";
 export { writeTrainerState, type LogRow, type TrainerState } from "./trainer-state.js";
 export { chooseRecomputation, planMemory } from "./memory-plan.js";
+export { profileSteps } from "./profile-steps.js";

@@ -103,6 +103,8 @@ impl Segment {
 const PASS: usize = 2560;
 /// Words of A that one task packs (384 KiB).
 const A_WORDS: usize = 96 << 10;
+/// Words of A that are packed once and kept for every block of B (8 MiB); a longer A is packed again for each.
+const KEPT_A_WORDS: usize = 2 << 20;
 /// Words of B packed at a time (2 MiB).
 const B_WORDS: usize = 512 << 10;
 /// Rows of a transposed A that are packed at a time; even, so that pairs stay together.
@@ -217,11 +219,15 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
     let buffers = if steps > 1 { 2 } else { 1 };
     let b_words = block_panels * nr * pass_words;
     let bias_words = if args.bias.is_some() { n } else { 0 };
-    let sizes = [bias_words, partial_words, b_words * buffers];
+    let all_a_words = row_panels * mr * total_words;
+    let keeps_a = steps > 1 && passes == 1 && col_parts == 1 && all_a_words <= KEPT_A_WORDS;
+    let kept_words = if keeps_a { all_a_words } else { 0 };
+    let sizes = [bias_words, partial_words, b_words * buffers, kept_words];
     // SAFETY: no region runs, and this is the only use of the shared scratch until the product is done.
     let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
     let (bias, partial) = (pieces.take::<f32>(bias_words), Shared::new(pieces.take::<f32>(partial_words)));
     let packed = Shared::new(pieces.take::<u32>(b_words * buffers));
+    let kept = Shared::new(pieces.take::<u32>(kept_words));
     if let Some(view) = args.bias {
         for i in 0..n {
             // SAFETY: `check` found n elements; the piece has n.
@@ -271,8 +277,14 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
         // SAFETY: this task's scratch; it holds the largest piece of rows. The B panels were packed in an earlier region.
         // The elements written, in `out` or in the partial sums, belong to this task's rows and columns.
         unsafe {
-            let a = pool.scratch(worker, largest * words * mr * 4).as_mut_ptr() as *mut u32;
-            each_term(step.words, &mut |s, k, len, at| {
+            let a = if keeps_a {
+                kept.get().add(row_from * words * mr)
+            } else {
+                pool.scratch(worker, largest * words * mr * 4).as_mut_ptr() as *mut u32
+            };
+            // Kept rows were packed by the first block's task, in an earlier region.
+            let to_pack = if keeps_a && index > 0 { (0, 0) } else { step.words };
+            each_term(to_pack, &mut |s, k, len, at| {
                 // A transposed factor has the panels side by side in memory: a few of its rows at a time, all panels.
                 let chunk = if s.a.across { ACROSS } else { len };
                 for from in (0..len).step_by(chunk) {
