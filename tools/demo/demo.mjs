@@ -94,7 +94,7 @@ console.log(
   `Knowing only how often each token occurs gives ${baseline.toFixed(3)}: the model is ${results.eval_loss < baseline ? "better" : "not better"} than that.`,
 );
 
-const text = "感染的常见症状包括";
+const text = "如果头晕持续超过半年，";
 const lm = await loadCausalLm(adapter ? model : trained, { backend });
 if (adapter) await lm.loadAdapter(trained);
 const ids = await generateGreedy(lm, tokenizer.encode(text), { maxNewTokens: 32, eosId: tokenizer.eosId });
