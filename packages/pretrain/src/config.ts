@@ -4,6 +4,7 @@
  * are pretraining.py's where it sets one, else transformers'.
  */
 import { accepted, commandFlags, flag, refused, required, topic } from "@medgpt/core/config";
+import { SCHEDULES } from "@medgpt/core/optim";
 import { z } from "zod";
 
 const path = z.string();
@@ -172,20 +173,10 @@ const trainingFlags = topic("Training", {
 
 const optimizerFlags = topic("Optimizer", {
   learning_rate: flag(z.number().min(0), { default: 5e-5, help: "The highest learning rate." }),
-  lr_scheduler_type: flag(
-    z.enum([
-      "linear",
-      "cosine",
-      "cosine_with_restarts",
-      "polynomial",
-      "constant",
-      "constant_with_warmup",
-      "inverse_sqrt",
-      "cosine_with_min_lr",
-      "warmup_stable_decay",
-    ]),
-    { default: "linear", help: "The course of the learning rate after warm-up." },
-  ),
+  lr_scheduler_type: flag(z.enum(SCHEDULES), {
+    default: "linear",
+    help: "The course of the learning rate after warm-up.",
+  }),
   lr_scheduler_kwargs: flag(z.record(z.string(), z.number()).nullable(), {
     default: null,
     help: "Arguments of the schedule as JSON, such as '{\"num_cycles\": 2}'.",

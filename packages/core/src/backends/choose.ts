@@ -1,7 +1,8 @@
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "./backend.js";
 import { createJsBackend } from "./js/js-backend.js";
-import { createNativeBackend, loadNative } from "./native/native-backend.js";
+import { loadNative } from "../native.js";
+import { createNativeBackend } from "./native/native-backend.js";
 
 export interface BackendChoice {
   readonly backend: Backend;

@@ -1,7 +1,8 @@
 /** The backends that tests run on: js always, native where it is built. */
 import type { Backend } from "../backends/backend.js";
 import { createJsBackend } from "../backends/js/js-backend.js";
-import { createNativeBackend, loadNative } from "../backends/native/native-backend.js";
+import { createNativeBackend } from "../backends/native/native-backend.js";
+import { loadNative } from "../native.js";
 
 export interface TestBackend {
   readonly name: string;

@@ -4,6 +4,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Tokenizer as JsTokenizer } from "@huggingface/tokenizers";
+import type { NativeModule } from "../native.js";
 
 export interface TokenizerEngine {
   readonly name: "native" | "js";
@@ -13,31 +14,6 @@ export interface TokenizerEngine {
   tokenToId(token: string): number | undefined;
   idToToken(id: number): string | undefined;
   readonly vocabSize: number;
-}
-
-/** The part of @medgpt/native used here; the package may be absent, so its own types cannot be relied on. */
-interface NativeModule {
-  readonly Tokenizer: {
-    fromJson(json: Uint8Array): {
-      encodeBatch(texts: string[], addSpecialTokens: boolean): Promise<{ ids: Int32Array; lengths: Int32Array }>;
-      encode(text: string, addSpecialTokens: boolean): ArrayLike<number>;
-      decode(ids: Uint32Array | number[] | Int32Array, skipSpecialTokens: boolean): string;
-      vocabSize(withAddedTokens: boolean): number;
-      tokenToId(token: string): number | null | undefined;
-      idToToken(id: number): string | null | undefined;
-    };
-  };
-}
-
-/** undefined where @medgpt/native is not installed or not built for this machine. */
-export async function loadNative(): Promise<NativeModule | undefined> {
-  const name = "@medgpt/native"; // not a literal: the compiler would demand a package that is optional
-  try {
-    const native = (await import(name)) as Partial<NativeModule>;
-    return native.Tokenizer === undefined ? undefined : (native as NativeModule);
-  } catch {
-    return undefined;
-  }
 }
 
 /** @param json tokenizer.json's bytes. Throws what the crate throws for one it does not understand. */

@@ -3,7 +3,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, MedgptError } from "@medgpt/artifacts";
 import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
-import { jsEngine, loadNative, nativeEngine, type TokenizerEngine } from "./engine.js";
+import { loadNative } from "../native.js";
+import { jsEngine, nativeEngine, type TokenizerEngine } from "./engine.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 export interface LoadTokenizerOptions {
@@ -82,12 +83,12 @@ async function createEngine(
   bytes: Uint8Array,
   wanted: LoadTokenizerOptions["engine"],
 ): Promise<TokenizerEngine> {
-  const native = wanted === "js" ? undefined : await loadNative();
-  if (wanted === "native" && native === undefined) {
-    throw new MedgptError("the native tokenizer was asked for, but @medgpt/native is not built on this machine");
+  const loaded = wanted === "js" ? { reason: "" } : loadNative();
+  if (wanted === "native" && "reason" in loaded) {
+    throw new MedgptError(`the native tokenizer was asked for, but ${loaded.reason}`);
   }
   try {
-    return native === undefined ? jsEngine(json) : nativeEngine(native, bytes);
+    return "reason" in loaded ? jsEngine(json) : nativeEngine(loaded.native, bytes);
   } catch (cause) {
     const problem = String((cause as Error).message ?? cause).split("\n")[0]!;
     throw new InputError(

@@ -6,7 +6,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DType } from "../../tensor/dtype.js";
 import type { Backend } from "../backend.js";
 import { KERNELS, type View } from "../kernels.js";
-import { checkKernelTable, createNativeBackend, loadNative } from "./native-backend.js";
+import { loadNative } from "../../native.js";
+import { checkKernelTable, createNativeBackend } from "./native-backend.js";
 
 const loaded = loadNative();
 if ("reason" in loaded && process.env["CI"] === "true") throw new Error(loaded.reason);

@@ -1,24 +1,9 @@
 /** The backend in Rust: encodes calls and hands them to the engine of @medgpt/native, which works on its own threads. */
-import { createRequire } from "node:module";
 import type { Engine } from "@medgpt/native";
+import { loadNative } from "../../native.js";
 import { BYTES, DTYPES, type DType } from "../../tensor/dtype.js";
 import type { Backend, HostArray, KernelEvent, MemoryStats } from "../backend.js";
 import { KERNELS, type KernelArgs, type KernelName, type Kernels, type MatMulTerm, type View } from "../kernels.js";
-
-export type NativeModule = typeof import("@medgpt/native");
-
-const require = createRequire(import.meta.url);
-
-/** The native module, or in one line why it cannot be used here. */
-export function loadNative(): { native: NativeModule } | { reason: string } {
-  try {
-    const native = require("@medgpt/native") as NativeModule;
-    return { native };
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
-    return { reason: missing ? "@medgpt/native is not installed" : (error as Error).message };
-  }
-}
 
 /**
  * @param options.threads threads in all, by default as many as the machine gives this process

@@ -1,0 +1,82 @@
+import { InputError, openArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import { chooseBackend, type Backend } from "@medgpt/core/backends";
+import { resolvePrecision } from "@medgpt/core/config";
+import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
+import type { LoraConfig } from "@medgpt/core/nn";
+import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
+import { checkFolder, checkOutputDir, type RunContext } from "@medgpt/core/training";
+import { attachAdapter } from "./adapter.js";
+import type { PretrainConfig } from "./config.js";
+import { loadData, type PretrainData } from "./data.js";
+
+/** Everything that a run works on. */
+export interface Loaded {
+  readonly base: CausalLmArtifact;
+  /** The adapter at peft_path. */
+  readonly start: AdapterArtifact | undefined;
+  readonly tokenizer: Tokenizer;
+  readonly backend: Backend;
+  readonly model: CausalLm;
+  /** undefined when every weight is trained. */
+  readonly lora: LoraConfig | undefined;
+  readonly data: PretrainData;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Checks and opens what the configuration names, and says what was chosen. Nothing is written.
+ * @throws InputError for unusable input
+ */
+export async function load(config: PretrainConfig, given: ReadonlySet<string>, context: RunContext): Promise<Loaded> {
+  const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
+  const { model_name_or_path, tokenizer_name_or_path, peft_path } = config;
+  await checkFolder("output_dir", config.output_dir);
+  if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
+  if (config.do_train) await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
+  const base = await openArtifact(model_name_or_path, "causal-lm");
+  const start = config.use_peft && peft_path !== null ? await openArtifact(peft_path, "adapter") : undefined;
+  if (!config.use_peft && peft_path !== null) say("--peft_path: changes nothing with --use_peft False", "warn");
+  const tokenizer = await loadTokenizer(tokenizer_name_or_path ?? base.dir);
+
+  const threads = config.threads === null ? {} : { threads: config.threads };
+  const { backend, reason } = await chooseBackend({ backend: config.backend, ...threads });
+  try {
+    say(`backend: ${backend.name} (${backend.description}): ${reason}`);
+    const { precision, line } = resolvePrecision(config, backend.dtypes);
+    if (line !== undefined) say(line);
+    const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
+    checkModel(model, config, tokenizer, say);
+    const lora = config.use_peft ? await attachAdapter(model, config, given) : undefined;
+    if (lora === undefined && config.do_train) model.trainAll();
+    const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
+    say(`${precision}; ${trained} of ${all} parameters are trained`);
+    const data = await loadData(config, tokenizer, context);
+    const close = async (): Promise<void> => {
+      await data.close();
+      await backend.dispose(); // and with it the model
+    };
+    return { base, start, tokenizer, backend, model, lora, data, close };
+  } catch (error) {
+    await backend.dispose();
+    throw error;
+  }
+}
+
+function checkModel(
+  model: CausalLm,
+  config: PretrainConfig,
+  tokenizer: Tokenizer,
+  say: (text: string, level?: "warn") => void,
+): void {
+  const { vocabSize, maxPositions } = model.options;
+  if (config.model_type !== null && config.model_type !== model.config.modelType)
+    say(`--model_type ${config.model_type}: config.json says ${model.config.modelType}, which is used`, "warn");
+  if (tokenizer.vocabSize > vocabSize)
+    throw new InputError(`the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`, {
+      place: tokenizer.dir,
+    });
+  if (tokenizer.vocabSize < vocabSize)
+    say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
+  if (maxPositions !== undefined && config.block_size > maxPositions)
+    throw new InputError(`--block_size ${config.block_size}: the model has only ${maxPositions} positions`);
+}
