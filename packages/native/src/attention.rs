@@ -4,6 +4,8 @@
 //! pass makes the scores twice: once by blocks of keys for dk and dv (with keys as rows, so that both are plain products
 //! of packed panels), once by blocks of queries for dq. That is 7 products where 5 would do, and no sum is shared.
 
+#[cfg(target_arch = "x86_64")]
+use crate::attention_avx512;
 use crate::buffer::{load, store, DType, View};
 use crate::gemm::{Kernel, Matrix, Pieces, Shared, Tile, RESULTS};
 use crate::isa::Isa;
@@ -73,7 +75,7 @@ pub struct AttentionBackward {
 }
 
 /// Keys (or, in the backward pass by keys, queries) per inner step: whole B panels of every instruction set.
-const STEP: usize = 128;
+pub const STEP: usize = 128;
 /// A panels of one task.
 const PANELS: usize = 16;
 
@@ -189,17 +191,17 @@ fn f32_rows(ptr: *const f32, ld: usize) -> Matrix {
 
 /// What turns a product into a score.
 #[derive(Clone, Copy)]
-struct Scores {
-    scale: f32,
+pub struct Scores {
+    pub scale: f32,
     soft_cap: f32,
-    slope: f32,
+    pub slope: f32,
     window: usize,
 }
 
 impl Scores {
     /// Keys that query `q` sees, cut to `count` keys from `first` on and counted from there.
     #[inline(always)]
-    fn keys(&self, q: usize, first: usize, count: usize) -> (usize, usize) {
+    pub fn keys(&self, q: usize, first: usize, count: usize) -> (usize, usize) {
         let from = if self.window > 0 { (q + 1).saturating_sub(self.window) } else { 0 };
         let (from, to) = (from.saturating_sub(first).min(count), (q + 1).saturating_sub(first).min(count));
         (from.min(to), to)
@@ -207,7 +209,7 @@ impl Scores {
 
     /// Queries that see key `k`, cut to `count` queries from `first` on and counted from there.
     #[inline(always)]
-    fn queries(&self, k: usize, first: usize, count: usize) -> (usize, usize) {
+    pub fn queries(&self, k: usize, first: usize, count: usize) -> (usize, usize) {
         let to = if self.window > 0 { (k + self.window).saturating_sub(first).min(count) } else { count };
         (k.saturating_sub(first).min(to), to)
     }
@@ -215,16 +217,16 @@ impl Scores {
 
 /// Sums of one task's rows that the online softmax carries from block to block.
 #[derive(Clone, Copy)]
-struct Softmax {
-    max: *mut f32,
-    sum: *mut f32,
-    acc: *mut f32,
+pub struct Softmax {
+    pub max: *mut f32,
+    pub sum: *mut f32,
+    pub acc: *mut f32,
     /// Row stride of `acc`.
-    lanes: usize,
+    pub lanes: usize,
 }
 
 impl Softmax {
-    fn at(self, row: usize) -> Softmax {
+    pub fn at(self, row: usize) -> Softmax {
         let Softmax { max, sum, acc, lanes } = self;
         let acc = acc.wrapping_add(row * lanes);
         Softmax { max: max.wrapping_add(row), sum: sum.wrapping_add(row), acc, lanes }
@@ -308,8 +310,11 @@ fn score(x: &mut [f32], scores: Scores, distance: f32, step: f32) {
 
 /// Turns products of queries `q ..` with keys `k ..` into exponentials relative to each row's running maximum, which is
 /// raised as need be, and rescales the sums so far. Unseen keys become 0.
+///
+/// # Safety
+/// The scores have `rows` rows of STEP elements, the sums as many.
 #[inline(always)]
-unsafe fn softmax_rows_body(
+pub unsafe fn softmax_rows_body(
     s: *mut f32,
     (rows, keys): (usize, usize),
     (q, k): (usize, usize),
@@ -362,8 +367,30 @@ unsafe fn softmax_rows_body(
 }
 
 multiversion! {
-    unsafe fn softmax_rows(s: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, state: Softmax, first: bool) =
+    unsafe fn softmax_rows_plain(s: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, state: Softmax, first: bool) =
         softmax_rows_body
+}
+
+/// # Safety
+/// As for `softmax_rows_body`.
+#[inline(always)]
+unsafe fn softmax_rows(
+    isa: Isa,
+    s: *mut f32,
+    size: (usize, usize),
+    at: (usize, usize),
+    scores: Scores,
+    state: Softmax,
+    first: bool,
+) {
+    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if isa >= Isa::Avx512 && scores.soft_cap <= 0.0 {
+            return attention_avx512::softmax_rows(s, size, at, scores, state, first);
+        }
+        softmax_rows_plain(isa, s, size, at, scores, state, first)
+    }
 }
 
 pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
@@ -504,8 +531,32 @@ unsafe fn gradient_rows_body(
 }
 
 multiversion! {
-    unsafe fn gradient_rows(s: *mut f32, dp: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, of: (*const f32, *const f32), by_keys: bool) =
+    unsafe fn gradient_rows_plain(s: *mut f32, dp: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, of: (*const f32, *const f32), by_keys: bool) =
         gradient_rows_body
+}
+
+/// # Safety
+/// As for `gradient_rows_body`.
+#[allow(clippy::too_many_arguments)]
+#[inline(always)]
+unsafe fn gradient_rows(
+    isa: Isa,
+    s: *mut f32,
+    dp: *mut f32,
+    size: (usize, usize),
+    at: (usize, usize),
+    scores: Scores,
+    of: (*const f32, *const f32),
+    by_keys: bool,
+) {
+    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if isa >= Isa::Avx512 && scores.soft_cap <= 0.0 {
+            return attention_avx512::gradient_rows(s, dp, size, at, scores, of, by_keys);
+        }
+        gradient_rows_plain(isa, s, dp, size, at, scores, of, by_keys)
+    }
 }
 
 impl AttentionBackward {

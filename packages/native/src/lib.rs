@@ -5,6 +5,8 @@ mod activation;
 #[cfg_attr(test, allow(dead_code))]
 mod addon;
 mod attention;
+#[cfg(target_arch = "x86_64")]
+mod attention_avx512;
 mod block;
 mod buffer;
 mod elementwise;
