@@ -617,9 +617,13 @@ pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), S
     let key_blocks = f.blocks(most, |len, start| seen_by(len, start) - start)?;
     // delta (heads, rows) = sum of d_out * out over the head; lse is copied beside it. Whole vectors are read of both.
     let piece = heads * total + LANES;
+    let shared_words = if heads == kv_heads { 0 } else { 2 * heads * total * f.lanes() };
+    // The shape decides, not the number of threads, so that results do not depend on it.
+    let by_heads = f.segment_count * heads >= FEW_HEADS && shared_words <= SHARED_WORDS;
+    let sizes = [piece, piece, if by_heads { shared_words } else { 0 }];
     // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
-    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&[piece, piece])) });
-    let (delta, lse) = (Shared::new(pieces.take::<f32>(piece)), Shared::new(pieces.take::<f32>(piece)));
+    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
+    let [delta, lse, shared] = sizes.map(|words| Shared::new(pieces.take::<f32>(words)));
     pool.parallel(total.div_ceil(32), &|task, _| {
         for token in task * 32..total.min((task + 1) * 32) {
             for head in 0..heads {
@@ -636,10 +640,165 @@ pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), S
             }
         }
     });
-    by_keys(pool, kernel, args, &key_blocks, lse, delta);
-    by_queries(pool, kernel, args, &query_blocks, lse, delta);
-    debug_assert!(key_blocks.len() * kv_heads <= query_blocks.len() * heads);
+    if !by_heads {
+        by_keys(pool, kernel, args, &key_blocks, lse, delta);
+        by_queries(pool, kernel, args, &query_blocks, lse, delta);
+        return Ok(());
+    }
+    let segments: Vec<(usize, usize)> = f.segments()?.into_iter().filter(|(_, len)| *len > 0).collect();
+    whole_heads(pool, kernel, args, &segments, lse, delta, shared);
+    if heads == kv_heads {
+        return Ok(());
+    }
+    // The gradients of shared keys: those of their query heads, added in order.
+    let lanes = f.lanes();
+    pool.parallel(total.div_ceil(32), &|task, _| {
+        for token in task * 32..total.min((task + 1) * 32) {
+            for kv_head in 0..kv_heads {
+                for (which, to, stride, head) in
+                    [(0, args.dk, f.k_stride, f.k_head), (1, args.dv, f.v_stride, f.v_head)]
+                {
+                    let mut members = (0..heads)
+                        .filter(|head| f.kv_head(*head) == kv_head)
+                        .map(|head| shared.get().wrapping_add(((which * heads + head) * total + token) * lanes));
+                    let Some(sum) = members.next() else { continue };
+                    // SAFETY: the parts were written by the region before; this token's results are this task's.
+                    unsafe {
+                        let sum = std::slice::from_raw_parts_mut(sum, dim);
+                        for member in members {
+                            let more = std::slice::from_raw_parts(member, dim);
+                            sum.iter_mut().zip(more).for_each(|(sum, x)| *sum += x);
+                        }
+                        store_rows(to, token * stride + kv_head * head, stride, sum.as_ptr(), lanes, 1, dim);
+                    }
+                }
+            }
+        }
+    });
     Ok(())
+}
+
+/// Most words of f32 gradients of keys and values, one set a query head, that are held at once (64 MiB).
+const SHARED_WORDS: usize = 16 << 20;
+/// Fewer heads than this over all segments do not keep the threads of a machine busy.
+const FEW_HEADS: usize = 8;
+
+/// dq, dk and dv of one head of one segment after the other, for which the scores are made once. The dk and dv of heads
+/// that share theirs go to `shared`: (dk or dv, head, token, lanes) f32.
+fn whole_heads(
+    pool: &Pool,
+    kernel: Kernel,
+    args: &AttentionBackward,
+    segments: &[(usize, usize)],
+    lse: Shared<f32>,
+    delta: Shared<f32>,
+    shared: Shared<f32>,
+) {
+    let f = &args.forward();
+    let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
+    let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
+    let most = PANELS * mr;
+    let lanes = f.lanes();
+    let longest = segments.iter().map(|(_, len)| *len).max().unwrap_or(0);
+    let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
+    let sizes = [
+        a_rows,
+        a_rows,
+        b_rows,
+        b_rows,
+        b_dim,
+        b_dim,
+        kernel.b_words(dim, most),
+        kernel.a_words(mr, STEP.max(most)),
+        mr * STEP,
+        most * STEP,
+        most * lanes,
+        most * lanes,
+        longest * lanes,
+    ];
+    let bytes = Pieces::bytes(&sizes);
+    pool.parallel(segments.len() * heads, &|task, worker| {
+        let ((first, len), head) = (segments[task / heads], task % heads);
+        let kv_head = f.kv_head(head);
+        let scores = f.scores(head);
+        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
+        // `segments` vouch for the inputs, and the rows and head of dq, and of dk and dv or their parts, are this task's.
+        unsafe {
+            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
+            let [a_k, a_v, b_q, b_o, b_q_dim, b_o_dim, b_k_dim, a_p] =
+                [0, 1, 2, 3, 4, 5, 6, 7].map(|i| pieces.take::<u32>(sizes[i]));
+            let [s, ds, dk, dv, dq] = [8, 9, 10, 11, 12].map(|i| pieces.take::<f32>(sizes[i]));
+            std::slice::from_raw_parts_mut(dq, len * lanes).fill(0.0);
+            let dim_words = kernel.words(dim);
+            for start in (0..len).step_by(most) {
+                let rows = (len - start).min(most);
+                let end = if window > 0 { len.min(start + rows - 1 + window) } else { len };
+                let key = f.key(first + start, kv_head);
+                kernel.pack_a_panels(a_k, key, 0, rows, 0, dim);
+                kernel.pack_a_panels(a_v, f.value(first + start, kv_head), 0, rows, 0, dim);
+                kernel.pack_b_panels(b_k_dim, along_tokens(key), 0, dim, 0, rows);
+                std::slice::from_raw_parts_mut(dk, rows * lanes).fill(0.0);
+                std::slice::from_raw_parts_mut(dv, rows * lanes).fill(0.0);
+                for q in (start..end).step_by(STEP) {
+                    let queries = (end - q).min(STEP);
+                    let (query, d_out) = (f.query(first + q, head), args.d_out(first + q, head));
+                    kernel.pack_b_panels(b_q, query, 0, queries, 0, dim);
+                    kernel.pack_b_panels(b_o, d_out, 0, queries, 0, dim);
+                    kernel.pack_b_panels(b_q_dim, along_tokens(query), 0, dim, 0, queries);
+                    kernel.pack_b_panels(b_o_dim, along_tokens(d_out), 0, dim, 0, queries);
+                    let at = head * total + first + q;
+                    let of = (lse.get().add(at).cast_const(), delta.get().add(at).cast_const());
+                    for row in (0..rows).step_by(mr) {
+                        let m = (rows - row).min(mr);
+                        let ds = ds.add(row * STEP);
+                        // Queries before the panel's first key, or too far behind its last, see none of its rows.
+                        let from = scores.queries(start + row, q, queries).0;
+                        let to = scores.queries(start + row + m - 1, q, queries).1;
+                        if from >= to {
+                            std::slice::from_raw_parts_mut(ds, m * STEP).fill(0.0);
+                            continue;
+                        }
+                        let col = from / nr * nr;
+                        for (a, b, c) in [(a_k, b_q, s), (a_v, b_o, ds)] {
+                            let (a, b) = (a.add(row * dim_words), b.add(col * dim_words));
+                            kernel.multiply_panels(m, to - col, dim_words, a, b, Tile::new(c.add(col), STEP));
+                        }
+                        gradient_rows(isa, s, ds, (m, to), (start + row, q), scores, of, true);
+                        for (from, b, to_rows) in [(s, b_o_dim, dv), (ds, b_q_dim, dk)] {
+                            let tile = Tile { accumulate: true, ..Tile::new(to_rows.add(row * lanes), lanes) };
+                            kernel.pack_a(a_p, f32_rows(from, STEP), 0, m, 0, to, 1.0);
+                            for col in (0..dim).step_by(nr) {
+                                let b = b.add(col * kernel.words(queries));
+                                kernel.multiply(m, (dim - col).min(nr), kernel.words(to), a_p, b, tile.at(0, col));
+                            }
+                        }
+                    }
+                    for row in (0..queries).step_by(mr) {
+                        let m = (queries - row).min(mr);
+                        // Keys past the panel's last query are seen by none of its rows.
+                        let seen = (q + row + m - start).min(rows);
+                        kernel.pack_a(a_p, along_tokens(f32_rows(ds, STEP)), row, m, 0, seen, 1.0);
+                        let tile = Tile { accumulate: true, ..Tile::new(dq.add((q + row) * lanes), lanes) };
+                        for col in (0..dim).step_by(nr) {
+                            let b = b_k_dim.add(col * kernel.words(rows));
+                            kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_p, b, tile.at(0, col));
+                        }
+                    }
+                }
+                let token = first + start;
+                if heads == kv_heads {
+                    store_rows(args.dk, token * f.k_stride + head * f.k_head, f.k_stride, dk, lanes, rows, dim);
+                    store_rows(args.dv, token * f.v_stride + head * f.v_head, f.v_stride, dv, lanes, rows, dim);
+                } else {
+                    for (which, part) in [(0, dk), (1, dv)] {
+                        let to = shared.get().add(((which * heads + head) * total + token) * lanes);
+                        std::ptr::copy_nonoverlapping(part, to, rows * lanes);
+                    }
+                }
+            }
+            store_rows(args.dq, first * f.q_stride + head * f.q_head, f.q_stride, dq, lanes, len, dim);
+        }
+    });
 }
 
 /// dk and dv: for a block of keys, the queries that see it, head after head of those that share the keys.
