@@ -24,7 +24,7 @@ export interface KernelEvent {
   /** Microseconds since profiling began. */
   readonly start: number;
   readonly duration: number;
-  /** The kernel's numbers by name. */
+  /** The kernel's numbers by name, and 1 or 0 for an optional view that was given or not. */
   readonly numbers: Readonly<Record<string, number>>;
   readonly terms: readonly { readonly k: number }[];
 }

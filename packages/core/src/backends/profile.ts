@@ -14,7 +14,7 @@ export function flopsOf({ name, numbers, terms }: KernelEvent): number {
       return (name === "attention" ? 2 : 5) * n("rows") * length * n("heads") * n("dim");
     }
     case "linearCrossEntropy":
-      return 4 * n("rows") * n("vocab") * n("cols");
+      return (2 + 2 * n("dHidden")) * n("rows") * n("vocab") * n("cols");
     case "linearCrossEntropyWeightBackward":
       return 4 * n("rows") * n("vocab") * n("cols");
     default:

@@ -223,7 +223,10 @@ function decode(name: KernelName, words: Float64Array): Pick<KernelEvent, "numbe
     if (kind === "number") numbers[field] = next();
     else if (kind === "terms")
       for (let count = next(); count > 0; count--, at += TERM_WORDS) terms.push({ k: words[at + 8] as number });
-    else at += 2;
+    else {
+      if (kind === "view?") numbers[field] = words[at] === 0 ? 0 : 1;
+      at += 2;
+    }
   }
   return { numbers, terms };
 }
