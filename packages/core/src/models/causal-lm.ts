@@ -13,6 +13,7 @@ import {
   type DecoderOptions,
   type DecoderWeights,
   type ForwardOptions,
+  type LinearModule,
 } from "../nn/decoder.js";
 import { initLoraA, initZero, loraScale, resolveTargets, type LoraConfig } from "../nn/lora.js";
 import { createArena, decays, disposeArena, type ParameterArena, type ParameterSpec } from "../nn/parameters.js";
@@ -57,10 +58,7 @@ export class CausalLm implements DecoderWeights {
 
   /** Full names of the linear modules below the layers, in the order of the forward pass. */
   get linears(): string[] {
-    const { names, layers } = this.options;
-    return Array.from({ length: layers }, (_, index) =>
-      layerLinears(this.options).map(({ name }) => `${names.layers}.${index}.${name}`),
-    ).flat();
+    return [...this.#linearModules().keys()];
   }
 
   /** Full names of the linear modules that the targets of an adapter mean. */
@@ -203,7 +201,7 @@ export class CausalLm implements DecoderWeights {
     },
   ): void {
     const scale = loraScale(config);
-    const shapes = new Map(this.#linearShapes());
+    const shapes = this.#linearModules();
     const targets = this.targets(config.target_modules);
     const factors = targets.flatMap((module): ParameterSpec[] => {
       const { out, in: width } = shapes.get(module) as { out: number; in: number };
@@ -269,11 +267,12 @@ export class CausalLm implements DecoderWeights {
     }
   }
 
-  #linearShapes(): (readonly [string, { out: number; in: number }])[] {
+  #linearModules(): Map<string, LinearModule> {
     const { names, layers } = this.options;
-    return Array.from({ length: layers }, (_, index) =>
+    const named = Array.from({ length: layers }, (_, index) =>
       layerLinears(this.options).map((module) => [`${names.layers}.${index}.${module.name}`, module] as const),
-    ).flat();
+    );
+    return new Map(named.flat());
   }
 
   #copyInto(value: Tensor, info: TensorInfo): void {

@@ -1,4 +1,4 @@
-import { gradOf, record } from "../tensor/autograd.js";
+import { gradEnabled, gradOf, record } from "../tensor/autograd.js";
 import type { DType } from "../tensor/dtype.js";
 import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
@@ -80,9 +80,9 @@ export const layerNorm = op(
   },
 );
 
-/** What is kept of a norm's input: the residual stream is f32 while alive, and of the output's dtype for the backward pass. */
+/** What is kept of a norm's input for a backward pass: the residual stream is f32 while alive, and kept in the output's dtype. */
 function rounded(x: Tensor, dtype: DType): Tensor {
-  if (x.dtype === dtype || dtype === "f32") return x;
+  if (!gradEnabled() || x.dtype === dtype || dtype === "f32") return x;
   const out = empty(x.backend, x.shape, dtype);
   x.backend.kernels.copy({ out, x, count: x.size });
   return out;
