@@ -131,6 +131,76 @@ unsafe fn backward_body<F: Function>(k: &ActivationBackward, from: usize, to: us
 }
 multiversion! { unsafe fn backward_range<F: Function>(k: &ActivationBackward, from: usize, to: usize) = backward_body::<F> }
 
+/// Silu and the tanh form of GELU are both x times a sigmoid: of x, or of 2 u with u = sqrt(2 / pi) (x + 0.044715 x^3).
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::{CUBIC, SQRT_2_OVER_PI};
+    use crate::attention_avx512::exp;
+    use crate::kernels::{Activation, ActivationBackward};
+    use crate::vector::{lanes, load, store};
+    use core::arch::x86_64::*;
+
+    /// The sigmoid and, for the gradient, x times the slope of its argument.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
+    fn sigmoid<const GELU: bool>(x: __m512) -> (__m512, __m512) {
+        let splat = |x: f32| _mm512_set1_ps(x);
+        let (minus, slope) = if GELU {
+            let square = _mm512_mul_ps(x, x);
+            let half = _mm512_fmadd_ps(square, splat(CUBIC), splat(1.0));
+            let slope = _mm512_fmadd_ps(square, splat(3.0 * CUBIC), splat(1.0));
+            let factor = _mm512_mul_ps(x, splat(2.0 * SQRT_2_OVER_PI));
+            (_mm512_mul_ps(half, _mm512_sub_ps(_mm512_setzero_ps(), factor)), _mm512_mul_ps(slope, factor))
+        } else {
+            (_mm512_sub_ps(_mm512_setzero_ps(), x), x)
+        };
+        let one = splat(1.0);
+        (_mm512_div_ps(one, _mm512_add_ps(one, exp(minus))), slope)
+    }
+
+    /// # Safety
+    /// The views hold elements `from .. to`; the CPU has AVX-512.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
+    pub unsafe fn forward<const GELU: bool>(k: &Activation, from: usize, to: usize) {
+        for at in (from..to).step_by(16) {
+            let mask = lanes(to - at);
+            // SAFETY: the caller's promise.
+            unsafe {
+                let x = load(k.x, at, mask);
+                let mut y = _mm512_mul_ps(x, sigmoid::<GELU>(x).0);
+                if let Some(up) = k.up {
+                    y = _mm512_mul_ps(y, load(up, at, mask));
+                }
+                store(k.out, at, mask, y);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `forward`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
+    pub unsafe fn backward<const GELU: bool>(k: &ActivationBackward, from: usize, to: usize) {
+        let one = _mm512_set1_ps(1.0);
+        for at in (from..to).step_by(16) {
+            let mask = lanes(to - at);
+            // SAFETY: the caller's promise. Everything is loaded before anything is stored, so outputs may be inputs.
+            unsafe {
+                let (x, mut g) = (load(k.x, at, mask), load(k.d_out, at, mask));
+                let (s, slope) = sigmoid::<GELU>(x);
+                if let Some(up) = k.up {
+                    let up = load(up, at, mask);
+                    if let Some(d_up) = k.d_up {
+                        store(d_up, at, mask, _mm512_mul_ps(g, _mm512_mul_ps(x, s)));
+                    }
+                    g = _mm512_mul_ps(g, up);
+                }
+                let total = _mm512_mul_ps(s, _mm512_fmadd_ps(slope, _mm512_sub_ps(one, s), one));
+                store(k.dx, at, mask, _mm512_mul_ps(g, total));
+            }
+        }
+    }
+}
+
 type Range<K> = unsafe fn(Isa, &K, usize, usize);
 
 fn unknown(kind: usize) -> String {
@@ -150,8 +220,18 @@ pub fn activation(cx: &Context, k: &Activation) -> Result<(), String> {
         3 => forward_range::<Relu>,
         kind => return Err(unknown(kind)),
     };
-    // SAFETY: every view holds count elements; tasks write disjoint ranges.
-    chunks(cx, k.count, |from, to| unsafe { range(cx.isa, k, from, to) });
+    chunks(cx, k.count, |from, to| {
+        // SAFETY: every view holds count elements; tasks write disjoint ranges; an `Isa` is one that this CPU has.
+        unsafe {
+            match k.kind {
+                #[cfg(target_arch = "x86_64")]
+                0 if cx.isa >= Isa::Avx512 => avx512::forward::<false>(k, from, to),
+                #[cfg(target_arch = "x86_64")]
+                1 if cx.isa >= Isa::Avx512 => avx512::forward::<true>(k, from, to),
+                _ => range(cx.isa, k, from, to),
+            }
+        }
+    });
     Ok(())
 }
 
@@ -174,7 +254,17 @@ pub fn activation_backward(cx: &Context, k: &ActivationBackward) -> Result<(), S
         3 => backward_range::<Relu>,
         kind => return Err(unknown(kind)),
     };
-    // SAFETY: every view holds count elements; tasks write disjoint ranges.
-    chunks(cx, k.count, |from, to| unsafe { range(cx.isa, k, from, to) });
+    chunks(cx, k.count, |from, to| {
+        // SAFETY: every view holds count elements; tasks write disjoint ranges; an `Isa` is one that this CPU has.
+        unsafe {
+            match k.kind {
+                #[cfg(target_arch = "x86_64")]
+                0 if cx.isa >= Isa::Avx512 => avx512::backward::<false>(k, from, to),
+                #[cfg(target_arch = "x86_64")]
+                1 if cx.isa >= Isa::Avx512 => avx512::backward::<true>(k, from, to),
+                _ => range(cx.isa, k, from, to),
+            }
+        }
+    });
     Ok(())
 }

@@ -246,14 +246,18 @@ kernels! {
     } => activation::activation_backward;
     "loraDown" LoraDown {
         out "out" output, x "x" input, a "a" input, rows "rows" size, cols "cols" size, rank "rank" size,
-        scale "scale" number, p "p" number, seed "seed" size, step "step" size, micro_step "microStep" size,
-        site "site" size,
+        scale "scale" float, compute "compute" flag, p "p" number, seed "seed" size, step "step" size,
+        micro_step "microStep" size, site "site" size,
     } => lora::lora_down;
     "loraDownBackward" LoraDownBackward {
-        da "dA" optional_output, dx "dx" optional_output, du "du" input, x "x" input, a "a" input, rows "rows" size,
-        cols "cols" size, rank "rank" size, p "p" number, seed "seed" size, step "step" size,
-        micro_step "microStep" size, site "site" size,
+        da "dA" optional_output, dx "dx" optional_output, base "base" optional_input, du "du" input, x "x" input,
+        a "a" input, rows "rows" size, cols "cols" size, rank "rank" size, compute "compute" flag, p "p" number,
+        seed "seed" size, step "step" size, micro_step "microStep" size, site "site" size,
     } => lora::lora_down_backward;
+    "loraUpBackward" LoraUpBackward {
+        du "du" output, db "dB" optional_output, dy "dy" input, u "u" input, b "b" input, rows "rows" size,
+        cols "cols" size, rank "rank" size, scale "scale" float, compute "compute" flag,
+    } => lora::lora_up_backward;
     "linearCrossEntropy" [given] LinearCrossEntropy {
         nll "nll" output, lse "lse" output, correct "correct" optional_output, d_hidden "dHidden" optional_output,
         hidden "hidden" input, weight "weight" input, labels "labels" input, rows "rows" size, cols "cols" size,

@@ -17,13 +17,18 @@ mod isa;
 mod kernels;
 mod linear_cross_entropy;
 mod lora;
+#[cfg(target_arch = "x86_64")]
+mod lora_avx512;
 mod math;
 mod norm;
 mod optimizer;
 mod peak;
+mod philox;
 mod pool;
 mod reduce;
 mod rope;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
+#[cfg(target_arch = "x86_64")]
+mod vector;

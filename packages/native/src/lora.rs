@@ -1,498 +1,581 @@
-//! The narrow half of an adapter, dropout(x) A^T, and its gradients, with the mask drawn where it is needed and never
-//! stored: a function of (seed, step, micro-step, site, row, column), by Philox 4x32-10.
+//! The narrow products of an adapter. Each kernel goes once over a wide matrix X (rows, cols), a layer's input or the
+//! gradient of its output, tile by tile: a tile is read, masked and converted once and then used for up to three of
+//!
+//! - dots: X W^T (rows, rank),
+//! - sums: V^T X (rank, cols),
+//! - update: base + dropout(V W) (rows, cols).
+//!
+//! The matrix is cut into parts by shape alone. Dots and sums of a part are kept apart and added in order at the end, so
+//! results do not depend on the number of threads.
 
-use crate::block::{blocks, load, store, Sum, ZERO};
-use crate::buffer::DType;
+use crate::block::{blocks, load, store, Sum, BLOCK};
+use crate::buffer::{Bf16, DType, Elem, View};
 use crate::elementwise::{area, exactly, float};
+use crate::gemm::{Pieces, Shared, RESULTS};
 use crate::isa::Isa;
-use crate::kernels::{Context, LoraDown, LoraDownBackward};
+use crate::kernels::{Context, LoraDown, LoraDownBackward, LoraUpBackward};
+use crate::multiversion;
+use crate::philox::{Draw, GROUP};
 
-/// Columns whose mask is drawn at once: sixteen groups of four words.
-const GROUP: usize = 64;
+/// A tile of bf16 is 32 KiB.
+pub const ROWS: usize = 32;
+pub const COLS: usize = 512;
+/// Ranks that are summed at once.
+pub const RANKS: usize = 8;
+/// Parts that a matrix is cut into, about.
+const PARTS: usize = 32;
 
-/// Rows of a task of the forward pass.
-const ROWS: usize = 32;
+/// Masks of one row of a tile, 32 columns a word.
+type RowMask = [u32; COLS / 32];
 
-/// Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
-#[inline(always)]
-pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for round in 0..10 {
-        if round > 0 {
-            key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
-        }
-        let a = counter[0] as u64 * 0xd251_1f53;
-        let b = counter[2] as u64 * 0xcd9e_8d57;
-        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
-    }
-    counter
+struct Pass {
+    x: View,
+    rows: usize,
+    cols: usize,
+    rank: usize,
+    draw: Option<Draw>,
+    /// Factors are rounded to bf16.
+    compute: bool,
+    /// Element (rank j, column c) is at j * strides.0 + c * strides.1.
+    w: View,
+    w_strides: (usize, usize),
+    /// (rows, rank)
+    v: Option<View>,
+    /// Result and factor.
+    dots: Option<(View, f32)>,
+    /// Result, to which is added, its strides as for w, and factor.
+    sums: Option<(View, (usize, usize), f32)>,
+    /// Base (f32), result and factor.
+    update: Option<(View, View, f32)>,
 }
 
-/// What is constant over one call.
+/// How the tiles' elements are kept: single or in pairs.
 #[derive(Clone, Copy)]
-struct Draw {
-    key: [u32; 2],
-    site: u32,
-    step: u32,
-    /// A word below this is dropped; 2^32 drops all, 0 draws nothing.
-    threshold: u64,
-    /// 1 / (1 - p).
-    scale: f32,
+struct Words {
+    isa: Isa,
+    /// bf16, two to a word.
+    pairs: bool,
+    round: bool,
 }
 
-impl Draw {
-    fn new(p: f64, seed: usize, step: usize, micro_step: usize, site: usize) -> Result<Draw, String> {
-        if !(0.0..1.0).contains(&p) {
-            return Err(format!("p must be from 0 to less than 1, is {p}"));
-        }
-        Ok(Draw {
-            key: [seed as u64 as u32, (seed as u64 >> 32) as u32],
-            site: (site as u64).wrapping_add(65_536 * micro_step as u64) as u32,
-            step: step as u64 as u32,
-            threshold: (p * 4_294_967_296.0).ceil() as u64,
-            scale: (1.0 / (1.0 - p)) as f32,
-        })
-    }
-}
-
-/// Which of the 64 columns from `column` (a multiple of 64) on are kept, as bits.
-fn kept(draw: &Draw, row: usize, column: usize) -> u64 {
-    let mut bits = 0;
-    for group in 0..GROUP / 4 {
-        let counter = [(column / 4 + group) as u32, row as u32, draw.site, draw.step];
-        for (i, word) in philox(counter, draw.key).into_iter().enumerate() {
-            bits |= u64::from(word as u64 >= draw.threshold) << (4 * group + i);
+impl Words {
+    fn per_word(self) -> usize {
+        if self.pairs {
+            2
+        } else {
+            1
         }
     }
-    bits
+
+    fn word(self, low: f32, high: f32) -> u32 {
+        let bits = |x: f32| Bf16::from_f32(x).0 as u32;
+        match (self.pairs, self.round) {
+            (true, _) => bits(low) | bits(high) << 16,
+            (false, true) => bits(low) << 16,
+            (false, false) => low.to_bits(),
+        }
+    }
 }
 
-/// Multiplies by 1 / (1 - p) where the bit is set and by 0 where not.
+/// The factors that one task needs, as words. Every group of ranks has its own piece.
+#[derive(Clone, Copy)]
+struct Staged {
+    /// W for dots: (group, rank of the group, word along the columns).
+    by_cols: *mut u32,
+    /// W for the update: (group, word along the ranks, column).
+    by_ranks: *mut u32,
+    /// V for sums: (group, word along the rows, rank of the group).
+    v_by_rows: *mut u32,
+    /// V for the update: (group, row, word along the ranks).
+    v_by_ranks: *mut u32,
+    /// Values before they become words: COLS of one rank and of the next, or all ranks of ROWS rows.
+    values: *mut f32,
+}
+
+fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
+    (total * index / parts, total * (index + 1) / parts)
+}
+
+fn run(cx: &Context, pass: &Pass) {
+    let Pass { rows, cols, rank, .. } = *pass;
+    let words = Words {
+        isa: cx.isa,
+        pairs: pass.compute && cx.isa >= Isa::Avx512Bf16 && pass.x.dtype() != DType::F16,
+        round: pass.compute,
+    };
+    let per = words.per_word();
+    let groups = rank.div_ceil(RANKS);
+    let ranks = groups * RANKS;
+    let col_groups = cols.div_ceil(GROUP);
+    let col_parts = col_groups.div_ceil(COLS / GROUP);
+    let row_tiles = rows.div_ceil(ROWS);
+    let row_parts = (PARTS / col_parts.max(1)).clamp(1, row_tiles.max(1));
+    let (all_rows, all_cols) = (row_tiles * ROWS, col_parts * COLS);
+    let columns = |index: usize| {
+        let (from, to) = part(col_groups, col_parts, index);
+        (from * GROUP, (to * GROUP).min(cols))
+    };
+    let if_some = |wanted: bool, words: usize| if wanted { words } else { 0 };
+    let sizes = [
+        if_some(pass.dots.is_some(), col_parts * all_rows * ranks),
+        if_some(pass.sums.is_some(), row_parts * all_cols * ranks),
+    ];
+    // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
+    let mut pieces = Pieces::new(unsafe { cx.pool.shared_scratch(Pieces::bytes(&sizes)) });
+    // (part of columns, group, row, rank of the group) and (part of rows, rank, column)
+    let [dots, sums] = [0, 1].map(|i| Shared::new(pieces.take::<f32>(sizes[i])));
+
+    cx.pool.parallel(row_parts * col_parts, &|task, worker| {
+        let (row_part, col_part) = (task / col_parts, task % col_parts);
+        let (from, to) = part(row_tiles, row_parts, row_part);
+        let (first, end) = columns(col_part);
+        let n = end - first;
+        let width = n.next_multiple_of(32);
+        let sizes = [
+            ROWS * COLS / per,
+            ROWS * COLS / 32,
+            COLS * ranks / per,
+            COLS * ranks / per,
+            ROWS * ranks / per,
+            ROWS * ranks / per,
+            2 * COLS + ROWS * ranks,
+        ];
+        // SAFETY: this task's scratch and its parts of dots, sums and the update; the views hold what is read.
+        unsafe {
+            let mut pieces = Pieces::new(cx.pool.scratch(worker, Pieces::bytes(&sizes)));
+            let tile = pieces.take::<u32>(sizes[0]);
+            let masks = std::slice::from_raw_parts_mut(pieces.take::<u32>(sizes[1]) as *mut RowMask, ROWS);
+            masks.fill([!0; COLS / 32]);
+            let [by_cols, by_ranks, v_by_rows, v_by_ranks] = [2, 3, 4, 5].map(|i| pieces.take::<u32>(sizes[i]));
+            let values = pieces.take::<f32>(sizes[6]);
+            let staged = Staged { by_cols, by_ranks, v_by_rows, v_by_ranks, values };
+            stage_w(words.isa, pass, words, staged, ranks, (first, n));
+            let sums = sums.get().wrapping_add(row_part * all_cols * ranks + col_part * COLS);
+            for rank in (0..ranks).filter(|_| pass.sums.is_some()) {
+                std::slice::from_raw_parts_mut(sums.add(rank * all_cols), COLS).fill(0.0);
+            }
+            for row in (from * ROWS..to * ROWS).step_by(ROWS) {
+                let live = (rows - row).min(ROWS);
+                for (i, mask) in masks.iter_mut().enumerate().take(live) {
+                    if let Some(draw) = &pass.draw {
+                        draw.kept(words.isa, row + i, first / GROUP, &mut mask[..n.div_ceil(GROUP) * (GROUP / 32)]);
+                    }
+                    let at = (row + i) * cols + first;
+                    stage_row(words, pass.x, at, n, cols, mask, tile.add(i * COLS / per));
+                }
+                // Rows are used in fours.
+                let padded = live.next_multiple_of(4);
+                std::slice::from_raw_parts_mut(tile.add(live * COLS / per), (padded - live) * COLS / per).fill(0);
+                if let Some(v) = pass.v {
+                    stage_v(words.isa, pass, words, staged, ranks, v, (row, live));
+                }
+                for group in 0..groups {
+                    if pass.dots.is_some() {
+                        let to = dots.get().add(((col_part * groups + group) * all_rows + row) * RANKS);
+                        dots_of(words, tile, padded, width, by_cols.add(group * RANKS * COLS / per), to);
+                    }
+                    if pass.sums.is_some() {
+                        let v = v_by_rows.add(group * ROWS * RANKS / per);
+                        sums_of(words, tile, padded, width, v, sums.add(group * RANKS * all_cols), all_cols);
+                    }
+                }
+                if let Some((base, out, scale)) = pass.update {
+                    let of = Update { base, out, at: row * cols + first, cols, n, rows: live, scale };
+                    update_of(words, &of, groups, by_ranks, v_by_ranks, masks);
+                }
+            }
+        }
+    });
+    let sum_tasks = if pass.sums.is_some() { col_parts } else { 0 };
+    let dot_tasks = if pass.dots.is_some() { row_parts } else { 0 };
+    cx.pool.parallel(sum_tasks + dot_tasks, &|task, _| {
+        // SAFETY: the parts were written by the region before; each task has its own elements of the results.
+        unsafe {
+            if let (Some((out, strides, scale)), true) = (pass.sums, task < sum_tasks) {
+                let part = |i: usize| sums.get().add(i * all_cols * ranks + task * COLS).cast_const();
+                add_sums(cx.isa, &part, row_parts, all_cols, (out, strides, scale), rank, columns(task));
+            } else if let Some((out, scale)) = pass.dots {
+                let (from, to) = part(row_tiles, row_parts, task - sum_tasks);
+                let part = |i: usize| dots.get().add(i * groups * all_rows * RANKS).cast_const();
+                let rows = (from * ROWS, (to * ROWS).min(rows));
+                add_dots(cx.isa, &part, col_parts, all_rows, (out, scale), rank, rows);
+            }
+        }
+    });
+}
+
+type Parts<'a> = &'a dyn Fn(usize) -> *const f32;
+
+/// out += scale * the parts, in order, of columns `first .. end`; a part's ranks are `stride` apart.
 #[inline(always)]
-fn apply(values: &mut [f32], mut bits: u64, scale: f32) {
-    for value in values {
-        *value = if bits & 1 == 1 { *value * scale } else { 0.0 };
-        bits >>= 1;
+unsafe fn add_sums_body(
+    part: Parts,
+    parts: usize,
+    stride: usize,
+    (out, strides, scale): (View, (usize, usize), f32),
+    rank: usize,
+    (first, end): (usize, usize),
+) {
+    for rank in 0..rank {
+        let mut sum = [0f32; COLS];
+        for i in 0..parts {
+            // SAFETY: a row of a part has COLS elements.
+            let part = unsafe { std::slice::from_raw_parts(part(i).add(rank * stride), COLS) };
+            sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+        }
+        for (col, sum) in (first..end).zip(&sum) {
+            // SAFETY: an element of the result, which is f32.
+            unsafe {
+                let to = out.typed::<f32>().add(rank * strides.0 + col * strides.1);
+                to.write_unaligned(to.read_unaligned() + sum * scale);
+            }
+        }
     }
 }
+multiversion! { unsafe fn add_sums(part: Parts, parts: usize, stride: usize, to: (View, (usize, usize), f32), rank: usize, cols: (usize, usize)) = add_sums_body }
 
-unsafe fn down_rows(k: &LoraDown, draw: &Draw, from: usize, to: usize) {
-    let mut v = ZERO;
-    let mut a = ZERO;
-    // Thirty-two ranks at a time; more than that draws the mask again.
-    let mut sums = [Sum::ZERO; 32];
+/// out = scale * the sum of the parts, in order, of rows `from .. to`; a part has `all_rows` rows of every group of ranks.
+#[inline(always)]
+unsafe fn add_dots_body(
+    part: Parts,
+    parts: usize,
+    all_rows: usize,
+    (out, scale): (View, f32),
+    rank: usize,
+    (from, to): (usize, usize),
+) {
     for row in from..to {
-        for (first, ranks) in (0..k.rank).step_by(32).map(|first| (first, (k.rank - first).min(32))) {
-            sums[..ranks].fill(Sum::ZERO);
-            for (at, n) in blocks(0, k.cols) {
-                let v = &mut v[..n];
-                // SAFETY: the caller's promise.
-                unsafe { load(k.x, row * k.cols + at, v) };
-                if draw.threshold > 0 {
-                    for (group, values) in v.chunks_mut(GROUP).enumerate() {
-                        apply(values, kept(draw, row, at + group * GROUP), draw.scale);
+        for first in (0..rank).step_by(RANKS) {
+            let mut sum = [0f32; RANKS];
+            for i in 0..parts {
+                // SAFETY: a row of a group has RANKS elements.
+                let part = unsafe { std::slice::from_raw_parts(part(i).add(first * all_rows + row * RANKS), RANKS) };
+                sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+            }
+            sum.iter_mut().for_each(|sum| *sum *= scale);
+            // SAFETY: a row of the result.
+            unsafe { store(out, row * rank + first, &sum[..(rank - first).min(RANKS)]) };
+        }
+    }
+}
+multiversion! { unsafe fn add_dots(part: Parts, parts: usize, all_rows: usize, to: (View, f32), rank: usize, rows: (usize, usize)) = add_dots_body }
+
+/// Writes `n` columns of W, from `first` on, into both layouts, zeros beyond them and beyond its ranks.
+#[inline(always)]
+unsafe fn stage_w_body(pass: &Pass, words: Words, staged: Staged, ranks: usize, (first, n): (usize, usize)) {
+    let per = words.per_word();
+    // SAFETY: the scratch holds two rows; elements of W.
+    let rows = unsafe { std::slice::from_raw_parts_mut(staged.values, 2 * COLS) };
+    let (even, odd) = rows.split_at_mut(COLS);
+    for rank in (0..ranks).step_by(2) {
+        for (rank, row) in [(rank, &mut *even), (rank + 1, &mut *odd)] {
+            row.fill(0.0);
+            let at = rank * pass.w_strides.0 + first * pass.w_strides.1;
+            // SAFETY: elements of W.
+            unsafe {
+                if rank < pass.rank && pass.w_strides.1 == 1 {
+                    load(pass.w, at, &mut row[..n]);
+                } else if rank < pass.rank {
+                    for (col, value) in row[..n].chunks_mut(1).enumerate() {
+                        load(pass.w, at + col * pass.w_strides.1, value);
                     }
                 }
-                for (rank, sum) in sums[..ranks].iter_mut().enumerate() {
-                    // SAFETY: the caller's promise.
-                    unsafe { load(k.a, (first + rank) * k.cols + at, &mut a[..n]) };
-                    sum.add2(v, &a[..n], |x, a| x * a);
-                }
             }
-            for (rank, sum) in sums[..ranks].iter().enumerate() {
-                // SAFETY: the caller's promise.
-                unsafe { store(k.out, row * k.rank + first + rank, &[sum.total() * k.scale as f32]) };
+        }
+        if pass.dots.is_some() {
+            for (rank, row) in [(rank, &*even), (rank + 1, &*odd)] {
+                // SAFETY: this rank's words.
+                let to = unsafe { std::slice::from_raw_parts_mut(staged.by_cols.add(rank * COLS / per), COLS / per) };
+                to.iter_mut().zip(row.chunks(per)).for_each(|(to, x)| *to = words.word(x[0], x[per - 1]));
+            }
+        }
+        if pass.update.is_some() {
+            // SAFETY: the words of these two ranks.
+            let to = unsafe { std::slice::from_raw_parts_mut(staged.by_ranks.add(rank / per * COLS), 2 / per * COLS) };
+            for (i, (even, odd)) in even.iter().zip(&*odd).enumerate() {
+                if per == 2 {
+                    to[i] = words.word(*even, *odd);
+                } else {
+                    (to[i], to[COLS + i]) = (words.word(*even, 0.0), words.word(*odd, 0.0));
+                }
             }
         }
     }
 }
+multiversion! { unsafe fn stage_w(pass: &Pass, words: Words, staged: Staged, ranks: usize, cols: (usize, usize)) = stage_w_body }
 
-/// Columns `at..at + n` (at most `GROUP`), rows in order: adds to dx, and to `gradient` what dA gets. `a` and `gradient`
-/// are (rank, 64), padded with zeros.
-unsafe fn back_columns(k: &LoraDownBackward, draw: &Draw, at: usize, n: usize, a: &[f32], gradient: &mut [f32]) {
-    for row in 0..k.rows {
-        let mut v = [0f32; GROUP];
-        // SAFETY: the caller's promise.
-        unsafe { load(k.x, row * k.cols + at, &mut v[..n]) };
-        let bits = if draw.threshold > 0 { kept(draw, row, at) } else { !0 };
-        apply(&mut v, bits, draw.scale);
-        let mut through = [0f32; GROUP];
-        for rank in 0..k.rank {
-            let mut du = [0f32; 1];
-            // SAFETY: the caller's promise.
-            unsafe { load(k.du, row * k.rank + rank, &mut du) };
-            let group = rank * GROUP..(rank + 1) * GROUP;
-            for (sum, v) in gradient[group.clone()].iter_mut().zip(&v) {
-                *sum += du[0] * v;
-            }
-            for (sum, a) in through.iter_mut().zip(&a[group]) {
-                *sum += du[0] * a;
-            }
+/// Writes `n` rows of V, from `first` on, into both layouts, zeros beyond them and beyond its ranks.
+#[inline(always)]
+unsafe fn stage_v_body(pass: &Pass, words: Words, staged: Staged, ranks: usize, v: View, (first, n): (usize, usize)) {
+    let per = words.per_word();
+    // SAFETY: the scratch holds the ranks of ROWS rows.
+    let values = unsafe { std::slice::from_raw_parts_mut(staged.values, ROWS * ranks) };
+    values.fill(0.0);
+    for (row, values) in values.chunks_mut(ranks).take(n).enumerate() {
+        // SAFETY: a row of V.
+        unsafe { load(v, (first + row) * pass.rank, &mut values[..pass.rank]) };
+    }
+    for group in 0..ranks / RANKS {
+        let piece = group * ROWS * RANKS / per;
+        let at = |row: usize| &values[row * ranks + group * RANKS..][..RANKS];
+        for row in (0..ROWS).step_by(per).filter(|_| pass.sums.is_some()) {
+            // SAFETY: the words of these rows.
+            let to = unsafe { std::slice::from_raw_parts_mut(staged.v_by_rows.add(piece + row / per * RANKS), RANKS) };
+            let (low, high) = (at(row), at(row + per - 1));
+            to.iter_mut().zip(low.iter().zip(high)).for_each(|(to, (low, high))| *to = words.word(*low, *high));
         }
-        if let Some(dx) = k.dx {
-            apply(&mut through, bits, draw.scale);
-            let mut sum = [0f32; GROUP];
-            // SAFETY: the caller's promise.
-            unsafe { load(dx, row * k.cols + at, &mut sum[..n]) };
-            for (sum, part) in sum.iter_mut().zip(&through) {
-                *sum += part;
-            }
-            // SAFETY: the caller's promise.
-            unsafe { store(dx, row * k.cols + at, &sum[..n]) };
+        for row in (0..ROWS).filter(|_| pass.update.is_some()) {
+            let (at, size) = (piece + row * RANKS / per, RANKS / per);
+            // SAFETY: the words of this row.
+            let to = unsafe { std::slice::from_raw_parts_mut(staged.v_by_ranks.add(at), size) };
+            let values = values[row * ranks + group * RANKS..][..RANKS].chunks(per);
+            to.iter_mut().zip(values).for_each(|(to, x)| *to = words.word(x[0], x[per - 1]));
         }
     }
 }
+multiversion! { unsafe fn stage_v(pass: &Pass, words: Words, staged: Staged, ranks: usize, v: View, rows: (usize, usize)) = stage_v_body }
 
-/// The same with everything in registers: two rows and up to eight ranks at a time, for an input of f32 or bf16.
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use super::{Draw, LoraDown, LoraDownBackward, GROUP};
-    use crate::block::store;
-    use crate::buffer::DType;
-    use core::arch::x86_64::*;
+/// Where an update goes: `rows` rows of `n` elements, `cols` apart, the first at `at` in both.
+pub struct Update {
+    pub base: View,
+    pub out: View,
+    pub at: usize,
+    pub cols: usize,
+    pub n: usize,
+    pub rows: usize,
+    pub scale: f32,
+}
 
-    /// Ranks whose sums are held at once.
-    const RANKS: usize = 8;
-
-    /// `super::kept` with Philox on sixteen counters at once.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2")]
-    pub fn kept(draw: &Draw, row: usize, column: usize) -> u64 {
-        /// High and low words of the products of sixteen lanes with one factor.
-        #[inline]
-        #[target_feature(enable = "avx512f")]
-        fn multiply(x: __m512i, factor: __m512i) -> (__m512i, __m512i) {
-            let even = _mm512_mul_epu32(x, factor);
-            let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(x), factor);
-            let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
-            let low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
-            (high, low)
+/// Writes `n` elements of a row of `cols`, masked and converted, and zeros up to the next multiple of 32.
+#[inline(always)]
+unsafe fn stage_row(words: Words, x: View, at: usize, n: usize, cols: usize, mask: &RowMask, to: *mut u32) {
+    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if words.pairs {
+            return crate::lora_avx512::stage_row(x, at, n, mask, to, cols);
         }
-        let splat = |x: u32| _mm512_set1_epi32(x as i32);
-        let lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-        let mut c0 = _mm512_add_epi32(splat((column / 4) as u32), lanes);
-        let (mut c1, mut c2, mut c3) = (splat(row as u32), splat(draw.site), splat(draw.step));
-        let [mut k0, mut k1] = draw.key;
-        for _ in 0..10 {
-            let (high_a, low_a) = multiply(c0, splat(0xd251_1f53));
-            let (high_b, low_b) = multiply(c2, splat(0xcd9e_8d57));
-            c0 = _mm512_ternarylogic_epi32::<0x96>(high_b, c1, splat(k0));
-            c2 = _mm512_ternarylogic_epi32::<0x96>(high_a, c3, splat(k1));
-            (c1, c3) = (low_b, low_a);
-            (k0, k1) = (k0.wrapping_add(0x9e37_79b9), k1.wrapping_add(0xbb67_ae85));
+        plain_stage_row(words.isa, x, at, n, mask, to, words.round)
+    }
+}
+
+/// out (rows, RANKS) = tile times the staged W.
+unsafe fn dots_of(words: Words, tile: *const u32, rows: usize, width: usize, w: *const u32, out: *mut f32) {
+    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if words.pairs {
+            return crate::lora_avx512::dots(tile, rows, width, w, out);
         }
-        // p < 1, so the threshold is at most 2^32 - 1 but for rounding, where no word may be kept.
-        let Ok(threshold) = u32::try_from(draw.threshold) else { return 0 };
-        let kept = |word: __m512i, lane: u64| {
-            _pdep_u64(_mm512_cmpge_epu32_mask(word, splat(threshold)) as u64, 0x1111_1111_1111_1111 << lane)
-        };
-        kept(c0, 0) | kept(c1, 1) | kept(c2, 2) | kept(c3, 3)
+        plain_dots(words.isa, tile as *const f32, rows, width, w as *const f32, out)
     }
+}
 
-    /// Sixteen elements from `at` on; those beyond the mask are 0 and not read.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn load16<const BF16: bool>(base: *const u8, at: usize, mask: __mmask16) -> __m512 {
-        // SAFETY: the caller's promise for the elements within the mask.
-        unsafe {
-            if BF16 {
-                let half = _mm256_maskz_loadu_epi16(mask, (base as *const i16).wrapping_add(at));
-                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(half)))
-            } else {
-                _mm512_maskz_loadu_ps(mask, (base as *const f32).wrapping_add(at))
-            }
+/// sums (RANKS, width), `stride` apart, += staged V times the tile.
+unsafe fn sums_of(
+    words: Words,
+    tile: *const u32,
+    rows: usize,
+    width: usize,
+    v: *const u32,
+    sums: *mut f32,
+    stride: usize,
+) {
+    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if words.pairs {
+            return crate::lora_avx512::sums(tile, rows, width, v, sums, stride);
         }
+        plain_sums(words.isa, tile as *const f32, rows, width, v as *const f32, sums, stride)
     }
+}
 
-    /// Masks of the four parts of `n` columns.
-    #[inline(always)]
-    fn parts(n: usize) -> [__mmask16; 4] {
-        std::array::from_fn(|i| ((1u32 << n.saturating_sub(16 * i).min(16)) - 1) as u16)
+/// The update of one tile.
+unsafe fn update_of(words: Words, of: &Update, groups: usize, w: *const u32, v: *const u32, masks: &[RowMask]) {
+    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if words.pairs {
+            return crate::lora_avx512::update(of, groups, w, v, masks);
+        }
+        plain_update(words.isa, of, groups, w as *const f32, v as *const f32, masks)
     }
+}
 
-    /// dropout(x) of up to 64 columns, and its mask.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2")]
-    unsafe fn masked<const BF16: bool>(
-        x: *const u8,
-        at: usize,
-        live: [__mmask16; 4],
-        draw: &Draw,
-        row: usize,
-        column: usize,
-    ) -> ([__m512; 4], u64) {
+#[inline(always)]
+unsafe fn stage_row_body(x: View, at: usize, n: usize, mask: &RowMask, to: *mut u32, round: bool) {
+    for (from, count) in blocks(0, n.next_multiple_of(32)) {
+        let mut v = [0f32; BLOCK];
         // SAFETY: the caller's promise.
+        unsafe { load(x, at + from, &mut v[..count.min(n.saturating_sub(from))]) };
+        for (i, v) in v[..count].iter().enumerate() {
+            let column = from + i;
+            let v = if round { Bf16::from_f32(*v).to_f32() } else { *v };
+            let kept = mask[column / 32] >> (column % 32) & 1 == 1;
+            // SAFETY: the caller's row.
+            unsafe { to.add(column).write(if kept { v.to_bits() } else { 0 }) };
+        }
+    }
+}
+multiversion! { unsafe fn plain_stage_row(x: View, at: usize, n: usize, mask: &RowMask, to: *mut u32, round: bool) = stage_row_body }
+
+#[inline(always)]
+unsafe fn dots_body(tile: *const f32, rows: usize, width: usize, w: *const f32, out: *mut f32) {
+    for row in 0..rows {
+        // SAFETY: a row of the tile, and of W for every rank.
         unsafe {
-            let scale = _mm512_set1_ps(draw.scale);
-            let bits = if draw.threshold > 0 { kept(draw, row, column) } else { !0 };
-            let mut v = [_mm512_setzero_ps(); 4];
-            for (i, v) in v.iter_mut().enumerate() {
-                let kept = (bits >> (16 * i)) as u16;
-                *v = _mm512_maskz_mul_ps(kept, load16::<BF16>(x, at + 16 * i, live[i]), scale);
+            let x = std::slice::from_raw_parts(tile.add(row * COLS), width);
+            for rank in 0..RANKS {
+                let w = std::slice::from_raw_parts(w.add(rank * COLS), width);
+                let mut sum = Sum::ZERO;
+                sum.add2(x, w, |x, w| x * w);
+                out.add(row * RANKS + rank).write(sum.total());
             }
-            (v, bits)
         }
     }
+}
+multiversion! { unsafe fn plain_dots(tile: *const f32, rows: usize, width: usize, w: *const f32, out: *mut f32) = dots_body }
 
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2")]
-    unsafe fn down<const BF16: bool, const R: usize, const P: usize>(
-        k: &LoraDown,
-        draw: &Draw,
-        row: usize,
-        first: usize,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut sums = [[_mm512_setzero_ps(); P]; R];
-            for column in (0..k.cols).step_by(GROUP) {
-                let live = parts(k.cols - column);
-                let mut v = [[_mm512_setzero_ps(); 4]; P];
-                for (p, v) in v.iter_mut().enumerate() {
-                    *v = masked::<BF16>(k.x.ptr(), (row + p) * k.cols + column, live, draw, row + p, column).0;
-                }
-                for (rank, sums) in sums.iter_mut().enumerate() {
-                    for (i, live) in live.into_iter().enumerate() {
-                        let a = load16::<false>(k.a.ptr(), (first + rank) * k.cols + column + 16 * i, live);
-                        for (v, sum) in v.iter().zip(sums.iter_mut()) {
-                            *sum = _mm512_fmadd_ps(v[i], a, *sum);
-                        }
-                    }
-                }
-            }
-            for (rank, sums) in sums.iter().enumerate() {
-                for (p, sum) in sums.iter().enumerate() {
-                    let value = _mm512_reduce_add_ps(*sum) * k.scale as f32;
-                    store(k.out, (row + p) * k.rank + first + rank, &[value]);
+#[inline(always)]
+unsafe fn sums_body(tile: *const f32, rows: usize, width: usize, v: *const f32, sums: *mut f32, stride: usize) {
+    for row in (0..rows).step_by(4) {
+        for rank in 0..RANKS {
+            // SAFETY: four rows of the tile and of V, one row of the sums.
+            unsafe {
+                let x = [0, 1, 2, 3].map(|i| std::slice::from_raw_parts(tile.add((row + i) * COLS), width));
+                let v = [0, 1, 2, 3].map(|i| v.add((row + i) * RANKS + rank).read());
+                let sums = std::slice::from_raw_parts_mut(sums.add(rank * stride), width);
+                for (c, sum) in sums.iter_mut().enumerate() {
+                    *sum += (v[0] * x[0][c] + v[1] * x[1][c]) + (v[2] * x[2][c] + v[3] * x[3][c]);
                 }
             }
         }
     }
+}
+multiversion! { unsafe fn plain_sums(tile: *const f32, rows: usize, width: usize, v: *const f32, sums: *mut f32, stride: usize) = sums_body }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2")]
-    unsafe fn down_rows<const BF16: bool>(k: &LoraDown, draw: &Draw, from: usize, to: usize) {
-        macro_rules! ranks {
-            ($rows:literal, $row:ident, $first:ident: $($n:literal)*) => {
-                match (k.rank - $first).min(RANKS) {
-                    // SAFETY: the caller's promise.
-                    $($n => unsafe { down::<BF16, $n, $rows>(k, draw, $row, $first) },)*
-                    _ => unreachable!(),
-                }
-            };
-        }
-        for first in (0..k.rank).step_by(RANKS) {
-            let mut row = from;
-            while row + 2 <= to {
-                ranks!(2, row, first: 1 2 3 4 5 6 7 8);
-                row += 2;
+#[inline(always)]
+unsafe fn update_body(of: &Update, groups: usize, w: *const f32, v: *const f32, masks: &[RowMask]) {
+    for row in 0..of.rows {
+        let at = of.at + row * of.cols;
+        for (from, count) in blocks(0, of.n) {
+            let (mut through, mut sum) = ([0f32; BLOCK], [0f32; BLOCK]);
+            for rank in 0..groups * RANKS {
+                // SAFETY: a row of W and an element of V.
+                let (w, v) = unsafe {
+                    (
+                        std::slice::from_raw_parts(w.add(rank * COLS + from), count),
+                        v.add((rank / RANKS * ROWS + row) * RANKS + rank % RANKS).read(),
+                    )
+                };
+                through.iter_mut().zip(w).for_each(|(through, w)| *through += v * w);
             }
-            if row < to {
-                ranks!(1, row, first: 1 2 3 4 5 6 7 8);
-            }
-        }
-    }
-
-    /// # Safety
-    /// The views must hold what the kernel reads and writes; the CPU must have AVX-512; x is f32 or bf16 and a is f32.
-    pub unsafe fn forward(k: &LoraDown, draw: &Draw, from: usize, to: usize) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match k.x.dtype() {
-                DType::Bf16 => down_rows::<true>(k, draw, from, to),
-                _ => down_rows::<false>(k, draw, from, to),
-            }
-        }
-    }
-
-    /// `P` rows of one group of columns. `a` and `gradient` are (rank, 64) f32, padded with zeros.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2")]
-    unsafe fn back<const BF16: bool, const P: usize>(
-        k: &LoraDownBackward,
-        draw: &Draw,
-        row: usize,
-        column: usize,
-        a: &[f32],
-        gradient: &mut [f32],
-    ) {
-        // SAFETY: the caller's promise; `a` and `gradient` have 64 elements a rank.
-        unsafe {
-            let live = parts(k.cols - column);
-            let mut v = [[_mm512_setzero_ps(); 4]; P];
-            let mut bits = [0u64; P];
-            for p in 0..P {
-                let at = (row + p) * k.cols + column;
-                // A group's columns of successive rows are far apart, which the hardware does not foresee.
-                _mm_prefetch::<_MM_HINT_T0>(
-                    k.x.ptr().wrapping_add((at + 16 * k.cols) * k.x.dtype().size()) as *const i8
-                );
-                (v[p], bits[p]) = masked::<BF16>(k.x.ptr(), at, live, draw, row + p, column);
-            }
-            let mut through = [[_mm512_setzero_ps(); 4]; P];
-            let du = k.du.ptr() as *const f32;
-            let (a, gradient) = (a.as_ptr(), gradient.as_mut_ptr());
-            for rank in 0..k.rank {
-                let mut factor = [_mm512_setzero_ps(); P];
-                for (p, factor) in factor.iter_mut().enumerate() {
-                    *factor = _mm512_set1_ps(du.add((row + p) * k.rank + rank).read_unaligned());
-                }
-                for i in 0..4 {
-                    let place = gradient.add(rank * GROUP + 16 * i);
-                    let mut sum = _mm512_loadu_ps(place);
-                    let a = _mm512_loadu_ps(a.add(rank * GROUP + 16 * i));
-                    for p in 0..P {
-                        sum = _mm512_fmadd_ps(factor[p], v[p][i], sum);
-                        through[p][i] = _mm512_fmadd_ps(factor[p], a, through[p][i]);
-                    }
-                    _mm512_storeu_ps(place, sum);
-                }
-            }
-            let Some(dx) = k.dx else { return };
-            let scale = _mm512_set1_ps(draw.scale);
-            for p in 0..P {
-                for (i, live) in live.into_iter().enumerate() {
-                    let place = (dx.ptr() as *mut f32).wrapping_add((row + p) * k.cols + column + 16 * i);
-                    let part = _mm512_maskz_mul_ps((bits[p] >> (16 * i)) as u16, through[p][i], scale);
-                    let sum = _mm512_add_ps(_mm512_maskz_loadu_ps(live, place), part);
-                    _mm512_mask_storeu_ps(place, live, sum);
-                }
-            }
-        }
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,bmi2")]
-    unsafe fn back_columns<const BF16: bool>(
-        k: &LoraDownBackward,
-        draw: &Draw,
-        column: usize,
-        a: &[f32],
-        gradient: &mut [f32],
-    ) {
-        let mut row = 0;
-        while row + 2 <= k.rows {
             // SAFETY: the caller's promise.
-            unsafe { back::<BF16, 2>(k, draw, row, column, a, gradient) };
-            row += 2;
-        }
-        if row < k.rows {
-            // SAFETY: the caller's promise.
-            unsafe { back::<BF16, 1>(k, draw, row, column, a, gradient) };
-        }
-    }
-
-    /// # Safety
-    /// As for `forward`; du is f32 too, and `a` and `gradient` have 64 elements a rank.
-    pub unsafe fn backward(k: &LoraDownBackward, draw: &Draw, column: usize, a: &[f32], gradient: &mut [f32]) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            match k.x.dtype() {
-                DType::Bf16 => back_columns::<true>(k, draw, column, a, gradient),
-                _ => back_columns::<false>(k, draw, column, a, gradient),
+            unsafe { load(of.base, at + from, &mut sum[..count]) };
+            for (i, (sum, through)) in sum.iter_mut().zip(&through).enumerate().take(count) {
+                let kept = masks[row][(from + i) / 32] >> ((from + i) % 32) & 1 == 1;
+                *sum += if kept { through * of.scale } else { 0.0 };
             }
+            // SAFETY: the caller's promise.
+            unsafe { store(of.out, at + from, &sum[..count]) };
         }
     }
+}
+multiversion! { unsafe fn plain_update(of: &Update, groups: usize, w: *const f32, v: *const f32, masks: &[RowMask]) = update_body }
+
+fn draw(p: f64, seed: usize, step: usize, micro_step: usize, site: usize) -> Result<(Option<Draw>, f32), String> {
+    let draw = Draw::new(p, seed, step, micro_step, site)?;
+    Ok((draw.drops().then_some(draw), draw.scale()))
 }
 
 pub fn lora_down(cx: &Context, k: &LoraDown) -> Result<(), String> {
     exactly(&k.out, "out", DType::F32, area(k.rows, k.rank)?)?;
     float(&k.x, "x", area(k.rows, k.cols)?)?;
     float(&k.a, "a", area(k.rank, k.cols)?)?;
-    let draw = Draw::new(k.p, k.seed, k.step, k.micro_step, k.site)?;
-    let fast = cx.isa >= Isa::Avx512 && k.x.dtype() != DType::F16 && k.a.dtype() == DType::F32;
-    cx.pool.parallel(k.rows.div_ceil(ROWS), &|task, _| {
-        let (from, to) = (task * ROWS, (task * ROWS + ROWS).min(k.rows));
-        #[cfg(target_arch = "x86_64")]
-        if fast {
-            // SAFETY: the views hold what is used; tasks write disjoint rows; an `Isa` is one that this CPU has.
-            return unsafe { avx512::forward(k, &draw, from, to) };
-        }
-        // SAFETY: the views hold what is used; tasks write disjoint rows.
-        unsafe { down_rows(k, &draw, from, to) }
-    });
+    let (draw, kept_scale) = draw(k.p, k.seed, k.step, k.micro_step, k.site)?;
+    run(
+        cx,
+        &Pass {
+            x: k.x,
+            rows: k.rows,
+            cols: k.cols,
+            rank: k.rank,
+            draw,
+            compute: k.compute,
+            w: k.a,
+            w_strides: (k.cols, 1),
+            v: None,
+            dots: Some((k.out, k.scale * kept_scale)),
+            sums: None,
+            update: None,
+        },
+    );
     Ok(())
 }
 
 pub fn lora_down_backward(cx: &Context, k: &LoraDownBackward) -> Result<(), String> {
-    for (view, name, count) in [(k.da, "dA", area(k.rank, k.cols)?), (k.dx, "dx", area(k.rows, k.cols)?)] {
-        if let Some(view) = view {
-            exactly(&view, name, DType::F32, count)?;
-        }
+    if let Some(da) = k.da {
+        exactly(&da, "dA", DType::F32, area(k.rank, k.cols)?)?;
     }
+    let update = match (k.dx, k.base) {
+        (Some(dx), Some(base)) => {
+            dx.is_one_of("dx", &RESULTS)?;
+            dx.holds("dx", area(k.rows, k.cols)?)?;
+            exactly(&base, "base", DType::F32, area(k.rows, k.cols)?)?;
+            Some((base, dx))
+        }
+        (None, None) => None,
+        _ => return Err("dx and base go together".to_string()),
+    };
     float(&k.du, "du", area(k.rows, k.rank)?)?;
     float(&k.x, "x", area(k.rows, k.cols)?)?;
     float(&k.a, "a", area(k.rank, k.cols)?)?;
-    let draw = Draw::new(k.p, k.seed, k.step, k.micro_step, k.site)?;
-    let fast =
-        cx.isa >= Isa::Avx512 && k.x.dtype() != DType::F16 && k.a.dtype() == DType::F32 && k.du.dtype() == DType::F32;
-    cx.pool.parallel(k.cols.div_ceil(GROUP), &|task, worker| {
-        let at = task * GROUP;
-        let n = (k.cols - at).min(GROUP);
-        let group = k.rank * GROUP;
-        // SAFETY: each worker runs one task at a time, and this is its only use of scratch; f32 needs 4-byte alignment.
-        let (a, gradient) = unsafe {
-            let bytes = cx.pool.scratch(worker, 2 * group * 4);
-            std::slice::from_raw_parts_mut(bytes.as_mut_ptr() as *mut f32, 2 * group).split_at_mut(group)
-        };
-        a.fill(0.0);
-        gradient.fill(0.0);
-        for (rank, a) in a.chunks_mut(GROUP).enumerate() {
-            // SAFETY: a holds rank rows of cols elements.
-            unsafe { load(k.a, rank * k.cols + at, &mut a[..n]) };
-        }
-        // SAFETY: the views hold what is used; tasks write disjoint columns; an `Isa` is one that this CPU has.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            if fast {
-                avx512::backward(k, &draw, at, a, gradient);
-            }
-            if !fast {
-                back_columns(k, &draw, at, n, a, gradient);
-            }
-        }
-        let Some(da) = k.da else { return };
-        for (rank, part) in gradient.chunks(GROUP).enumerate() {
-            let mut sum = [0f32; GROUP];
-            // SAFETY: dA holds rank rows of cols elements; tasks use disjoint columns.
-            unsafe { load(da, rank * k.cols + at, &mut sum[..n]) };
-            for (sum, part) in sum.iter_mut().zip(part) {
-                *sum += part;
-            }
-            // SAFETY: as above.
-            unsafe { store(da, rank * k.cols + at, &sum[..n]) };
-        }
-    });
+    let (draw, kept_scale) = draw(k.p, k.seed, k.step, k.micro_step, k.site)?;
+    run(
+        cx,
+        &Pass {
+            x: k.x,
+            rows: k.rows,
+            cols: k.cols,
+            rank: k.rank,
+            draw,
+            compute: k.compute,
+            w: k.a,
+            w_strides: (k.cols, 1),
+            v: Some(k.du),
+            dots: None,
+            sums: k.da.map(|da| (da, (k.cols, 1), kept_scale)),
+            update: update.map(|(base, dx)| (base, dx, kept_scale)),
+        },
+    );
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn philox_gives_the_published_vectors() {
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([!0; 4], [!0; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
-        assert_eq!(
-            philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
-            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
-        );
+pub fn lora_up_backward(cx: &Context, k: &LoraUpBackward) -> Result<(), String> {
+    exactly(&k.du, "du", DType::F32, area(k.rows, k.rank)?)?;
+    if let Some(db) = k.db {
+        exactly(&db, "dB", DType::F32, area(k.cols, k.rank)?)?;
     }
-
-    #[test]
-    fn sixteen_counters_at_once_give_the_words_of_one_at_a_time() {
-        let draw = Draw::new(0.3, 5_000_000_019, 7, 2, 33).unwrap();
-        for (row, column) in [(0, 0), (70, 448), (123_456, 64_000)] {
-            let plain = kept(&draw, row, column);
-            let words = (0..GROUP)
-                .map(|i| philox([((column + i) / 4) as u32, row as u32, draw.site, draw.step], draw.key)[i % 4]);
-            let expected = words
-                .enumerate()
-                .fold(0, |bits, (i, word)| bits | u64::from(word as f64 >= 0.3 * 4_294_967_296.0) << i);
-            assert_eq!(plain, expected);
-            #[cfg(target_arch = "x86_64")]
-            if Isa::best() >= Isa::Avx512 {
-                // SAFETY: the CPU has the instructions.
-                assert_eq!(unsafe { avx512::kept(&draw, row, column) }, plain);
-            }
-        }
-    }
+    float(&k.dy, "dy", area(k.rows, k.cols)?)?;
+    float(&k.u, "u", area(k.rows, k.rank)?)?;
+    float(&k.b, "b", area(k.cols, k.rank)?)?;
+    run(
+        cx,
+        &Pass {
+            x: k.dy,
+            rows: k.rows,
+            cols: k.cols,
+            rank: k.rank,
+            draw: None,
+            compute: k.compute,
+            w: k.b,
+            w_strides: (1, k.rank),
+            v: Some(k.u),
+            dots: Some((k.du, k.scale)),
+            sums: k.db.map(|db| (db, (1, k.rank), 1.0)),
+            update: None,
+        },
+    );
+    Ok(())
 }

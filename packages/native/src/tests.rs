@@ -83,7 +83,7 @@ fn same_bits(a: &[f32], b: &[f32]) -> bool {
 
 /// Runs `test` on every instruction set, on each with 1, 2 and 3 threads, whose results must have the same bits.
 fn on_each_isa(test: impl Fn(&mut Bench) -> Vec<f32>) -> Vec<Vec<f32>> {
-    let isas = [Isa::Portable, Isa::Avx512].into_iter().filter(|isa| *isa <= Isa::best());
+    let isas = [Isa::Portable, Isa::Avx512, Isa::Avx512Bf16].into_iter().filter(|isa| *isa <= Isa::best());
     let run = |isa: Isa| {
         let [one, two, three] = [1, 2, 3].map(|threads| test(&mut Bench::new(threads, isa)));
         assert!(same_bits(&one, &two) && same_bits(&one, &three), "{} differs between threads", isa.name());
@@ -315,7 +315,7 @@ fn activations_and_their_slopes() {
     for (kind, f) in functions.into_iter().enumerate() {
         for n in [1, 259, 33_001] {
             let (x, up, g) = (random(1, n), random(2, n), random(3, n));
-            let got = everywhere(|b| {
+            let results = on_each_isa(|b| {
                 let (xb, ub, gb, out) = (b.f32(&x), b.f32(&up), b.f32(&g), b.f32(&vec![0.0; n]));
                 b.run("activation", &[out, 0., xb, 0., ub, 0., n as f64, kind as f64]);
                 let forward = b.read(out, n).unwrap();
@@ -329,7 +329,22 @@ fn activations_and_their_slopes() {
                 dx.push(g * up * (f(x + 1e-6) - f(x - 1e-6)) / 2e-6);
                 d_up.push(g * f(x));
             }
-            close(&got, &[forward, dx, d_up].concat(), 1e-5);
+            for got in results {
+                close(&got, &[&forward[..], &dx, &d_up].concat(), 1e-5);
+            }
+        }
+    }
+    // Far out, every function is 0 or the identity.
+    for kind in 0..4 {
+        for got in on_each_isa(|b| {
+            let x = b.f32(&[-1e4, -200.0, 0.0, 200.0, 1e4, f32::NAN]);
+            let (dx, one) = (b.f32(&[0.0; 6]), b.f32(&[1.0; 6]));
+            b.run("activationBackward", &[dx, 0., 0., 0., one, 0., x, 0., 0., 0., 6., kind as f64]);
+            b.run("activation", &[x, 0., x, 0., 0., 0., 6., kind as f64]);
+            [b.read(x, 6).unwrap(), b.read(dx, 6).unwrap()].concat()
+        }) {
+            assert_eq!((got[..5].to_vec(), got[6..8].to_vec()), (vec![0.0, 0.0, 0.0, 200.0, 1e4], vec![0.0; 2]));
+            assert!(got[9..11].iter().all(|slope| *slope == 1.0) && got[5].is_nan() && (kind == 3 || got[11].is_nan()));
         }
     }
     let edges = [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -1e30, 1e30];
@@ -342,27 +357,42 @@ fn activations_and_their_slopes() {
 }
 
 #[test]
-fn lora_down_and_its_gradients_use_one_mask() {
-    let (rows, cols, rank) = (70, 523, 5);
-    let (x, a, du) = (random(1, rows * cols), random(2, rank * cols), random(3, rows * rank));
+fn the_narrow_products_of_an_adapter_use_one_mask() {
+    let (rows, cols, rank) = (70, 1123, 11);
+    // bf16 values, so that products in bf16 have the same factors.
+    let values = |seed, count| bf16(&random(seed, count));
+    let (x, a, du, b) =
+        (values(1, rows * cols), values(2, rank * cols), values(3, rows * rank), values(4, cols * rank));
     let (seed, step, micro_step, site, p) = (5_000_000_019.0, 7.0, 2.0, 33.0, 0.3);
     let [n_rows, n_cols, n_rank] = [rows, cols, rank].map(|n| n as f64);
-    let got = on_each_isa(|b| {
-        let [xb, ab, dub] = [&x, &a, &du].map(|values| b.f32(values));
-        let [out, da, dx] = [rows * rank, rank * cols, rows * cols].map(|n| b.f32(&vec![0.25; n]));
-        let draw = [p, seed, step, micro_step, site];
-        b.run("loraDown", &[&[out, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank, 1.5][..], &draw].concat());
-        let views = [da, 0., dx, 0., dub, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank];
-        b.run("loraDownBackward", &[&views[..], &draw].concat());
-        [(out, rows * rank), (da, rank * cols), (dx, rows * cols)].map(|(id, n)| b.read(id, n).unwrap()).concat()
-    });
+    let mut results = Vec::new();
+    for compute in [0., 1.] {
+        for x_is_bf16 in [false, true] {
+            results.extend(on_each_isa(|bench| {
+                let [ab, dub, bb] = [&a, &du, &b].map(|values| bench.f32(values));
+                let xb = if x_is_bf16 { bench.bf16(&x) } else { bench.f32(&x) };
+                let counts = [rows * rank, rank * cols, rows * cols, rows * rank, cols * rank];
+                let [out, da, dx, up, db] = counts.map(|n| bench.f32(&vec![0.25; n]));
+                let draw = [compute, p, seed, step, micro_step, site];
+                bench.run("loraDown", &[&[out, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank, 1.5][..], &draw].concat());
+                let views = [da, 0., dx, 0., dx, 0., dub, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank];
+                bench.run("loraDownBackward", &[&views[..], &draw].concat());
+                let views = [up, 0., db, 0., xb, 0., dub, 0., bb, 0., n_rows, n_cols, n_rank, 2.0, compute];
+                bench.run("loraUpBackward", &views);
+                std::iter::zip([out, da, dx, up, db], counts).flat_map(|(id, n)| bench.read(id, n).unwrap()).collect()
+            }));
+        }
+    }
     let key = [5_000_000_019u64 as u32, (5_000_000_019u64 >> 32) as u32];
+    let threshold = (p * 65_536.0).round();
     let mask = |row: usize, col: usize| {
-        let words = crate::lora::philox([(col / 4) as u32, row as u32, 33 + 65_536 * 2, 7], key);
-        f64::from(words[col % 4] as f64 >= p * 4_294_967_296.0) / 0.7
+        let (group, c) = (col / 128, col % 128);
+        let counter = [(16 * group + c % 32 / 2) as u32, row as u32, 33 + 65_536 * 2, 7];
+        let half = crate::philox::philox(counter, key)[c / 32] >> (16 * (c % 2)) & 0xffff;
+        f64::from(half as f64 >= threshold) * 65_536.0 / (65_536.0 - threshold)
     };
-    let mut out = vec![0.0; rows * rank];
-    let mut da = vec![0.25; rank * cols];
+    let (mut out, mut up) = (vec![0.0; rows * rank], vec![0.0; rows * rank]);
+    let (mut da, mut db) = (vec![0.25; rank * cols], vec![0.25; cols * rank]);
     let mut dx = vec![0.25; rows * cols];
     for row in 0..rows {
         for col in 0..cols {
@@ -372,11 +402,13 @@ fn lora_down_and_its_gradients_use_one_mask() {
                 out[row * rank + k] += 1.5 * kept * x * a;
                 da[k * cols + col] += du * kept * x;
                 dx[row * cols + col] += kept * du * a;
+                up[row * rank + k] += 2.0 * x * b[col * rank + k] as f64;
+                db[col * rank + k] += x * du;
             }
         }
     }
-    for got in got {
-        close(&got, &[&out[..], &da, &dx].concat(), 1e-4);
+    for got in results {
+        close(&got, &[&out[..], &da, &dx, &up, &db].concat(), 1e-4);
     }
 }
 

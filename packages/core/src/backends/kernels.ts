@@ -243,8 +243,9 @@ export const KERNELS = {
 
   /**
    * out (rows, rank) f32 = scale * dropout(x) a^T: x (rows, cols), a (rank, cols). dropout multiplies by mask / (1 - p),
-   * 0 <= p < 1, the mask drawn from Philox 4x32-10: key = (seed low, seed high), counter = (floor(col / 4), row,
-   * site + 65536 * microStep, step), word col % 4; kept where word >= p * 2^32.
+   * 0 <= p < 1 in steps of 2^-16, the mask drawn from Philox 4x32-10: for column c of its group g = floor(col / 128),
+   * key = (seed low, seed high), counter = (16 g + floor((c % 32) / 2), row, site + 65536 * microStep, step), word
+   * floor(c / 32), its lower half for an even c, else its upper half; kept where the half >= round(p * 2^16).
    */
   loraDown: {
     out: "view",
@@ -254,6 +255,7 @@ export const KERNELS = {
     cols: "number",
     rank: "number",
     scale: "number",
+    compute: "number",
     p: "number",
     seed: "number",
     step: "number",
@@ -263,22 +265,39 @@ export const KERNELS = {
 
   /**
    * The gradients of loraDown, with du (rows, rank) that of dropout(x) a^T, so scale included: dA (rank, cols) f32, where
-   * given, += du^T dropout(x); dx (rows, cols) f32, where given, += mask / (1 - p) * (du a). The mask is drawn again.
+   * given, += du^T dropout(x); dx (rows, cols), where given, = base (f32) + mask / (1 - p) * (du a). dx may be base. The
+   * mask is drawn again.
    */
   loraDownBackward: {
     dA: "view?",
     dx: "view?",
+    base: "view?",
     du: "view",
     x: "view",
     a: "view",
     rows: "number",
     cols: "number",
     rank: "number",
+    compute: "number",
     p: "number",
     seed: "number",
     step: "number",
     microStep: "number",
     site: "number",
+  },
+
+  /** The gradients of y = u b^T, b (cols, rank): du (rows, rank) f32 = scale * dy b; dB (cols, rank) f32, where given, += dy^T u. */
+  loraUpBackward: {
+    du: "view",
+    dB: "view?",
+    dy: "view",
+    u: "view",
+    b: "view",
+    rows: "number",
+    cols: "number",
+    rank: "number",
+    scale: "number",
+    compute: "number",
   },
 
   /**

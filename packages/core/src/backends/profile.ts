@@ -13,6 +13,12 @@ export function flopsOf({ name, numbers, terms }: KernelEvent): number {
       const length = n("rows") / Math.max(1, n("segmentCount"));
       return (name === "attention" ? 2 : 5) * n("rows") * length * n("heads") * n("dim");
     }
+    case "loraDown":
+      return 2 * n("rows") * n("cols") * n("rank");
+    case "loraDownBackward":
+      return 2 * (n("dA") + n("dx")) * n("rows") * n("cols") * n("rank");
+    case "loraUpBackward":
+      return 2 * (1 + n("dB")) * n("rows") * n("cols") * n("rank");
     case "linearCrossEntropy":
       return (2 + 2 * n("dHidden")) * n("rows") * n("vocab") * n("cols");
     case "linearCrossEntropyWeightBackward":

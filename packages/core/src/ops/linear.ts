@@ -47,6 +47,7 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
   const [rows, cols] = rowsOf(x);
   const { backend } = x;
   const { kernels } = backend;
+  const rounding = compute === "bf16" ? 1 : 0;
   const product = (
     out: Tensor,
     m: number,
@@ -55,7 +56,7 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     bias?: Tensor,
     accumulate = 0,
   ): Tensor => {
-    kernels.matMul({ out, ldc: n, m, n, bias, accumulate, compute: compute === "bf16" ? 1 : 0, terms });
+    kernels.matMul({ out, ldc: n, m, n, bias, accumulate, compute: rounding, terms });
     return out;
   };
   const down: (Tensor | undefined)[] = []; // scale * dropout(x) A^T, (tokens, rank)
@@ -70,7 +71,8 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       expectShape(lora.a, [rank, cols], "lora_A");
       expectShape(lora.b, [width, rank], "lora_B");
       u = empty(backend, [rows, rank], "f32");
-      kernels.loraDown({ out: u, x, a: lora.a, rows, cols, rank, scale: lora.scale, ...(lora.dropout ?? NO_DROPOUT) });
+      const { a, scale, dropout = NO_DROPOUT } = lora;
+      kernels.loraDown({ out: u, x, a, rows, cols, rank, scale, compute: rounding, ...dropout });
       terms.push(times(u, lora.b, rank));
     }
     down.push(u);
@@ -107,25 +109,23 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       if (lora === undefined || u === undefined || a === undefined || b === undefined) return;
       const { dropout, scale } = lora;
       const rank = a.shape[0] as number;
-      const dB = gradOf(lora.b);
-      if (dB !== undefined) product(dB, width, rank, [transposed(dy, width, u, rank, rows)], undefined, 1);
-      const du = product(empty(backend, [rows, rank], "f32"), rows, rank, [through(dy, b, width, rank, scale)]);
+      const du = empty(backend, [rows, rank], "f32");
+      kernels.loraUpBackward({ du, dB: gradOf(lora.b), dy, u, b, rows, cols: width, rank, scale, compute: rounding });
       if (wanted && dropout === undefined) terms.push(through(du, a, rank, cols));
       adapters.push({ du, a, dA: gradOf(lora.a), dropout });
     });
-    // What passes through a mask is added afterwards, and the sum rounded once.
-    const exact = adapters.some(({ dropout }) => dropout !== undefined) ? "f32" : dtype;
-    let dx = wanted && terms.length > 0 ? product(empty(backend, shape, exact), rows, cols, terms) : undefined;
-    for (const { du, a, dA, dropout } of adapters) {
+    // What passes through a mask is added afterwards, to sums in f32; the last addition rounds.
+    const masked = wanted ? adapters.filter(({ dropout }) => dropout !== undefined) : [];
+    const summed = masked.length > 0 ? "f32" : dtype;
+    let dx = wanted && terms.length > 0 ? product(empty(backend, shape, summed), rows, cols, terms) : undefined;
+    for (const adapter of adapters) {
+      const { du, a, dA, dropout = NO_DROPOUT } = adapter;
       const [rank] = rowsOf(a);
-      const masked = dropout === undefined ? undefined : dx;
-      if (x !== undefined && (dA !== undefined || masked !== undefined))
-        kernels.loraDownBackward({ dA, dx: masked, du, x, a, rows, cols, rank, ...(dropout ?? NO_DROPOUT) });
-    }
-    if (dx !== undefined && exact !== dtype) {
-      const rounded = empty(backend, shape, dtype);
-      kernels.copy({ out: rounded, x: dx, count: dx.size });
-      dx = rounded;
+      const base = masked.includes(adapter) ? dx : undefined;
+      if (base !== undefined && adapter === masked.at(-1) && dtype !== "f32") dx = empty(backend, shape, dtype);
+      if (x === undefined || (dA === undefined && base === undefined)) continue;
+      const sums = { dA, dx: base && dx, base };
+      kernels.loraDownBackward({ ...sums, du, x, a, rows, cols, rank, compute: rounding, ...dropout });
     }
     return [dx];
   });

@@ -1089,59 +1089,97 @@ const DRAWS = [
   { p: 0.9, seed: 2 ** 32 - 1, step: 2, microStep: 65_535, site: 65_535 },
 ];
 
-function loraDownCases(): KernelCase<"loraDown">[] {
-  const random = createRandom(22);
+/** Numbers that stay as they are where factors are rounded to bf16. */
+function factors(values: Float32Array, dtype: DType = "f32"): CaseBuffer {
+  return floats(
+    values.map((value) => roundTo("bf16", value)),
+    dtype,
+  );
+}
+
+/** Every draw with every shape, input dtype and precision of the products, and some of the ranks. */
+function loraChoices() {
   return SHAPES.flatMap(([rows, cols]) =>
     DRAWS.flatMap((draw, i) =>
-      (["f32", "bf16"] as const).map((dtype): KernelCase<"loraDown"> => {
-        const rank = [1, 8, 3, 33][i] ?? 1;
-        return {
-          name: `(${rows}, ${cols}) ${dtype}, rank ${rank}, p ${draw.p}, seed ${draw.seed}`,
-          buffers: {
-            out: unset(rows * rank),
-            x: floats(random.normals(rows * cols), dtype),
-            a: floats(random.normals(rank * cols)),
-          },
-          args: (view) => ({ out: view("out"), x: view("x"), a: view("a"), rows, cols, rank, scale: 1.5, ...draw }),
-          outputs: { out: close("f32", 2e-4, 2e-5) },
-        };
-      }),
+      (["f32", "bf16"] as const).flatMap((dtype) =>
+        [0, 1].map((compute) => ({ rows, cols, draw, dtype, compute, rank: [1, 8, 3, 33][i] ?? 1, index: i })),
+      ),
     ),
   );
 }
 
+function loraDownCases(): KernelCase<"loraDown">[] {
+  const random = createRandom(22);
+  return loraChoices().map(({ rows, cols, draw, dtype, compute, rank }) => ({
+    name: `(${rows}, ${cols}) ${dtype}, rank ${rank}, p ${draw.p}, seed ${draw.seed}, compute ${compute}`,
+    buffers: {
+      out: unset(rows * rank),
+      x: factors(random.normals(rows * cols), dtype),
+      a: factors(random.normals(rank * cols)),
+    },
+    args: (view) => ({ out: view("out"), x: view("x"), a: view("a"), rows, cols, rank, scale: 1.5, compute, ...draw }),
+    outputs: { out: close("f32", 2e-4, 2e-5) },
+  }));
+}
+
 function loraDownBackwardCases(): KernelCase<"loraDownBackward">[] {
   const random = createRandom(23);
-  return SHAPES.flatMap(([rows, cols]) =>
-    DRAWS.flatMap((draw, i) =>
-      (["f32", "bf16"] as const).map((dtype): KernelCase<"loraDownBackward"> => {
-        const rank = [1, 8, 3, 33][i] ?? 1;
-        const only = (rows + i) % 3; // both gradients, or one alone
-        return {
-          name: `(${rows}, ${cols}) ${dtype}, rank ${rank}, p ${draw.p}, ${["both", "dA", "dx"][only]}`,
-          buffers: {
-            dA: floats(random.normals(rank * cols)),
-            dx: floats(random.normals(rows * cols)),
-            du: floats(random.normals(rows * rank)),
-            x: floats(random.normals(rows * cols), dtype),
-            a: floats(random.normals(rank * cols)),
-          },
-          args: (view) => ({
-            dA: only === 2 ? undefined : view("dA"),
-            dx: only === 1 ? undefined : view("dx"),
-            du: view("du"),
-            x: view("x"),
-            a: view("a"),
-            rows,
-            cols,
-            rank,
-            ...draw,
-          }),
-          outputs: { dA: close("f32", 2e-4, 2e-5), dx: close("f32", 2e-4, 2e-5) },
-        };
+  return loraChoices().map(({ rows, cols, draw, dtype, compute, rank, index }) => {
+    const only = (rows + index) % 3; // both gradients, or one alone
+    const out = index % 2 === 0 ? "bf16" : "f32";
+    return {
+      name: `(${rows}, ${cols}) ${dtype} to ${out}, rank ${rank}, p ${draw.p}, ${["both", "dA", "dx"][only]}, compute ${compute}`,
+      buffers: {
+        dA: floats(random.normals(rank * cols)),
+        dx: only === 1 ? floats(random.normals(rows * cols)) : unset(rows * cols, out),
+        base: floats(random.normals(rows * cols)),
+        du: factors(random.normals(rows * rank)),
+        x: factors(random.normals(rows * cols), dtype),
+        a: factors(random.normals(rank * cols)),
+      },
+      args: (view) => ({
+        dA: only === 2 ? undefined : view("dA"),
+        dx: only === 1 ? undefined : view("dx"),
+        base: only === 1 ? undefined : view("base"),
+        du: view("du"),
+        x: view("x"),
+        a: view("a"),
+        rows,
+        cols,
+        rank,
+        compute,
+        ...draw,
       }),
-    ),
-  );
+      outputs: { dA: close("f32", 2e-4, 2e-5), dx: close(only === 1 ? "f32" : out, 2e-4, 2e-5) },
+    };
+  });
+}
+
+function loraUpBackwardCases(): KernelCase<"loraUpBackward">[] {
+  const random = createRandom(24);
+  return loraChoices().map(({ rows, cols, dtype, compute, rank, index }) => ({
+    name: `(${rows}, ${cols}) ${dtype}, rank ${rank}${index % 2 === 0 ? "" : ", du alone"}, compute ${compute}`,
+    buffers: {
+      du: unset(rows * rank),
+      dB: floats(random.normals(cols * rank)),
+      dy: factors(random.normals(rows * cols), dtype),
+      u: factors(random.normals(rows * rank)),
+      b: factors(random.normals(cols * rank)),
+    },
+    args: (view) => ({
+      du: view("du"),
+      dB: index % 2 === 0 ? view("dB") : undefined,
+      dy: view("dy"),
+      u: view("u"),
+      b: view("b"),
+      rows,
+      cols,
+      rank,
+      scale: 1.5,
+      compute,
+    }),
+    outputs: { du: close("f32", 2e-4, 2e-5), dB: close("f32", 2e-4, 2e-5) },
+  }));
 }
 
 interface HeadChoice {
@@ -1415,6 +1453,7 @@ export const KERNEL_CASES: { readonly [K in KernelName]: () => readonly KernelCa
   activationBackward: activationBackwardCases,
   loraDown: loraDownCases,
   loraDownBackward: loraDownBackwardCases,
+  loraUpBackward: loraUpBackwardCases,
   linearCrossEntropy: linearCrossEntropyCases,
   linearCrossEntropyWeightBackward: linearCrossEntropyWeightBackwardCases,
   clipGradNorm: clipGradNormCases,

@@ -5,7 +5,7 @@ import { add } from "./add.js";
 import { attention, attentionBackward } from "./attention.js";
 import { clipGradNorm } from "./clip-grad-norm.js";
 import { copy } from "./copy.js";
-import { loraDown, loraDownBackward } from "./lora-down.js";
+import { loraDown, loraDownBackward, loraUpBackward } from "./lora.js";
 import { embedding, embeddingBackward } from "./embedding.js";
 import { fill } from "./fill.js";
 import { layerNorm, layerNormBackward } from "./layer-norm.js";
@@ -45,6 +45,7 @@ export const jsKernels: JsKernels = {
   activationBackward,
   loraDown,
   loraDownBackward,
+  loraUpBackward,
   linearCrossEntropy,
   linearCrossEntropyWeightBackward,
   clipGradNorm,

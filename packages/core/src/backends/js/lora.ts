@@ -6,11 +6,18 @@ type Draw = Pick<KernelArgs<"loraDown">, "cols" | "p" | "seed" | "step" | "micro
 
 /** Factors of one row: 0 where dropped, 1 / (1 - p) where kept. */
 function maskOf(row: number, { cols, p, seed, step, microStep, site }: Draw, factors: Float64Array): void {
-  const threshold = p * 2 ** 32;
+  const threshold = Math.min(65_535, Math.round(p * 65_536));
+  const scale = 65_536 / (65_536 - threshold);
   const words = new Uint32Array(4);
-  for (let c = 0; c < cols; c++) {
-    if (c % 4 === 0) philox([c / 4, row, site + 65_536 * microStep, step], [seed, Math.floor(seed / 2 ** 32)], words);
-    factors[c] = words[c % 4]! >= threshold ? 1 / (1 - p) : 0;
+  for (let group = 0; group * 128 < cols; group++) {
+    for (let lane = 0; lane < 16; lane++) {
+      philox([16 * group + lane, row, site + 65_536 * microStep, step], [seed, Math.floor(seed / 2 ** 32)], words);
+      words.forEach((word, i) => {
+        const c = 128 * group + 32 * i + 2 * lane; // past the end of the row, where the array ignores it, or in it
+        factors[c] = (word & 0xffff) >= threshold ? scale : 0;
+        factors[c + 1] = word >>> 16 >= threshold ? scale : 0;
+      });
+    }
   }
 }
 
@@ -34,6 +41,8 @@ export function loraDownBackward(memory: JsMemory, args: KernelArgs<"loraDownBac
   const { rows, cols, rank } = args;
   const dA = args.dA && memory.output(args.dA, rank * cols);
   const dx = args.dx && memory.output(args.dx, rows * cols);
+  const base = args.base && memory.floats(args.base, rows * cols);
+  if ((dx === undefined) !== (base === undefined)) throw new RangeError("dx and base go together");
   const du = memory.floats(args.du, rows * rank);
   const x = memory.floats(args.x, rows * cols);
   const a = memory.floats(args.a, rank * cols);
@@ -47,8 +56,29 @@ export function loraDownBackward(memory: JsMemory, args: KernelArgs<"loraDownBac
         gradient[k * cols + c]! += du[r * rank + k]! * factors[c]! * x[r * cols + c]!;
         through += du[r * rank + k]! * a[k * cols + c]!;
       }
-      if (dx !== undefined) dx[r * cols + c]! += factors[c]! * through;
+      if (dx !== undefined && base !== undefined) dx[r * cols + c] = base[r * cols + c]! + factors[c]! * through;
     }
   }
   if (dA !== undefined) gradient.forEach((value, i) => (dA[i]! += value));
+}
+
+export function loraUpBackward(memory: JsMemory, args: KernelArgs<"loraUpBackward">): void {
+  const { rows, cols, rank, scale } = args;
+  const du = memory.output(args.du, rows * rank);
+  const dB = args.dB && memory.output(args.dB, cols * rank);
+  const dy = memory.floats(args.dy, rows * cols);
+  const u = memory.floats(args.u, rows * rank);
+  const b = memory.floats(args.b, cols * rank);
+  const gradient = new Float64Array(cols * rank);
+  for (let r = 0; r < rows; r++) {
+    for (let k = 0; k < rank; k++) {
+      let sum = 0;
+      for (let c = 0; c < cols; c++) {
+        sum += dy[r * cols + c]! * b[c * rank + k]!;
+        gradient[c * rank + k]! += dy[r * cols + c]! * u[r * rank + k]!;
+      }
+      du[r * rank + k] = scale * sum;
+    }
+  }
+  if (dB !== undefined) gradient.forEach((value, i) => (dB[i]! += value));
 }
