@@ -1,13 +1,14 @@
 /**
  * Training steps beside transformers + peft on the same weights, adapter and token ids, in turn:
  *
- *     npm run bench [NAME…] [-- --runs 2 --steps 3 --list]
+ *     npm run bench [NAME…] [-- --runs 2 --steps 3 --list --fresh]
  *
  * Every finished run is a line of .cache/bench/results.jsonl; a name asked for again continues where it stopped
- * (--fresh starts over). The reference is MEDGPT_SHARED/bench/hf_lora_bench.py in the full parity environment.
+ * (--fresh starts over). The reference is MEDGPT_SHARED/bench/hf_lora_bench.py in the full parity environment. A run
+ * during which others kept more than a tenth of a core busy is made again, up to twice.
  */
-import { spawnSync } from "node:child_process";
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureVenv } from "../parity/venv.mjs";
@@ -64,10 +65,10 @@ for (const name of names) {
   const row = ROWS.find((candidate) => candidate.name === name);
   if (row === undefined)
     throw new Error(`no row is called ${name}; there are ${ROWS.map(({ name }) => name).join(", ")}`);
-  measure(row);
+  await measure(row);
 }
 
-function measure(row) {
+async function measure(row) {
   const { name, batch, seq, mask = 0, full = false, dtype = "bfloat16" } = row;
   const [steps, runs] = [Number(values.steps), Number(values.runs)];
   const model = join(folder, row.model ?? row.config);
@@ -87,7 +88,7 @@ function measure(row) {
           "--tokens-out",
           tokens,
           "--dtype",
-          dtype,
+          extra.dtype ?? dtype,
           "--batch",
           batch,
           "--seq",
@@ -121,45 +122,86 @@ function measure(row) {
       ...(full ? ["--full"] : []),
     ]);
 
-  // The same losses first, or the times mean nothing.
-  const [reference, ours] = [hf(0, row.theirs.at(-1), { steps: 1 }), own(0, { steps: 1 })];
-  const worst = Math.max(...reference.loss.map((loss, step) => Math.abs(loss - ours.loss[step])));
+  // The same losses first, or the times mean nothing. Where PyTorch's bf16 run is itself further than that from its run in
+  // f32, the latter is the reference.
+  const farthest = (reference, of) => Math.max(...reference.loss.map((loss, step) => Math.abs(loss - of.loss[step])));
   const allowed = dtype === "float32" ? 1e-4 : 2e-2;
-  if (!(worst <= allowed))
-    throw new Error(`${name}: the losses differ by ${worst}: ${reference.loss} and ${ours.loss}`);
+  const mine = own(0, { steps: 1 });
+  const reference = hf(0, row.theirs.at(-1), { steps: 1 });
+  let agreement = `losses within ${farthest(reference, mine).toExponential(1)} of theirs`;
+  if (!(farthest(reference, mine) <= allowed)) {
+    const exact = hf(0, row.theirs.at(-1), { steps: 1, dtype: "float32" });
+    const [worst, theirWorst] = [mine, reference].map((run) => farthest(exact, run));
+    if (!(worst <= allowed && worst < theirWorst))
+      throw new Error(`${name}: the losses differ: ours ${mine.loss}, theirs ${reference.loss}, in f32 ${exact.loss}`);
+    agreement = `losses within ${worst.toExponential(1)} of theirs in f32, and their bf16 ones within ${theirWorst.toExponential(1)}`;
+  }
 
-  const own_ = [];
+  const mineTimed = [];
   const theirs = row.theirs.map((checkpointing) => ({ checkpointing, samples: [] }));
   for (let run = 0; run < runs; run++) {
-    own_.push(own(0.05, { run }));
+    mineTimed.push(own(0.05, { run }));
     if (values.ours) continue;
     for (const { checkpointing, samples } of theirs)
       for (const hugePages of [false, true]) samples.push(hf(0.05, checkpointing, { run, hugePages }));
   }
-  const best = own_.map(({ tokens_per_s }) => tokens_per_s).sort((a, b) => a - b)[Math.floor(own_.length / 2)];
-  const memory = Math.max(...own_.map(({ peak_mib }) => peak_mib));
-  const { weights, gflop_per_token, peak_gflops } = own_.at(-1);
+  const seconds = mineTimed.flatMap((run) => run.counted_s).sort((a, b) => a - b);
+  const median = (seconds[(seconds.length - 1) >> 1] + seconds[seconds.length >> 1]) / 2;
+  const rate = (batch * seq) / median;
+  const memory = Math.max(...mineTimed.map(({ peak_mib }) => peak_mib));
+  const peak = Math.max(...mineTimed.map(({ peak_gflops }) => peak_gflops));
+  const { weights, gflop_per_token } = mineTimed[0];
+  const startUp = await startUpSeconds(model, dtype);
+  const share = (rate) => ((100 * rate * gflop_per_token) / peak).toFixed(1);
   console.log(
-    `\n${name}: batch ${batch} x ${seq}, ${dtype}${mask ? `, ${mask * 100} % masked` : ""}${full ? ", every weight" : ""}; losses within ${worst.toExponential(1)}`,
+    `\n${name}: batch ${batch} x ${seq}, ${dtype}${mask ? `, ${mask * 100} % masked` : ""}${full ? ", every weight" : ""}; ${agreement}`,
   );
   console.log(
-    `  N ${(weights / 1e6).toFixed(1)} M, ${gflop_per_token.toFixed(3)} GFLOP a token, peak ${peak_gflops.toFixed(0)} GFLOP/s`,
+    `  N ${(weights / 1e6).toFixed(1)} M, ${gflop_per_token.toFixed(3)} GFLOP a token, peak ${peak.toFixed(0)} GFLOP/s; first kernel ${startUp.toFixed(1)} s after the process start`,
   );
-  console.log(
-    `  ours                    ${best.toFixed(1).padStart(8)} tokens/s  ${memory.toFixed(0).padStart(7)} MiB  utilisation ${((100 * best * gflop_per_token) / peak_gflops).toFixed(1)} %`,
-  );
+  const line = (what, rate, memory, rest) =>
+    console.log(
+      `  ${what.padEnd(26)}${rate.toFixed(1).padStart(8)} tokens/s  ${memory.toFixed(0).padStart(7)} MiB  ${rest}`,
+    );
+  const best = (batch * seq) / seconds[0];
+  line("ours", rate, memory, `utilisation ${share(rate)} %, in the fastest step ${share(best)} %`);
   let least = Infinity;
   for (const { checkpointing, samples } of theirs) {
     if (samples.length === 0) continue;
-    const rate = Math.max(...samples.map(({ tokens_per_s }) => tokens_per_s));
-    const peak = Math.min(...samples.map(({ peak_rss_training_mib }) => peak_rss_training_mib));
-    least = Math.min(least, peak);
-    const what = `theirs, ${checkpointing ? "checkpointing" : "no checkpointing"}`;
-    console.log(
-      `  ${what.padEnd(24)}${rate.toFixed(1).padStart(8)} tokens/s  ${peak.toFixed(0).padStart(7)} MiB  ours / theirs ${(best / rate).toFixed(2)}`,
-    );
+    const theirRate = Math.max(...samples.map(({ tokens_per_s }) => tokens_per_s));
+    const theirMemory = Math.min(...samples.map(({ peak_rss_training_mib }) => peak_rss_training_mib));
+    least = Math.min(least, theirMemory);
+    const ratio = `ours / theirs ${(rate / theirRate).toFixed(2)}`;
+    line(`theirs, ${checkpointing ? "checkpointing" : "no checkpointing"}`, theirRate, theirMemory, ratio);
   }
-  if (Number.isFinite(least)) console.log(`  memory to their lowest  ${(memory / least).toFixed(2)}`);
+  if (Number.isFinite(least)) console.log(`  memory to their lowest    ${(memory / least).toFixed(2)}`);
+}
+
+/** Seconds from the start of `medgpt pretrain` to its first step, the model's file in the page cache. */
+async function startUpSeconds(model, dtype) {
+  const output = join(folder, "start-up");
+  const args = [
+    ...["pretrain", "--json", "--do_train", "--max_steps", 1, "--block_size", 64, "--report_to", "none"],
+    ...["--model_name_or_path", model, "--tokenizer_name_or_path", join(shared, "goldens/A_models/bloom")],
+    ...["--train_file_dir", join(root, "datasets/sample/pretrain"), "--output_dir", output],
+    ...["--target_modules", "all", "--torch_dtype", dtype, ...(dtype === "bfloat16" ? ["--bf16"] : [])],
+  ];
+  let last;
+  for (let run = 0; run < 2; run++) {
+    rmSync(output, { recursive: true, force: true });
+    const start = performance.now();
+    const child = spawn(process.execPath, [join(root, "packages/cli/bin/medgpt.js"), ...args.map(String)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    last = undefined;
+    child.stdout.on("data", (text) => {
+      if (String(text).includes('"training: ')) last ??= (performance.now() - start) / 1000;
+    });
+    const status = await new Promise((done) => child.on("close", done));
+    if (status !== 0 || last === undefined) throw new Error(`medgpt ${args.join(" ")} ended with ${status}`);
+  }
+  rmSync(output, { recursive: true, force: true });
+  return last;
 }
 
 /** Runs a program that prints one JSON line, unless this very run is on file. */
@@ -174,13 +216,17 @@ function once(key, program, args, env = {}) {
     : [];
   const found = done.find((line) => line.id === id);
   if (found !== undefined) return found.result;
-  const { status, stdout, stderr } = spawnSync(program, args.map(String), {
-    env: { ...process.env, ...env },
-    encoding: "utf8",
-    maxBuffer: 1 << 26,
-  });
-  if (status !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${status}\n${stderr}`);
-  const result = JSON.parse(stdout.trim().split("\n").at(-1));
+  let result;
+  for (let attempt = 0; attempt < 3 && !(result?.other_cores <= 0.1); attempt++) {
+    const { status, stdout, stderr } = spawnSync(program, args.map(String), {
+      env: { ...process.env, ...env },
+      encoding: "utf8",
+      maxBuffer: 1 << 26,
+    });
+    if (status !== 0) throw new Error(`${program} ${args.join(" ")} ended with ${status}\n${stderr}`);
+    const again = JSON.parse(stdout.trim().split("\n").at(-1));
+    if (result === undefined || again.other_cores < result.other_cores) result = again;
+  }
   appendFileSync(results, JSON.stringify({ id, at: new Date().toISOString(), result }) + "\n");
   return result;
 }

@@ -36,7 +36,22 @@ const bf16 = values.dtype === "bfloat16";
 const status = (key) =>
   Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
 
-const peak = await peakGflops(bf16, threads, 1000);
+/** Seconds that all cores and this process were busy so far, or taken from this machine by others. */
+function cpuSeconds() {
+  const [user, nice, system, , , ...rest] = readFileSync("/proc/stat", "utf8")
+    .split("\n")[0]
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  const own = process.cpuUsage();
+  return {
+    all: [user, nice, system, ...rest.slice(0, 3)].reduce((a, b) => a + b) / 100,
+    own: (own.user + own.system) / 1e6,
+  };
+}
+
+// Before and after, the higher: a neighbour may take part of the machine during one of them.
+const peaks = [await peakGflops(bf16, threads, 500)];
 const backend = createNativeBackend({ threads });
 const model = await loadCausalLm(values["model-dir"], { backend, compute: bf16 ? "bf16" : "f32" });
 if (values.full) model.trainAll();
@@ -54,8 +69,9 @@ const makeBatch = (indices) => collate(indices.map((index) => rows[index]));
 writeFileSync("/proc/self/clear_refs", "5");
 const seconds = [];
 const losses = [];
-let firstStep = 0;
 let previous = performance.now();
+let busy;
+let other = 0;
 await train(
   {
     arena: model.arena,
@@ -103,12 +119,15 @@ await train(
     log: (event) => {
       if (event.type !== "step") return;
       const now = performance.now();
-      firstStep ||= now - previous;
       seconds.push((now - previous) / 1000);
-      previous = now;
       losses.push(event.loss);
-      if (!values.profile) return;
-      console.error(profileSummary(backend.profile(true), peak));
+      if (seconds.length === warmup) busy = cpuSeconds();
+      if (seconds.length === warmup + steps) {
+        const { all, own } = cpuSeconds();
+        other = (all - busy.all - (own - busy.own)) / seconds.slice(warmup).reduce((a, b) => a + b, 0);
+      }
+      if (values.profile) console.error(profileSummary(backend.profile(true), peaks[0]));
+      previous = performance.now();
     },
   },
 );
@@ -122,11 +141,15 @@ const flopsPerToken = (values.full ? 6 : 4) * weights + 7 * seq * options.heads 
 const counted = seconds.slice(warmup).sort((a, b) => a - b);
 const median = counted[Math.floor(counted.length / 2)];
 const tokensPerSecond = (batch * seq) / median;
+peaks.push(await peakGflops(bf16, threads, 500));
+const peak = Math.max(...peaks);
 console.log(
   JSON.stringify({
     tokens_per_s: tokensPerSecond,
     step_s: median,
     steps_s: seconds,
+    counted_s: counted,
+    other_cores: other,
     loss: losses,
     peak_mib: status("VmHWM") / 2 ** 20,
     buffers_mib: backend.memory().peakBytes / 2 ** 20,

@@ -173,6 +173,9 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     backend.kernels.fill({ out: arena.gradients, count: arena.gradients.size, value: 0 });
     await backend.sync(); // a file that cannot be read after all shows now
     await task.begin?.();
+    const rows = `${task.rows.toLocaleString("en")} rows, ${args.per_device_train_batch_size} x ${accumulation} a step`;
+    const text = `training: ${rows}, steps ${state.global_step + 1} to ${maxSteps}`;
+    if (state.global_step < maxSteps) log({ type: "message", level: "info", text });
   } catch (error) {
     free();
     throw error;
