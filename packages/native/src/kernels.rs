@@ -202,16 +202,16 @@ kernels! {
         eps "eps" number, offset "offset" number,
     } => norm::rms_norm;
     "rmsNormBackward" RmsNormBackward {
-        dx "dx" optional_output, d_weight "dWeight" optional_output, d_out "dOut" input, x "x" input,
-        weight "weight" input, rstd "rstd" input, rows "rows" size, cols "cols" size, offset "offset" number,
+        dx "dx" optional_output, base "base" optional_input, d_weight "dWeight" optional_output, d_out "dOut" input,
+        x "x" input, weight "weight" input, rstd "rstd" input, rows "rows" size, cols "cols" size, offset "offset" number,
     } => norm::rms_norm_backward;
     "layerNorm" LayerNorm {
         out "out" output, mean "mean" output, rstd "rstd" output, x "x" input, weight "weight" input,
         bias "bias" optional_input, rows "rows" size, cols "cols" size, eps "eps" number,
     } => norm::layer_norm;
     "layerNormBackward" LayerNormBackward {
-        dx "dx" optional_output, d_weight "dWeight" optional_output, d_bias "dBias" optional_output,
-        d_out "dOut" input, x "x" input, weight "weight" input, mean "mean" input, rstd "rstd" input,
+        dx "dx" optional_output, base "base" optional_input, d_weight "dWeight" optional_output,
+        d_bias "dBias" optional_output, d_out "dOut" input, x "x" input, weight "weight" input, mean "mean" input, rstd "rstd" input,
         rows "rows" size, cols "cols" size,
     } => norm::layer_norm_backward;
     "ropeTable" RopeTable {

@@ -66,7 +66,7 @@ pub fn rms_norm(cx: &Context, k: &RmsNorm) -> Result<(), String> {
 #[inline(always)]
 unsafe fn rms_norm_dx_body(k: &RmsNormBackward, dx: View, from: usize, to: usize) {
     let offset = k.offset as f32;
-    let (mut x, mut w, mut g) = (ZERO, ZERO, ZERO);
+    let (mut x, mut w, mut g, mut b) = (ZERO, ZERO, ZERO, ZERO);
     for row in from..to {
         let base = row * k.cols;
         // SAFETY: the caller's promise.
@@ -95,6 +95,10 @@ unsafe fn rms_norm_dx_body(k: &RmsNormBackward, dx: View, from: usize, to: usize
                 load(k.d_out, base + at, g);
                 for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
                     *x = rstd * ((w + offset) * g - *x * rstd * mean);
+                }
+                if let Some(view) = k.base {
+                    load(view, base + at, &mut b[..n]);
+                    x.iter_mut().zip(&b).for_each(|(x, b)| *x += b);
                 }
                 store(dx, base + at, x);
             }
@@ -138,6 +142,9 @@ pub fn rms_norm_backward(cx: &Context, k: &RmsNormBackward) -> Result<(), String
     }
     if let Some(dx) = k.dx {
         float(&dx, "dx", count)?;
+    }
+    if let Some(base) = k.base {
+        float(&base, "base", count)?;
     }
     // The weight's gradient first: dx may be dOut.
     if let Some(d_weight) = k.d_weight {
@@ -215,7 +222,7 @@ pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
 
 #[inline(always)]
 unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: usize) {
-    let (mut x, mut w, mut g) = (ZERO, ZERO, ZERO);
+    let (mut x, mut w, mut g, mut b) = (ZERO, ZERO, ZERO, ZERO);
     for row in from..to {
         let base = row * k.cols;
         // SAFETY: the caller's promise.
@@ -245,6 +252,10 @@ unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: u
                 load(k.d_out, base + at, g);
                 for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
                     *x = rstd * (w * g - g_mean - (*x - mean) * rstd * dot_mean);
+                }
+                if let Some(view) = k.base {
+                    load(view, base + at, &mut b[..n]);
+                    x.iter_mut().zip(&b).for_each(|(x, b)| *x += b);
                 }
                 store(dx, base + at, x);
             }
@@ -299,6 +310,9 @@ pub fn layer_norm_backward(cx: &Context, k: &LayerNormBackward) -> Result<(), St
     }
     if let Some(dx) = k.dx {
         float(&dx, "dx", count)?;
+    }
+    if let Some(base) = k.base {
+        float(&base, "base", count)?;
     }
     // The parameters' gradients first: dx may be dOut.
     if let Some(d_weight) = k.d_weight {

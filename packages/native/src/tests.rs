@@ -218,11 +218,11 @@ fn norms_forward_and_backward() {
             let mut all = Vec::new();
             b.run("layerNorm", &[out, 0., mean, 0., rstd, 0., xb, 0., wb, 0., bb, 0., r, c, 1e-5]);
             all.extend(b.read(out, n).unwrap());
-            b.run("layerNormBackward", &[out, 0., dw, 0., db, 0., gb, 0., xb, 0., wb, 0., mean, 0., rstd, 0., r, c]);
+            b.run("layerNormBackward", &[out, 0., gb, 0., dw, 0., db, 0., gb, 0., xb, 0., wb, 0., mean, 0., rstd, 0., r, c]);
             all.extend([b.read(out, n).unwrap(), b.read(dw, cols).unwrap(), b.read(db, cols).unwrap()].concat());
             b.run("rmsNorm", &[out, 0., rstd, 0., xb, 0., wb, 0., r, c, 1e-5, 1.0]);
             all.extend(b.read(out, n).unwrap());
-            b.run("rmsNormBackward", &[out, 0., db, 0., gb, 0., xb, 0., wb, 0., rstd, 0., r, c, 1.0]);
+            b.run("rmsNormBackward", &[out, 0., 0., 0., db, 0., gb, 0., xb, 0., wb, 0., rstd, 0., r, c, 1.0]);
             all.extend([b.read(out, n).unwrap(), b.read(db, cols).unwrap()].concat());
             all
         });
@@ -241,7 +241,7 @@ fn norms_forward_and_backward() {
             let mean_gx1 = mean_of(&|c| gw1(c) * at(&x, row, c) * root);
             for c in 0..cols {
                 ln[row * cols + c] = hat(c) * w[c] as f64 + bias[c] as f64;
-                ln_dx[row * cols + c] = rstd * (gw(c) - mean_g - hat(c) * mean_gx);
+                ln_dx[row * cols + c] = at(&g, row, c) + rstd * (gw(c) - mean_g - hat(c) * mean_gx);
                 dw[c] += at(&g, row, c) * hat(c);
                 db[c] += at(&g, row, c);
                 rms[row * cols + c] = at(&x, row, c) * root * (w[c] as f64 + 1.0);

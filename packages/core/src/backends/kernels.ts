@@ -104,9 +104,10 @@ export const KERNELS = {
     offset: "number",
   },
 
-  /** dx overwritten (given); dWeight (f32, cols) accumulated where given. */
+  /** dx, where given, overwritten: the gradient plus base, where given; dWeight (f32, cols) accumulated where given. */
   rmsNormBackward: {
     dx: "view?",
+    base: "view?",
     dWeight: "view?",
     dOut: "view",
     x: "view",
@@ -130,9 +131,10 @@ export const KERNELS = {
     eps: "number",
   },
 
-  /** dx overwritten; dWeight and dBias (f32, cols) accumulated where given. */
+  /** dx, where given, overwritten: the gradient plus base, where given; dWeight and dBias (f32, cols) accumulated where given. */
   layerNormBackward: {
     dx: "view?",
+    base: "view?",
     dWeight: "view?",
     dBias: "view?",
     dOut: "view",

@@ -126,7 +126,7 @@ export function decoderForward(
       });
       return linear(x, projections, compute);
     };
-    const norm = (x: Tensor, name: string, dtype: DType): Tensor => {
+    const norm = (x: Tensor, name: string, dtype: DType): [normed: Tensor, x: Tensor] => {
       const weight = weights.weight(`${name}.weight`);
       const { kind, eps } = options.norm;
       return kind === "rms"
@@ -137,32 +137,32 @@ export function decoderForward(
     const constants = attentionConstants(options, batch, backend);
     const layer = (x: Tensor, constants: AttentionConstants, prefix: string): Tensor => {
       const attended = scope(() => {
-        const normed = norm(x, `${prefix}.${options.inputNorm}`, dtype);
+        const [normed, residual] = norm(x, `${prefix}.${options.inputNorm}`, dtype);
         const modules =
           "packed" in options.attention
             ? [options.attention.packed]
             : [options.attention.q, options.attention.k, options.attention.v];
         const heads = attend(options, constants, project(normed, prefix, modules), compute);
-        return add(x, only(project(heads, prefix, [options.attentionOutput], "f32")));
+        return add(residual, only(project(heads, prefix, [options.attentionOutput], "f32")));
       });
       return scope(() => {
-        const normed = norm(attended, `${prefix}.${options.postAttentionNorm}`, dtype);
+        const [normed, residual] = norm(attended, `${prefix}.${options.postAttentionNorm}`, dtype);
         const { gate, up, down } = options.mlp;
         const [first, second] = project(normed, prefix, gate === undefined ? [up] : [gate, up]);
         const activated = activation(first as Tensor, options.activation, second);
-        return add(attended, only(project(activated, prefix, [down], "f32")));
+        return add(residual, only(project(activated, prefix, [down], "f32")));
       });
     };
 
     let x = embedding(weights.weight(`${names.embedding}.weight`), ids, { dtype: "f32" });
-    if (names.embeddingNorm !== undefined) x = norm(x, names.embeddingNorm, "f32");
+    if (names.embeddingNorm !== undefined) [x] = norm(x, names.embeddingNorm, "f32");
     for (let index = 0; index < options.layers; index++) {
       const body = (x: Tensor, constants: AttentionConstants) => layer(x, constants, `${names.layers}.${index}`);
       const next = index < (run.recomputedLayers ?? 0) ? checkpoint(x, constants, body) : body(x, constants);
       x.dispose();
       x = next;
     }
-    return norm(x, names.finalNorm, dtype);
+    return norm(x, names.finalNorm, dtype)[0];
   });
 }
 

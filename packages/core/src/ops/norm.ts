@@ -8,6 +8,7 @@ import { expectShape, rowsOf } from "./rows.js";
  * x / sqrt(mean(x^2) + eps) * (weight + offset) over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467).
  * @param x (tokens, hidden), weight (hidden)
  * @param offset 1 for Gemma, whose weights are stored less one
+ * @returns the normed tensor, and x for the residual connection: both gradients of x are then one sum in one pass
  */
 export const rmsNorm = op(
   "rmsNorm",
@@ -15,7 +16,7 @@ export const rmsNorm = op(
     x: Tensor,
     weight: Tensor,
     { eps, offset = 0, dtype = x.dtype }: { eps: number; offset?: number; dtype?: DType },
-  ): Tensor => {
+  ): [normed: Tensor, x: Tensor] => {
     const [rows, cols] = rowsOf(x);
     expectShape(weight, [cols], "weight");
     const compute = (x: Tensor, weight: Tensor): { out: Tensor; rstd: Tensor } => {
@@ -28,20 +29,23 @@ export const rmsNorm = op(
     const kept = rounded(x, dtype);
     out.recomputable([kept, weight], ([x, weight]) => compute(x as Tensor, weight as Tensor).out);
     const [wanted, parameter] = [x.requiresGrad && x.dtype, weight];
-    record("rmsNorm", [x, weight], [out], [kept, weight, rstd], ([dOut], saved) => {
+    const residual = x.view();
+    record("rmsNorm", [x, weight], [out, residual], [kept, weight, rstd], ([dOut, base], saved) => {
       const [x, weight, rstd] = saved as [Tensor, Tensor, Tensor];
-      if (dOut === undefined) return [];
+      if (dOut === undefined) return [base?.view()];
       const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;
-      x.backend.kernels.rmsNormBackward({ dx, dWeight: gradOf(parameter), dOut, x, weight, rstd, rows, cols, offset });
+      const gradients = { dx, base, dWeight: gradOf(parameter) };
+      x.backend.kernels.rmsNormBackward({ ...gradients, dOut, x, weight, rstd, rows, cols, offset });
       return [dx];
     });
-    return out;
+    return [out, residual];
   },
 );
 
 /**
  * (x - mean) / sqrt(variance + eps) * weight + bias over the last axis, biased variance.
  * @param x (tokens, hidden), weight and bias (hidden)
+ * @returns as rmsNorm
  */
 export const layerNorm = op(
   "layerNorm",
@@ -50,7 +54,7 @@ export const layerNorm = op(
     weight: Tensor,
     bias: Tensor | undefined,
     { eps, dtype = x.dtype }: { eps: number; dtype?: DType },
-  ): Tensor => {
+  ): [normed: Tensor, x: Tensor] => {
     const [rows, cols] = rowsOf(x);
     expectShape(weight, [cols], "weight");
     expectShape(bias, [cols], "bias");
@@ -68,15 +72,16 @@ export const layerNorm = op(
       ([x, weight, bias]) => compute(x as Tensor, weight as Tensor, bias).out,
     );
     const [wanted, parameter] = [x.requiresGrad && x.dtype, weight];
-    record("layerNorm", [x, weight, bias], [out], [kept, weight, mean, rstd], ([dOut], saved) => {
+    const residual = x.view();
+    record("layerNorm", [x, weight, bias], [out, residual], [kept, weight, mean, rstd], ([dOut, base], saved) => {
       const [x, weight, mean, rstd] = saved as [Tensor, Tensor, Tensor, Tensor];
-      if (dOut === undefined) return [];
+      if (dOut === undefined) return [base?.view()];
       const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;
-      const gradients = { dx, dWeight: gradOf(parameter), dBias: gradOf(bias) };
+      const gradients = { dx, base, dWeight: gradOf(parameter), dBias: gradOf(bias) };
       x.backend.kernels.layerNormBackward({ ...gradients, dOut, x, weight, mean, rstd, rows, cols });
       return [dx];
     });
-    return out;
+    return [out, residual];
   },
 );
 

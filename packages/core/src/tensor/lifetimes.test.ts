@@ -52,9 +52,9 @@ function trainingStep(backend: Backend, arena: ParameterArena): void {
   const dropout = { p: 0.1, seed: 1, step: 1, microStep: 0, site: 0 };
   const layer = (x: Tensor): Tensor =>
     scope(() => {
-      const normed = rmsNorm(x, norm, { eps: 1e-5 });
+      const [normed, residual] = rmsNorm(x, norm, { eps: 1e-5 });
       const [y] = linear(normed, [{ weight: w, lora: { a, b, scale: 2, dropout } }], "f32") as [Tensor];
-      return add(x, y);
+      return add(residual, y);
     });
   scope(() => {
     const x = tensor(
@@ -114,7 +114,7 @@ describe("lifetimes", () => {
     const loss = scope(() => {
       let x: Tensor = tensor(backend, new Float32Array(6000).fill(0.5), [1000, 6]);
       for (let i = 0; i < depth; i++) {
-        const next = scope(() => add(x, rmsNorm(x, norm, { eps: 1e-5 })));
+        const next = scope(() => add(...rmsNorm(x, norm, { eps: 1e-5 })));
         x.dispose();
         x = next;
       }

@@ -604,6 +604,7 @@ function rmsNormBackwardCases(): KernelCase<"rmsNormBackward">[] {
         name: `(${rows}, ${cols}) ${xType} by ${weightType} from ${type}${wanted.dx ? ", dx" : ""}${wanted.dWeight ? ", dWeight" : ""}`,
         buffers: {
           dx: unset(rows * cols, type),
+          base: floats(random.normals(rows * cols)),
           dWeight: floats(random.normals(cols)),
           dOut: floats(random.normals(rows * cols), type),
           x,
@@ -612,6 +613,7 @@ function rmsNormBackwardCases(): KernelCase<"rmsNormBackward">[] {
         },
         args: (view) => ({
           dx: wanted.dx ? view("dx") : undefined,
+          base: wanted.dx && rows % 2 === 1 ? view("base") : undefined,
           dWeight: wanted.dWeight ? view("dWeight") : undefined,
           dOut: view("dOut"),
           x: view("x"),
@@ -738,6 +740,7 @@ function layerNormBackwardCases(): KernelCase<"layerNormBackward">[] {
         name: `(${rows}, ${cols}) ${xType} by ${weightType} from ${type}: ${given.join(", ")}`,
         buffers: {
           dx: unset(rows * cols, type),
+          base: floats(random.normals(rows * cols)),
           dWeight: floats(random.normals(cols)),
           dBias: floats(random.normals(cols)),
           dOut: floats(random.normals(rows * cols), type),
@@ -748,6 +751,7 @@ function layerNormBackwardCases(): KernelCase<"layerNormBackward">[] {
         },
         args: (view) => ({
           dx: wanted.dx ? view("dx") : undefined,
+          base: wanted.dx && rows % 2 === 1 ? view("base") : undefined,
           dWeight: wanted.dWeight ? view("dWeight") : undefined,
           dBias: wanted.dBias ? view("dBias") : undefined,
           dOut: view("dOut"),

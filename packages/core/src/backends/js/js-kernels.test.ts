@@ -370,6 +370,7 @@ describe("has the gradient of finite differences", () => {
     forward();
     run("rmsNormBackward", arrays, (view) => ({
       dx: view("dx"),
+      base: undefined,
       dWeight: view("dWeight"),
       dOut: view("dOut"),
       x: view("x"),
@@ -406,6 +407,7 @@ describe("has the gradient of finite differences", () => {
     forward();
     run("layerNormBackward", arrays, (view) => ({
       dx: view("dx"),
+      base: undefined,
       dWeight: view("dWeight"),
       dBias: view("dBias"),
       dOut: view("dOut"),
@@ -532,7 +534,13 @@ it("draws a dropout mask that depends on the place alone and keeps about 1 - p",
   const drop = (rows: number, cols: number, site: number) =>
     run(
       "loraDownBackward",
-      { dx: zeros(rows * cols), base: zeros(rows * cols), x: zeros(rows * cols), du: zeros(rows).fill(1), a: zeros(cols).fill(1) },
+      {
+        dx: zeros(rows * cols),
+        base: zeros(rows * cols),
+        x: zeros(rows * cols),
+        du: zeros(rows).fill(1),
+        a: zeros(cols).fill(1),
+      },
       (view) => ({
         dA: undefined,
         dx: view("dx"),

@@ -30,6 +30,7 @@ export function layerNorm(memory: JsMemory, args: KernelArgs<"layerNorm">): void
 export function layerNormBackward(memory: JsMemory, args: KernelArgs<"layerNormBackward">): void {
   const { rows, cols } = args;
   const dx = args.dx && memory.output(args.dx, rows * cols);
+  const base = args.base && memory.floats(args.base, rows * cols);
   const dWeight = args.dWeight && memory.output(args.dWeight, cols);
   const dBias = args.dBias && memory.output(args.dBias, cols);
   const dOut = memory.floats(args.dOut, rows * cols);
@@ -56,7 +57,8 @@ export function layerNormBackward(memory: JsMemory, args: KernelArgs<"layerNormB
     if (dx === undefined) continue;
     for (let c = 0; c < cols; c++) {
       const normal = (x[start + c]! - mean) * rstd;
-      dx[start + c] = rstd * (dOut[start + c]! * weight[c]! - (gradSum + normal * projection) / cols);
+      dx[start + c] =
+        (base?.[start + c] ?? 0) + rstd * (dOut[start + c]! * weight[c]! - (gradSum + normal * projection) / cols);
     }
   }
   if (dWeight !== undefined) for (let c = 0; c < cols; c++) dWeight[c]! += weightSums[c]!;

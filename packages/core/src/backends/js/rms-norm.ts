@@ -22,6 +22,7 @@ export function rmsNorm(memory: JsMemory, args: KernelArgs<"rmsNorm">): void {
 export function rmsNormBackward(memory: JsMemory, args: KernelArgs<"rmsNormBackward">): void {
   const { rows, cols, offset } = args;
   const dx = args.dx && memory.output(args.dx, rows * cols);
+  const base = args.base && memory.floats(args.base, rows * cols);
   const dWeight = args.dWeight && memory.output(args.dWeight, cols);
   const dOut = memory.floats(args.dOut, rows * cols);
   const x = memory.floats(args.x, rows * cols);
@@ -40,7 +41,7 @@ export function rmsNormBackward(memory: JsMemory, args: KernelArgs<"rmsNormBackw
     if (dx === undefined) continue;
     for (let c = 0; c < cols; c++) {
       const g = dOut[start + c]! * (weight[c]! + offset);
-      dx[start + c] = scale * (g - (x[start + c]! * scale * projection) / cols);
+      dx[start + c] = (base?.[start + c] ?? 0) + scale * (g - (x[start + c]! * scale * projection) / cols);
     }
   }
   if (dWeight !== undefined) for (let c = 0; c < cols; c++) dWeight[c]! += weightSums[c]!;
