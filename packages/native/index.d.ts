@@ -23,8 +23,8 @@ export class Engine {
   /** Drops queued kernels, writes and reads, and stops the running kernel. The reads reject with a message that starts with "aborted". */
   abort(): void;
   /**
-   * Begins to record kernels, or ends it and returns them one after the other: start and duration in microseconds, number
-   * of words, the words as they were enqueued.
+   * Begins to record kernels, or ends it and returns them one after the other: start and duration in microseconds, bytes of
+   * the operands, number of words, the words as they were enqueued.
    */
   profile(on: boolean): Float64Array;
   /** Drops everything queued and gives the memory back. */

@@ -1,5 +1,6 @@
 //! Element types, views of buffers, and the memory under them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use memmap2::MmapMut;
@@ -163,6 +164,11 @@ impl View {
 
     /// An error unless at least `count` elements are here. `name` is the field's name.
     pub fn holds(&self, name: &str, count: usize) -> Result<(), String> {
+        operand(count.saturating_mul(self.dtype.size()));
+        self.reaches(name, count)
+    }
+
+    fn reaches(&self, name: &str, count: usize) -> Result<(), String> {
         if count > self.len {
             return Err(format!("{name} needs {count} elements, its buffer has {} from the offset on", self.len));
         }
@@ -175,7 +181,8 @@ impl View {
             return Ok(());
         }
         let count = (rows - 1).checked_mul(stride).and_then(|n| n.checked_add(cols));
-        self.holds(name, count.ok_or_else(|| format!("{name} is too large: {rows} rows of stride {stride}"))?)
+        operand(rows.saturating_mul(cols).saturating_mul(self.dtype.size()));
+        self.reaches(name, count.ok_or_else(|| format!("{name} is too large: {rows} rows of stride {stride}"))?)
     }
 
     /// An error unless the dtype is one of `allowed`.
@@ -186,6 +193,20 @@ impl View {
         let names: Vec<&str> = allowed.iter().map(|d| d.name()).collect();
         Err(format!("{name} must be {}, is {}", names.join(" or "), self.dtype.name()))
     }
+}
+
+thread_local! {
+    static OPERANDS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts the bytes of an operand, which every kernel checks before it runs.
+fn operand(bytes: usize) {
+    OPERANDS.set(OPERANDS.get().saturating_add(bytes));
+}
+
+/// Bytes of the operands that were checked on this thread since the last call.
+pub fn take_operand_bytes() -> usize {
+    OPERANDS.take()
 }
 
 /// Runs `$body` with `$E` bound to the element type of a float `$dtype`; other dtypes panic (kernels check them first).

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use memmap2::Mmap;
 
 use crate::block::{load, BLOCK, ZERO};
-use crate::buffer::{Allocator, Block, DType, View};
+use crate::buffer::{take_operand_bytes, Allocator, Block, DType, View};
 use crate::isa::Isa;
 use crate::kernels::{self, Context};
 use crate::pool::Pool;
@@ -84,7 +84,7 @@ struct Queue {
     profile: Mutex<Option<Profile>>,
 }
 
-/// For every kernel run: start and duration in microseconds, the number of its words, and these.
+/// For every kernel run: start and duration in microseconds, bytes of its operands, the number of its words, and these.
 struct Profile {
     begin: Instant,
     events: Vec<f64>,
@@ -272,6 +272,7 @@ fn execute(queue: &Queue, pool: Pool, isa: Isa) {
             Command::Write { id, offset, bytes } => failure = buffers.write(id, offset, &bytes).err(),
             Command::Kernel(words) => {
                 let name = kernels::kernel_of(&words).map_or("kernel", |kernel| kernel.name);
+                take_operand_bytes();
                 let start = Instant::now();
                 failure = guarded(|| kernels::run(&cx, &buffers, &words))
                     .map_err(|e| if e.starts_with(name) { e } else { format!("{name}: {e}") })
@@ -280,7 +281,8 @@ fn execute(queue: &Queue, pool: Pool, isa: Isa) {
                 if let Some(Profile { begin, events }) = profile.as_mut() {
                     let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
                     let since = start.saturating_duration_since(*begin);
-                    events.extend([micros(since), micros(start.elapsed()), words.len() as f64]);
+                    let bytes = take_operand_bytes() as f64;
+                    events.extend([micros(since), micros(start.elapsed()), bytes, words.len() as f64]);
                     events.extend(words);
                 }
             }

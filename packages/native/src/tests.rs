@@ -218,7 +218,10 @@ fn norms_forward_and_backward() {
             let mut all = Vec::new();
             b.run("layerNorm", &[out, 0., mean, 0., rstd, 0., xb, 0., wb, 0., bb, 0., r, c, 1e-5]);
             all.extend(b.read(out, n).unwrap());
-            b.run("layerNormBackward", &[out, 0., gb, 0., dw, 0., db, 0., gb, 0., xb, 0., wb, 0., mean, 0., rstd, 0., r, c]);
+            b.run(
+                "layerNormBackward",
+                &[out, 0., gb, 0., dw, 0., db, 0., gb, 0., xb, 0., wb, 0., mean, 0., rstd, 0., r, c],
+            );
             all.extend([b.read(out, n).unwrap(), b.read(dw, cols).unwrap(), b.read(db, cols).unwrap()].concat());
             b.run("rmsNorm", &[out, 0., rstd, 0., xb, 0., wb, 0., r, c, 1e-5, 1.0]);
             all.extend(b.read(out, n).unwrap());

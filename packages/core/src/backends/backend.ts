@@ -24,6 +24,8 @@ export interface KernelEvent {
   /** Microseconds since profiling began. */
   readonly start: number;
   readonly duration: number;
+  /** Of every operand, each once. */
+  readonly bytes: number;
   /** The kernel's numbers by name, and 1 or 0 for an optional view that was given or not. */
   readonly numbers: Readonly<Record<string, number>>;
   readonly terms: readonly { readonly k: number }[];

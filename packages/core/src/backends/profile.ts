@@ -44,7 +44,9 @@ export function chromeTrace(events: readonly KernelEvent[], peakGflops?: number)
     const args = {
       shape: shapeOf(event),
       flops: flopsOf(event),
+      bytes: event.bytes,
       gflops,
+      gigabytesPerSecond: event.bytes / event.duration / 1e3,
       ...(peakGflops === undefined ? {} : { shareOfPeak: gflops / peakGflops }),
     };
     return { name: event.name, ph: "X", ts: event.start, dur: event.duration, pid: 1, tid: 1, args };
@@ -54,11 +56,16 @@ export function chromeTrace(events: readonly KernelEvent[], peakGflops?: number)
 
 /** A screen of the calls that took most of the time, grouped by kernel and shape. */
 export function profileSummary(events: readonly KernelEvent[], peakGflops?: number): string {
-  const groups = new Map<string, { calls: number; micros: number; flops: number }>();
+  const groups = new Map<string, { calls: number; micros: number; flops: number; bytes: number }>();
   for (const event of events) {
     const key = `${event.name} ${shapeOf(event)}`;
-    const { calls, micros, flops } = groups.get(key) ?? { calls: 0, micros: 0, flops: 0 };
-    groups.set(key, { calls: calls + 1, micros: micros + event.duration, flops: flops + flopsOf(event) });
+    const { calls, micros, flops, bytes } = groups.get(key) ?? { calls: 0, micros: 0, flops: 0, bytes: 0 };
+    groups.set(key, {
+      calls: calls + 1,
+      micros: micros + event.duration,
+      flops: flops + flopsOf(event),
+      bytes: bytes + event.bytes,
+    });
   }
   const total = events.reduce((sum, { duration }) => sum + duration, 0);
   const last = events.at(-1);
@@ -66,13 +73,14 @@ export function profileSummary(events: readonly KernelEvent[], peakGflops?: numb
   const lines = [...groups]
     .sort(([, a], [, b]) => b.micros - a.micros)
     .slice(0, 30)
-    .map(([key, { calls, micros, flops }]) => {
+    .map(([key, { calls, micros, flops, bytes }]) => {
       const gflops = flops / micros / 1e3;
       const rate =
         flops === 0
           ? ""
           : `${gflops.toFixed(0).padStart(6)} GFLOP/s${peakGflops === undefined ? "" : `  ${((100 * gflops) / peakGflops).toFixed(0)} %`}`;
-      return `${((100 * micros) / total).toFixed(1).padStart(5)} %  ${(micros / 1e3).toFixed(1).padStart(9)} ms  ${String(calls).padStart(5)} x  ${key.padEnd(48)} ${rate}`;
+      const moved = `${(bytes / micros / 1e3).toFixed(1).padStart(6)} GB/s`;
+      return `${((100 * micros) / total).toFixed(1).padStart(5)} %  ${(micros / 1e3).toFixed(1).padStart(9)} ms  ${String(calls).padStart(5)} x  ${key.padEnd(42)} ${moved} ${rate}`;
     });
   return [
     `${(total / 1e3).toFixed(1)} ms in ${events.length} kernels, ${((100 * total) / Math.max(span, 1)).toFixed(1)} % of ${(span / 1e3).toFixed(1)} ms`,

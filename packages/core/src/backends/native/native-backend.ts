@@ -122,15 +122,16 @@ class NativeBackend implements Backend {
     const names = Object.keys(KERNELS) as KernelName[];
     const events: KernelEvent[] = [];
     for (let at = 0; at < words.length;) {
-      const [start, duration, length, index] = words.subarray(at, at + 4) as unknown as [
+      const [start, duration, bytes, length, index] = words.subarray(at, at + 5) as unknown as number[] as [
+        number,
         number,
         number,
         number,
         number,
       ];
       const name = names[index] as KernelName;
-      events.push({ name, start, duration, ...decode(name, words.subarray(at + 4, at + 3 + length)) });
-      at += 3 + length;
+      events.push({ name, start, duration, bytes, ...decode(name, words.subarray(at + 5, at + 4 + length)) });
+      at += 4 + length;
     }
     return events;
   }
