@@ -3,6 +3,7 @@
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::DType;
 use crate::elementwise::{area, exactly, float, row_chunks};
+use crate::isa::Isa;
 use crate::kernels::{Context, Rope, RopeTable};
 use crate::multiversion;
 
@@ -68,6 +69,43 @@ unsafe fn rope_body(k: &Rope, from: usize, to: usize) {
 }
 multiversion! { unsafe fn rope_rows(k: &Rope, from: usize, to: usize) = rope_body }
 
+/// The same sixteen elements at a time.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use crate::kernels::Rope;
+    use crate::vector::{lanes, load, store};
+    use core::arch::x86_64::*;
+
+    /// # Safety
+    /// The views hold rows `from .. to`; the CPU has AVX-512.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub unsafe fn rows(k: &Rope, from: usize, to: usize) {
+        let sign = _mm512_set1_ps(if k.inverse { -1.0 } else { 1.0 });
+        for row in from..to {
+            let (first, end) = (row * k.heads * k.dim, (row + 1) * k.heads * k.dim);
+            // SAFETY: the caller's promise. Both halves are loaded before either is stored, so out may be x.
+            unsafe {
+                for at in (0..k.half).step_by(16) {
+                    let mask = lanes(k.half - at);
+                    let c = load(k.table, row * 2 * k.half + at, mask);
+                    let s = _mm512_mul_ps(load(k.table, row * 2 * k.half + k.half + at, mask), sign);
+                    for head in (first + at..end).step_by(k.dim) {
+                        let (a, b) = (load(k.x, head, mask), load(k.x, head + k.half, mask));
+                        store(k.out, head, mask, _mm512_sub_ps(_mm512_mul_ps(a, c), _mm512_mul_ps(b, s)));
+                        store(k.out, head + k.half, mask, _mm512_add_ps(_mm512_mul_ps(b, c), _mm512_mul_ps(a, s)));
+                    }
+                }
+                for head in (first..end).step_by(k.dim) {
+                    for at in (2 * k.half..k.dim).step_by(16) {
+                        let mask = lanes(k.dim - at);
+                        store(k.out, head + at, mask, load(k.x, head + at, mask));
+                    }
+                }
+            }
+        }
+    }
+}
+
 pub fn rope(cx: &Context, k: &Rope) -> Result<(), String> {
     let width = area(k.heads, k.dim)?;
     let count = area(k.rows, width)?;
@@ -77,7 +115,15 @@ pub fn rope(cx: &Context, k: &Rope) -> Result<(), String> {
     float(&k.out, "out", count)?;
     float(&k.x, "x", count)?;
     exactly(&k.table, "table", DType::F32, area(k.rows, 2 * k.half)?)?;
-    // SAFETY: the views hold what is read and written; tasks write disjoint rows.
-    row_chunks(cx, k.rows, width, |from, to| unsafe { rope_rows(cx.isa, k, from, to) });
+    row_chunks(cx, k.rows, width, |from, to| {
+        // SAFETY: the views hold what is read and written; tasks write disjoint rows; an `Isa` is one that this CPU has.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if cx.isa >= Isa::Avx512 {
+                return avx512::rows(k, from, to);
+            }
+            rope_rows(cx.isa, k, from, to)
+        }
+    });
     Ok(())
 }
