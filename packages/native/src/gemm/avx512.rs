@@ -370,22 +370,22 @@ impl Dot for Bf16Dot {
 
 /// B words to fetch ahead: a panel comes from the second or third cache level.
 const AHEAD: usize = 16 * NR;
+/// Words before the end of a tile at which what it is added to is fetched.
+const LAST: usize = 48;
 
-/// M rows by V vectors of columns.
+/// Adds the products of `words` words of M rows and V vectors of columns.
 ///
 /// # Safety
-/// As `Kernel::multiply`.
+/// The panels hold as many words.
 #[inline(always)]
-unsafe fn tile<D: Dot, const M: usize, const V: usize>(
+unsafe fn add_products<D: Dot, const M: usize, const V: usize>(
+    sums: &mut [[__m512; V]; M],
     words: usize,
     mut a: *const u32,
     mut b: *const u32,
-    cols: usize,
-    out: Tile,
 ) {
-    // SAFETY: the panels hold `words` words each; the columns stored are masked; fetching ahead never faults.
+    // SAFETY: the caller's promise; fetching ahead never faults.
     unsafe {
-        let mut sums = [[_mm512_setzero_ps(); V]; M];
         for _ in 0..words {
             let mut vb = [_mm512_setzero_si512(); V];
             for (v, vb) in vb.iter_mut().enumerate() {
@@ -401,6 +401,33 @@ unsafe fn tile<D: Dot, const M: usize, const V: usize>(
             a = a.add(MR);
             b = b.add(NR);
         }
+    }
+}
+
+/// M rows by V vectors of columns.
+///
+/// # Safety
+/// As `Kernel::multiply`.
+#[inline(always)]
+unsafe fn tile<D: Dot, const M: usize, const V: usize>(
+    words: usize,
+    a: *const u32,
+    b: *const u32,
+    cols: usize,
+    out: Tile,
+) {
+    // SAFETY: the panels hold `words` words each; the columns stored are masked; fetching ahead never faults.
+    unsafe {
+        let mut sums = [[_mm512_setzero_ps(); V]; M];
+        let early = words.saturating_sub(LAST);
+        add_products::<D, M, V>(&mut sums, early, a, b);
+        let row_bytes = out.ld * if out.bf16 { 2 } else { 4 };
+        for i in 0..M {
+            let p = out.ptr.wrapping_add(i * row_bytes) as *const i8;
+            _mm_prefetch::<_MM_HINT_T0>(p);
+            _mm_prefetch::<_MM_HINT_T0>(p.wrapping_add(64));
+        }
+        add_products::<D, M, V>(&mut sums, words - early, a.add(early * MR), b.add(early * NR));
         let masks: [__mmask16; 2] = [low16(cols), low16(cols.saturating_sub(16))];
         if !out.bias.is_null() {
             for v in 0..V {
