@@ -105,6 +105,8 @@ const PASS: usize = 2560;
 const A_WORDS: usize = 96 << 10;
 /// Words of A that are packed once and kept for every block of B (8 MiB); a longer A is packed again for each.
 const KEPT_A_WORDS: usize = 2 << 20;
+/// Words of B that one task multiplies with all of its rows before it goes on to the next (384 KiB).
+const NEAR_B_WORDS: usize = 96 << 10;
 /// Words of B packed at a time (2 MiB).
 const B_WORDS: usize = 512 << 10;
 /// Rows of a transposed A that are packed at a time; even, so that pairs stay together.
@@ -305,13 +307,17 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
                 Tile { accumulate: true, bias: std::ptr::null(), ..out }
             };
             let col_base = if partial_words > 0 { 0 } else { step.panels.0 * nr };
-            for panel in col_from..col_to {
-                let cols = (n - (step.panels.0 + panel) * nr).min(nr);
+            // A few panels of B stay in the second-level cache while the panels of A pass the first.
+            let near = (NEAR_B_WORDS / (words.max(1) * nr)).max(1);
+            for first in (col_from..col_to).step_by(near) {
                 for row_panel in row_from..row_to {
                     let row = row_panel * mr;
                     let a = a.add((row_panel - row_from) * words * mr);
-                    let b = b.add(panel * words * nr);
-                    kernel.multiply((m - row).min(mr), cols, words, a, b, tile.at(row, col_base + panel * nr));
+                    for panel in first..(first + near).min(col_to) {
+                        let cols = (n - (step.panels.0 + panel) * nr).min(nr);
+                        let b = b.add(panel * words * nr);
+                        kernel.multiply((m - row).min(mr), cols, words, a, b, tile.at(row, col_base + panel * nr));
+                    }
                 }
             }
             if partial_words > 0 && last_pass {
