@@ -258,6 +258,9 @@ pub unsafe fn pack<const W: usize>(
     }
 }
 
+/// Rows of a factor that is read across to fetch ahead: too far apart for the hardware to foresee.
+const ROWS_AHEAD: usize = 64;
+
 /// # Safety
 /// As `pack`.
 #[inline(always)]
@@ -290,6 +293,9 @@ unsafe fn panel<P: Pack, const W: usize>(
                 let first = base.add((k + element) * from.ld + row);
                 let pair = P::PER_WORD == 2 && element + 1 < len;
                 let second = if pair { first.add(from.ld) } else { core::ptr::null() };
+                for i in 0..P::PER_WORD {
+                    _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add((ROWS_AHEAD + i) * from.ld) as *const i8);
+                }
                 for c in (0..W).step_by(16) {
                     let mask = low16(rows.saturating_sub(c));
                     let second = if pair { second.wrapping_add(c) } else { second };
@@ -370,7 +376,7 @@ impl Dot for Bf16Dot {
 
 /// B words to fetch ahead: a panel comes from the second or third cache level.
 const AHEAD: usize = 16 * NR;
-/// Words before the end of a tile at which what it is added to is fetched.
+/// Words before the end of a tile at which the memory that it goes to is fetched.
 const LAST: usize = 48;
 
 /// Adds the products of `words` words of M rows and V vectors of columns.
@@ -421,14 +427,27 @@ unsafe fn tile<D: Dot, const M: usize, const V: usize>(
         let mut sums = [[_mm512_setzero_ps(); V]; M];
         let early = words.saturating_sub(LAST);
         add_products::<D, M, V>(&mut sums, early, a, b);
-        let row_bytes = out.ld * if out.bf16 { 2 } else { 4 };
-        for i in 0..M {
-            let p = out.ptr.wrapping_add(i * row_bytes) as *const i8;
-            _mm_prefetch::<_MM_HINT_T0>(p);
-            _mm_prefetch::<_MM_HINT_T0>(p.wrapping_add(64));
+        let fetch = |base: *const u8, row_bytes: usize| {
+            for i in 0..M {
+                let row = base.wrapping_add(i * row_bytes) as *const i8;
+                _mm_prefetch::<_MM_HINT_T0>(row);
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(64));
+            }
+        };
+        fetch(out.ptr, out.ld * if out.bf16 { 2 } else { 4 });
+        if !out.partial.is_null() {
+            fetch(out.partial as *const u8, out.partial_ld * 4);
         }
         add_products::<D, M, V>(&mut sums, words - early, a.add(early * MR), b.add(early * NR));
         let masks: [__mmask16; 2] = [low16(cols), low16(cols.saturating_sub(16))];
+        if !out.partial.is_null() {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                for v in 0..V {
+                    let p = out.partial.wrapping_add(i * out.partial_ld + 16 * v);
+                    sums[v] = _mm512_add_ps(sums[v], _mm512_maskz_loadu_ps(masks[v], p));
+                }
+            }
+        }
         if !out.bias.is_null() {
             for v in 0..V {
                 let bias = _mm512_maskz_loadu_ps(masks[v], out.bias.wrapping_add(16 * v));

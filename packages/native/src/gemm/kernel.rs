@@ -45,6 +45,9 @@ pub struct Tile {
     pub accumulate: bool,
     /// One f32 per column, or null.
     pub bias: *const f32,
+    /// f32 sums so far, row stride `partial_ld`, or null. They are added, and not written.
+    pub partial: *const f32,
+    pub partial_ld: usize,
 }
 
 // SAFETY: an address; tasks write disjoint parts of what lies there.
@@ -55,7 +58,8 @@ unsafe impl Sync for Tile {}
 impl Tile {
     /// A dense f32 tile that is overwritten.
     pub fn new(ptr: *mut f32, ld: usize) -> Tile {
-        Tile { ptr: ptr as *mut u8, ld, bf16: false, accumulate: false, bias: std::ptr::null() }
+        let none = std::ptr::null();
+        Tile { ptr: ptr as *mut u8, ld, bf16: false, accumulate: false, bias: none, partial: none, partial_ld: 0 }
     }
 
     /// An f32 tile that is added to.
@@ -69,10 +73,12 @@ impl Tile {
     /// (row, col) lies in the tile.
     pub unsafe fn at(self, row: usize, col: usize) -> Tile {
         let size = if self.bf16 { 2 } else { 4 };
+        let partial = self.partial.wrapping_add(row * self.partial_ld + col);
         // SAFETY: inside the tile, by the caller's promise; there is one bias element per column.
         unsafe {
             let bias = if self.bias.is_null() { self.bias } else { self.bias.add(col) };
-            Tile { ptr: self.ptr.add((row * self.ld + col) * size), bias, ..self }
+            let partial = if self.partial.is_null() { self.partial } else { partial };
+            Tile { ptr: self.ptr.add((row * self.ld + col) * size), bias, partial, ..self }
         }
     }
 }

@@ -98,13 +98,15 @@ impl Segment {
     }
 }
 
-/// Most words of k in one pass: 2,560 words by 32 columns are 320 KiB, which with as much of A fits a second-level cache of
-/// 1 MiB. Longer sums are cut into equal passes whose results are added in f32.
+/// Most words of k in one pass, so that a panel of A and one of B, 460 KiB, fit a second-level cache of 1 MiB.
 const PASS: usize = 2560;
+/// Most words of each of several equal passes, whose results are added in f32: shorter, so that blocks of B are wide and A,
+/// which is then packed for each of them, is packed less often.
+const SHORT_PASS: usize = PASS / 2;
 /// Words of A that one task packs (384 KiB).
 const A_WORDS: usize = 96 << 10;
-/// Words of A that are packed once and kept for every block of B (8 MiB); a longer A is packed again for each.
-const KEPT_A_WORDS: usize = 2 << 20;
+/// Words of A that are packed once and kept for every block of B (12 MiB); a longer A is packed again for each.
+const KEPT_A_WORDS: usize = 3 << 20;
 /// Words of B that one task multiplies with all of its rows before it goes on to the next (384 KiB).
 const NEAR_B_WORDS: usize = 96 << 10;
 /// Words of B packed at a time (2 MiB).
@@ -194,7 +196,7 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
     let out_bf16 = args.out.dtype() == DType::Bf16;
 
     let total_words: usize = args.terms.iter().map(|t| kernel.words(t.k)).sum();
-    let passes = total_words.div_ceil(PASS).max(1);
+    let passes = if total_words <= PASS { 1 } else { total_words.div_ceil(SHORT_PASS) };
     let pass_words = total_words.div_ceil(passes);
 
     let col_panels = n.div_ceil(nr);
@@ -237,11 +239,10 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
         }
     }
     let out = Tile {
-        ptr: args.out.ptr(),
-        ld: ldc,
         bf16: out_bf16,
         accumulate: args.accumulate,
         bias: if args.bias.is_some() { bias } else { std::ptr::null() },
+        ..Tile::new(args.out.ptr() as *mut f32, ldc)
     };
 
     let each_term = |words: (usize, usize), run: &mut dyn FnMut(&Segment, usize, usize, usize)| {
@@ -298,15 +299,18 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
                 }
             });
             let b = packed.get().add((index % buffers) * b_words);
-            let tile = if partial_words > 0 {
-                let tile = Tile::new(partial.get(), block_panels * nr);
-                Tile { accumulate: !first_pass, ..tile }
+            let sums = Tile::new(partial.get(), block_panels * nr);
+            let col_base = if partial_words > 0 && !last_pass { 0 } else { step.panels.0 * nr };
+            let tile = if partial_words > 0 && !last_pass {
+                Tile { accumulate: !first_pass, ..sums }
+            } else if partial_words > 0 {
+                let partial = partial.get().wrapping_sub(col_base);
+                Tile { partial, partial_ld: sums.ld, ..out }
             } else if first_pass {
                 out
             } else {
                 Tile { accumulate: true, bias: std::ptr::null(), ..out }
             };
-            let col_base = if partial_words > 0 { 0 } else { step.panels.0 * nr };
             // A few panels of B stay in the second-level cache while the panels of A pass the first.
             let near = (NEAR_B_WORDS / (words.max(1) * nr)).max(1);
             for first in (col_from..col_to).step_by(near) {
@@ -319,11 +323,6 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
                         kernel.multiply((m - row).min(mr), cols, words, a, b, tile.at(row, col_base + panel * nr));
                     }
                 }
-            }
-            if partial_words > 0 && last_pass {
-                let rows = (row_from * mr, (row_to * mr).min(m));
-                let cols = ((step.panels.0 + col_from) * nr, ((step.panels.0 + col_to) * nr).min(n));
-                finish(out, tile, step.panels.0 * nr, rows, cols);
             }
         }
     };
@@ -352,29 +351,6 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
                 pack_b(index + 1, task - products);
             }
         });
-    }
-}
-
-/// Stores a block of f32 sums as bf16, with bias and earlier contents added. `sums` starts at column `base` of `out`.
-///
-/// # Safety
-/// Rows and columns lie in both; the part of `out` is this caller's to write.
-unsafe fn finish(out: Tile, sums: Tile, base: usize, rows: (usize, usize), cols: (usize, usize)) {
-    for row in rows.0..rows.1 {
-        for col in cols.0..cols.1 {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mut sum = load(sums.ptr as *const f32, row * sums.ld + col - base);
-                if !out.bias.is_null() {
-                    sum += out.bias.add(col).read();
-                }
-                let at = row * out.ld + col;
-                if out.accumulate {
-                    sum += load(out.ptr as *const Bf16, at);
-                }
-                store(out.ptr as *mut Bf16, at, sum);
-            }
-        }
     }
 }
 

@@ -65,6 +65,9 @@ pub unsafe fn multiply(rows: usize, cols: usize, words: usize, a: *const u32, b:
             // SAFETY: the caller's promise.
             unsafe {
                 let bias = if tile.bias.is_null() { 0.0 } else { tile.bias.add(col).read() };
+                let partial =
+                    if tile.partial.is_null() { 0.0 } else { tile.partial.add(row * tile.partial_ld + col).read() };
+                let sum = sum + partial;
                 let at = row * tile.ld + col;
                 if tile.bf16 {
                     put(tile.ptr as *mut Bf16, at, sum + bias, tile.accumulate);
