@@ -403,7 +403,7 @@ pub fn forward(pool: &Pool, isa: Isa, args: &LinearCrossEntropy) -> Result<(), S
     let contiguous = count == rows;
     let raw_words = if contiguous { 0 } else { (most * cols * hidden.dtype.size()).div_ceil(4) };
     let a_words = if kept_words > 0 { 0 } else { kernel.a_words(most, cols) };
-    let scratch = [a_words, raw_words, most * ROW, kernel.a_words(mr, STEP), most];
+    let scratch = [a_words, raw_words, most * ROW, kernel.a_words(most, STEP), most];
     let bytes = Pieces::bytes(&scratch);
 
     let pack = |block: usize, task: usize| {
@@ -438,14 +438,11 @@ pub fn forward(pool: &Pool, isa: Isa, args: &LinearCrossEntropy) -> Result<(), S
                 let Some(acc) = acc else { continue };
                 let acc = acc.get().add(from * cols);
                 let tile = Tile { accumulate: at > 0, ..Tile::new(acc, cols) };
-                for row in (0..rows).step_by(mr) {
-                    let m = (rows - row).min(mr);
-                    for i in (row..row + m).filter(|i| at > 0 && rescale.add(*i).read() != 1.0) {
-                        scale_row(isa, acc.add(i * cols), cols, rescale.add(i).read());
-                    }
-                    kernel.pack_a(a_p, p, row, m, 0, len, 1.0);
-                    kernel.multiply_panels(m, cols, kernel.words(len), a_p, packed.sums(step), tile.at(row, 0));
+                for i in (0..rows).filter(|i| at > 0 && rescale.add(*i).read() != 1.0) {
+                    scale_row(isa, acc.add(i * cols), cols, rescale.add(i).read());
                 }
+                kernel.pack_a_panels(a_p, p, 0, rows, 0, len);
+                kernel.multiply_panels(rows, cols, kernel.words(len), a_p, packed.sums(step), tile);
             }
         }
     };
@@ -626,7 +623,7 @@ pub fn weight_backward(pool: &Pool, isa: Isa, args: &LinearCrossEntropyWeightBac
     let row_panels = vocab.div_ceil(mr);
     let tasks = tasks_of(kernel, row_panels, cols, pool.threads());
     let most = row_panels.div_ceil(tasks) * mr;
-    let scratch = [kernel.a_words(most, cols), most * ROW, kernel.a_words(mr, STEP)];
+    let scratch = [kernel.a_words(most, cols), most * ROW, kernel.a_words(most, STEP)];
     let bytes = Pieces::bytes(&scratch);
 
     for start in (0..count).step_by(TOKENS) {
@@ -659,11 +656,8 @@ pub fn weight_backward(pool: &Pool, isa: Isa, args: &LinearCrossEntropyWeightBac
                         labels: labels[at..].as_ptr(),
                     };
                     let g = gradient_rows(kernel, s, (rows, len), from, soft_cap, of);
-                    for row in (0..rows).step_by(mr) {
-                        let m = (rows - row).min(mr);
-                        kernel.pack_a(a_g, g, row, m, 0, len, 1.0);
-                        kernel.multiply_panels(m, cols, kernel.words(len), a_g, packed.sums(step), tile.at(row, 0));
-                    }
+                    kernel.pack_a_panels(a_g, g, 0, rows, 0, len);
+                    kernel.multiply_panels(rows, cols, kernel.words(len), a_g, packed.sums(step), tile);
                 }
             }
         });
