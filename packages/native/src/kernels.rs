@@ -90,6 +90,7 @@ impl Words<'_> {
                 b_trans: self.flag("bTrans")?,
                 k: self.size("k")?,
                 scale: self.float("scale")?,
+                mask: self.optional_input("mask")?,
             });
         }
         Ok(terms)
@@ -250,9 +251,9 @@ kernels! {
         micro_step "microStep" size, site "site" size,
     } => lora::lora_down;
     "loraDownBackward" LoraDownBackward {
-        da "dA" optional_output, dx "dx" optional_output, base "base" optional_input, du "du" input, x "x" input,
-        a "a" input, rows "rows" size, cols "cols" size, rank "rank" size, compute "compute" flag, p "p" number,
-        seed "seed" size, step "step" size, micro_step "microStep" size, site "site" size,
+        da "dA" optional_output, mask "mask" optional_output, du "du" input, x "x" input, rows "rows" size,
+        cols "cols" size, rank "rank" size, compute "compute" flag, p "p" number, seed "seed" size, step "step" size,
+        micro_step "microStep" size, site "site" size,
     } => lora::lora_down_backward;
     "loraUpBackward" LoraUpBackward {
         du "du" output, db "dB" optional_output, dy "dy" input, u "u" input, b "b" input, rows "rows" size,

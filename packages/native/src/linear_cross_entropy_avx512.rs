@@ -68,7 +68,8 @@ unsafe fn softmax_rows<const PAIRS: bool>(
             if highest > *max {
                 let all = _mm512_set1_ps(highest);
                 let mut equal = (0..cols).step_by(LANES).map(|at| (at, _mm512_cmpeq_ps_mask(load(at), all)));
-                let first = equal.find(|(_, lanes)| *lanes != 0).map_or(0, |(at, lanes)| at + lanes.trailing_zeros() as usize);
+                let first =
+                    equal.find(|(_, lanes)| *lanes != 0).map_or(0, |(at, lanes)| at + lanes.trailing_zeros() as usize);
                 *state.best.add(i) = (vocab + first) as u32;
                 factor = _mm512_cvtss_f32(exp(_mm512_set1_ps(*max - highest)));
                 *max = highest;

@@ -1,9 +1,6 @@
 //! The narrow products of an adapter. Each kernel goes once over a wide matrix X (rows, cols), a layer's input or the
-//! gradient of its output, tile by tile: a tile is read, masked and converted once and then used for up to three of
-//!
-//! - dots: X W^T (rows, rank),
-//! - sums: V^T X (rank, cols),
-//! - update: base + dropout(V W) (rows, cols).
+//! gradient of its output, tile by tile: a tile is read, masked and converted once and then used for dots, X W^T (rows,
+//! rank), and for sums, V^T X (rank, cols).
 //!
 //! The matrix is cut into parts by shape alone. Dots and sums of a part are kept apart and added in order at the end, so
 //! results do not depend on the number of threads.
@@ -11,7 +8,7 @@
 use crate::block::{blocks, load, store, Sum, BLOCK};
 use crate::buffer::{Bf16, DType, Elem, View};
 use crate::elementwise::{area, exactly, float};
-use crate::gemm::{Pieces, Shared, RESULTS};
+use crate::gemm::{Pieces, Shared};
 use crate::isa::Isa;
 use crate::kernels::{Context, LoraDown, LoraDownBackward, LoraUpBackward};
 use crate::multiversion;
@@ -36,17 +33,26 @@ struct Pass {
     draw: Option<Draw>,
     /// Factors are rounded to bf16.
     compute: bool,
-    /// Element (rank j, column c) is at j * strides.0 + c * strides.1.
+    /// The mask is stored here, 32 columns a word.
+    mask: Option<View>,
+    dots: Option<Dots>,
+    sums: Option<Sums>,
+}
+
+/// out (rows, rank) = scale * X W^T. Element (rank j, column c) of W is at j * strides.0 + c * strides.1.
+struct Dots {
+    out: View,
     w: View,
-    w_strides: (usize, usize),
-    /// (rows, rank)
-    v: Option<View>,
-    /// Result and factor.
-    dots: Option<(View, f32)>,
-    /// Result, to which is added, its strides as for w, and factor.
-    sums: Option<(View, (usize, usize), f32)>,
-    /// Base (f32), result and factor.
-    update: Option<(View, View, f32)>,
+    strides: (usize, usize),
+    scale: f32,
+}
+
+/// out += scale * V^T X, with strides as in `Dots`; V is (rows, rank).
+struct Sums {
+    out: View,
+    strides: (usize, usize),
+    v: View,
+    scale: f32,
 }
 
 /// How the tiles' elements are kept: single or in pairs.
@@ -80,15 +86,11 @@ impl Words {
 /// The factors that one task needs, as words. Every group of ranks has its own piece.
 #[derive(Clone, Copy)]
 struct Staged {
-    /// W for dots: (group, rank of the group, word along the columns).
-    by_cols: *mut u32,
-    /// W for the update: (group, word along the ranks, column).
-    by_ranks: *mut u32,
-    /// V for sums: (group, word along the rows, rank of the group).
-    v_by_rows: *mut u32,
-    /// V for the update: (group, row, word along the ranks).
-    v_by_ranks: *mut u32,
-    /// Values before they become words: COLS of one rank and of the next, or all ranks of ROWS rows.
+    /// W: (group, rank of the group, word along the columns).
+    w: *mut u32,
+    /// V: (group, word along the rows, rank of the group).
+    v: *mut u32,
+    /// Values before they become words: COLS of one rank, or all ranks of ROWS rows.
     values: *mut f32,
 }
 
@@ -131,25 +133,18 @@ fn run(cx: &Context, pass: &Pass) {
         let (first, end) = columns(col_part);
         let n = end - first;
         let width = n.next_multiple_of(32);
-        let sizes = [
-            ROWS * COLS / per,
-            ROWS * COLS / 32,
-            COLS * ranks / per,
-            COLS * ranks / per,
-            ROWS * ranks / per,
-            ROWS * ranks / per,
-            2 * COLS + ROWS * ranks,
-        ];
+        let sizes = [ROWS * COLS / per, ROWS * COLS / 32, COLS * ranks / per, ROWS * ranks / per, COLS + ROWS * ranks];
         // SAFETY: this task's scratch and its parts of dots, sums and the update; the views hold what is read.
         unsafe {
             let mut pieces = Pieces::new(cx.pool.scratch(worker, Pieces::bytes(&sizes)));
             let tile = pieces.take::<u32>(sizes[0]);
             let masks = std::slice::from_raw_parts_mut(pieces.take::<u32>(sizes[1]) as *mut RowMask, ROWS);
             masks.fill([!0; COLS / 32]);
-            let [by_cols, by_ranks, v_by_rows, v_by_ranks] = [2, 3, 4, 5].map(|i| pieces.take::<u32>(sizes[i]));
-            let values = pieces.take::<f32>(sizes[6]);
-            let staged = Staged { by_cols, by_ranks, v_by_rows, v_by_ranks, values };
-            stage_w(words.isa, pass, words, staged, ranks, (first, n));
+            let (w, v) = (pieces.take::<u32>(sizes[2]), pieces.take::<u32>(sizes[3]));
+            let staged = Staged { w, v, values: pieces.take::<f32>(sizes[4]) };
+            if let Some(dots) = &pass.dots {
+                stage_w(words.isa, dots, rank, words, staged, ranks, (first, n));
+            }
             let sums = sums.get().wrapping_add(row_part * all_cols * ranks + col_part * COLS);
             for rank in (0..ranks).filter(|_| pass.sums.is_some()) {
                 std::slice::from_raw_parts_mut(sums.add(rank * all_cols), COLS).fill(0.0);
@@ -160,28 +155,31 @@ fn run(cx: &Context, pass: &Pass) {
                     if let Some(draw) = &pass.draw {
                         draw.kept(words.isa, row + i, first / GROUP, &mut mask[..n.div_ceil(GROUP) * (GROUP / 32)]);
                     }
+                    if let Some(view) = pass.mask {
+                        let to = (view.ptr() as *mut u32).add((row + i) * cols.div_ceil(32) + first / 32);
+                        for word in 0..n.div_ceil(32) {
+                            let live = ((1u64 << (n - 32 * word).min(32)) - 1) as u32;
+                            to.add(word).write_unaligned(mask[word] & live);
+                        }
+                    }
                     let at = (row + i) * cols + first;
                     stage_row(words, pass.x, at, n, cols, mask, tile.add(i * COLS / per));
                 }
                 // Rows are used in fours.
                 let padded = live.next_multiple_of(4);
                 std::slice::from_raw_parts_mut(tile.add(live * COLS / per), (padded - live) * COLS / per).fill(0);
-                if let Some(v) = pass.v {
-                    stage_v(words.isa, pass, words, staged, ranks, v, (row, live));
+                if let Some(sums) = &pass.sums {
+                    stage_v(words.isa, sums.v, rank, words, staged, ranks, (row, live));
                 }
                 for group in 0..groups {
                     if pass.dots.is_some() {
                         let to = dots.get().add(((col_part * groups + group) * all_rows + row) * RANKS);
-                        dots_of(words, tile, padded, width, by_cols.add(group * RANKS * COLS / per), to);
+                        dots_of(words, tile, padded, width, w.add(group * RANKS * COLS / per), to);
                     }
                     if pass.sums.is_some() {
-                        let v = v_by_rows.add(group * ROWS * RANKS / per);
+                        let v = v.add(group * ROWS * RANKS / per);
                         sums_of(words, tile, padded, width, v, sums.add(group * RANKS * all_cols), all_cols);
                     }
-                }
-                if let Some((base, out, scale)) = pass.update {
-                    let of = Update { base, out, at: row * cols + first, cols, n, rows: live, scale };
-                    update_of(words, &of, groups, by_ranks, v_by_ranks, masks);
                 }
             }
         }
@@ -191,14 +189,14 @@ fn run(cx: &Context, pass: &Pass) {
     cx.pool.parallel(sum_tasks + dot_tasks, &|task, _| {
         // SAFETY: the parts were written by the region before; each task has its own elements of the results.
         unsafe {
-            if let (Some((out, strides, scale)), true) = (pass.sums, task < sum_tasks) {
+            if let (Some(to), true) = (&pass.sums, task < sum_tasks) {
                 let part = |i: usize| sums.get().add(i * all_cols * ranks + task * COLS).cast_const();
-                add_sums(cx.isa, &part, row_parts, all_cols, (out, strides, scale), rank, columns(task));
-            } else if let Some((out, scale)) = pass.dots {
-                let (from, to) = part(row_tiles, row_parts, task - sum_tasks);
+                add_sums(cx.isa, &part, row_parts, all_cols, to, rank, columns(task));
+            } else if let Some(to) = &pass.dots {
+                let (from, end) = part(row_tiles, row_parts, task - sum_tasks);
                 let part = |i: usize| dots.get().add(i * groups * all_rows * RANKS).cast_const();
-                let rows = (from * ROWS, (to * ROWS).min(rows));
-                add_dots(cx.isa, &part, col_parts, all_rows, (out, scale), rank, rows);
+                let rows = (from * ROWS, (end * ROWS).min(rows));
+                add_dots(cx.isa, &part, col_parts, all_rows, to, rank, rows);
             }
         }
     });
@@ -212,7 +210,7 @@ unsafe fn add_sums_body(
     part: Parts,
     parts: usize,
     stride: usize,
-    (out, strides, scale): (View, (usize, usize), f32),
+    to: &Sums,
     rank: usize,
     (first, end): (usize, usize),
 ) {
@@ -226,25 +224,18 @@ unsafe fn add_sums_body(
         for (col, sum) in (first..end).zip(&sum) {
             // SAFETY: an element of the result, which is f32.
             unsafe {
-                let to = out.typed::<f32>().add(rank * strides.0 + col * strides.1);
-                to.write_unaligned(to.read_unaligned() + sum * scale);
+                let at = to.out.typed::<f32>().add(rank * to.strides.0 + col * to.strides.1);
+                at.write_unaligned(at.read_unaligned() + sum * to.scale);
             }
         }
     }
 }
-multiversion! { unsafe fn add_sums(part: Parts, parts: usize, stride: usize, to: (View, (usize, usize), f32), rank: usize, cols: (usize, usize)) = add_sums_body }
+multiversion! { unsafe fn add_sums(part: Parts, parts: usize, stride: usize, to: &Sums, rank: usize, cols: (usize, usize)) = add_sums_body }
 
 /// out = scale * the sum of the parts, in order, of rows `from .. to`; a part has `all_rows` rows of every group of ranks.
 #[inline(always)]
-unsafe fn add_dots_body(
-    part: Parts,
-    parts: usize,
-    all_rows: usize,
-    (out, scale): (View, f32),
-    rank: usize,
-    (from, to): (usize, usize),
-) {
-    for row in from..to {
+unsafe fn add_dots_body(part: Parts, parts: usize, all_rows: usize, to: &Dots, rank: usize, rows: (usize, usize)) {
+    for row in rows.0..rows.1 {
         for first in (0..rank).step_by(RANKS) {
             let mut sum = [0f32; RANKS];
             for i in 0..parts {
@@ -252,99 +243,62 @@ unsafe fn add_dots_body(
                 let part = unsafe { std::slice::from_raw_parts(part(i).add(first * all_rows + row * RANKS), RANKS) };
                 sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
             }
-            sum.iter_mut().for_each(|sum| *sum *= scale);
+            sum.iter_mut().for_each(|sum| *sum *= to.scale);
             // SAFETY: a row of the result.
-            unsafe { store(out, row * rank + first, &sum[..(rank - first).min(RANKS)]) };
+            unsafe { store(to.out, row * rank + first, &sum[..(rank - first).min(RANKS)]) };
         }
     }
 }
-multiversion! { unsafe fn add_dots(part: Parts, parts: usize, all_rows: usize, to: (View, f32), rank: usize, rows: (usize, usize)) = add_dots_body }
+multiversion! { unsafe fn add_dots(part: Parts, parts: usize, all_rows: usize, to: &Dots, rank: usize, rows: (usize, usize)) = add_dots_body }
 
-/// Writes `n` columns of W, from `first` on, into both layouts, zeros beyond them and beyond its ranks.
+/// Writes `n` columns of W, from `first` on, zeros beyond them and beyond its ranks.
 #[inline(always)]
-unsafe fn stage_w_body(pass: &Pass, words: Words, staged: Staged, ranks: usize, (first, n): (usize, usize)) {
+unsafe fn stage_w_body(of: &Dots, rank: usize, words: Words, staged: Staged, ranks: usize, (first, n): (usize, usize)) {
     let per = words.per_word();
-    // SAFETY: the scratch holds two rows; elements of W.
-    let rows = unsafe { std::slice::from_raw_parts_mut(staged.values, 2 * COLS) };
-    let (even, odd) = rows.split_at_mut(COLS);
-    for rank in (0..ranks).step_by(2) {
-        for (rank, row) in [(rank, &mut *even), (rank + 1, &mut *odd)] {
-            row.fill(0.0);
-            let at = rank * pass.w_strides.0 + first * pass.w_strides.1;
-            // SAFETY: elements of W.
-            unsafe {
-                if rank < pass.rank && pass.w_strides.1 == 1 {
-                    load(pass.w, at, &mut row[..n]);
-                } else if rank < pass.rank {
-                    for (col, value) in row[..n].chunks_mut(1).enumerate() {
-                        load(pass.w, at + col * pass.w_strides.1, value);
-                    }
+    // SAFETY: the scratch holds a row.
+    let values = unsafe { std::slice::from_raw_parts_mut(staged.values, COLS) };
+    for row in 0..ranks {
+        values.fill(0.0);
+        let at = row * of.strides.0 + first * of.strides.1;
+        // SAFETY: elements of W, and this rank's words.
+        unsafe {
+            if row < rank && of.strides.1 == 1 {
+                load(of.w, at, &mut values[..n]);
+            } else if row < rank {
+                for (col, value) in values[..n].chunks_mut(1).enumerate() {
+                    load(of.w, at + col * of.strides.1, value);
                 }
             }
-        }
-        if pass.dots.is_some() {
-            for (rank, row) in [(rank, &*even), (rank + 1, &*odd)] {
-                // SAFETY: this rank's words.
-                let to = unsafe { std::slice::from_raw_parts_mut(staged.by_cols.add(rank * COLS / per), COLS / per) };
-                to.iter_mut().zip(row.chunks(per)).for_each(|(to, x)| *to = words.word(x[0], x[per - 1]));
-            }
-        }
-        if pass.update.is_some() {
-            // SAFETY: the words of these two ranks.
-            let to = unsafe { std::slice::from_raw_parts_mut(staged.by_ranks.add(rank / per * COLS), 2 / per * COLS) };
-            for (i, (even, odd)) in even.iter().zip(&*odd).enumerate() {
-                if per == 2 {
-                    to[i] = words.word(*even, *odd);
-                } else {
-                    (to[i], to[COLS + i]) = (words.word(*even, 0.0), words.word(*odd, 0.0));
-                }
-            }
+            let to = std::slice::from_raw_parts_mut(staged.w.add(row * COLS / per), COLS / per);
+            to.iter_mut().zip(values.chunks(per)).for_each(|(to, x)| *to = words.word(x[0], x[per - 1]));
         }
     }
 }
-multiversion! { unsafe fn stage_w(pass: &Pass, words: Words, staged: Staged, ranks: usize, cols: (usize, usize)) = stage_w_body }
+multiversion! { unsafe fn stage_w(of: &Dots, rank: usize, words: Words, staged: Staged, ranks: usize, cols: (usize, usize)) = stage_w_body }
 
-/// Writes `n` rows of V, from `first` on, into both layouts, zeros beyond them and beyond its ranks.
+/// Writes `n` rows of V, from `first` on, zeros beyond them and beyond its ranks.
 #[inline(always)]
-unsafe fn stage_v_body(pass: &Pass, words: Words, staged: Staged, ranks: usize, v: View, (first, n): (usize, usize)) {
+unsafe fn stage_v_body(v: View, rank: usize, words: Words, staged: Staged, ranks: usize, (first, n): (usize, usize)) {
     let per = words.per_word();
     // SAFETY: the scratch holds the ranks of ROWS rows.
     let values = unsafe { std::slice::from_raw_parts_mut(staged.values, ROWS * ranks) };
     values.fill(0.0);
     for (row, values) in values.chunks_mut(ranks).take(n).enumerate() {
         // SAFETY: a row of V.
-        unsafe { load(v, (first + row) * pass.rank, &mut values[..pass.rank]) };
+        unsafe { load(v, (first + row) * rank, &mut values[..rank]) };
     }
     for group in 0..ranks / RANKS {
-        let piece = group * ROWS * RANKS / per;
         let at = |row: usize| &values[row * ranks + group * RANKS..][..RANKS];
-        for row in (0..ROWS).step_by(per).filter(|_| pass.sums.is_some()) {
+        for row in (0..ROWS).step_by(per) {
+            let piece = (group * ROWS + row) / per * RANKS;
             // SAFETY: the words of these rows.
-            let to = unsafe { std::slice::from_raw_parts_mut(staged.v_by_rows.add(piece + row / per * RANKS), RANKS) };
+            let to = unsafe { std::slice::from_raw_parts_mut(staged.v.add(piece), RANKS) };
             let (low, high) = (at(row), at(row + per - 1));
             to.iter_mut().zip(low.iter().zip(high)).for_each(|(to, (low, high))| *to = words.word(*low, *high));
         }
-        for row in (0..ROWS).filter(|_| pass.update.is_some()) {
-            let (at, size) = (piece + row * RANKS / per, RANKS / per);
-            // SAFETY: the words of this row.
-            let to = unsafe { std::slice::from_raw_parts_mut(staged.v_by_ranks.add(at), size) };
-            let values = values[row * ranks + group * RANKS..][..RANKS].chunks(per);
-            to.iter_mut().zip(values).for_each(|(to, x)| *to = words.word(x[0], x[per - 1]));
-        }
     }
 }
-multiversion! { unsafe fn stage_v(pass: &Pass, words: Words, staged: Staged, ranks: usize, v: View, rows: (usize, usize)) = stage_v_body }
-
-/// Where an update goes: `rows` rows of `n` elements, `cols` apart, the first at `at` in both.
-pub struct Update {
-    pub base: View,
-    pub out: View,
-    pub at: usize,
-    pub cols: usize,
-    pub n: usize,
-    pub rows: usize,
-    pub scale: f32,
-}
+multiversion! { unsafe fn stage_v(v: View, rank: usize, words: Words, staged: Staged, ranks: usize, rows: (usize, usize)) = stage_v_body }
 
 /// Writes `n` elements of a row of `cols`, masked and converted, and zeros up to the next multiple of 32.
 #[inline(always)]
@@ -388,18 +342,6 @@ unsafe fn sums_of(
             return crate::lora_avx512::sums(tile, rows, width, v, sums, stride);
         }
         plain_sums(words.isa, tile as *const f32, rows, width, v as *const f32, sums, stride)
-    }
-}
-
-/// The update of one tile.
-unsafe fn update_of(words: Words, of: &Update, groups: usize, w: *const u32, v: *const u32, masks: &[RowMask]) {
-    // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        if words.pairs {
-            return crate::lora_avx512::update(of, groups, w, v, masks);
-        }
-        plain_update(words.isa, of, groups, w as *const f32, v as *const f32, masks)
     }
 }
 
@@ -455,127 +397,49 @@ unsafe fn sums_body(tile: *const f32, rows: usize, width: usize, v: *const f32, 
 }
 multiversion! { unsafe fn plain_sums(tile: *const f32, rows: usize, width: usize, v: *const f32, sums: *mut f32, stride: usize) = sums_body }
 
-#[inline(always)]
-unsafe fn update_body(of: &Update, groups: usize, w: *const f32, v: *const f32, masks: &[RowMask]) {
-    for row in 0..of.rows {
-        let at = of.at + row * of.cols;
-        for (from, count) in blocks(0, of.n) {
-            let (mut through, mut sum) = ([0f32; BLOCK], [0f32; BLOCK]);
-            for rank in 0..groups * RANKS {
-                // SAFETY: a row of W and an element of V.
-                let (w, v) = unsafe {
-                    (
-                        std::slice::from_raw_parts(w.add(rank * COLS + from), count),
-                        v.add((rank / RANKS * ROWS + row) * RANKS + rank % RANKS).read(),
-                    )
-                };
-                through.iter_mut().zip(w).for_each(|(through, w)| *through += v * w);
-            }
-            // SAFETY: the caller's promise.
-            unsafe { load(of.base, at + from, &mut sum[..count]) };
-            for (i, (sum, through)) in sum.iter_mut().zip(&through).enumerate().take(count) {
-                let kept = masks[row][(from + i) / 32] >> ((from + i) % 32) & 1 == 1;
-                *sum += if kept { through * of.scale } else { 0.0 };
-            }
-            // SAFETY: the caller's promise.
-            unsafe { store(of.out, at + from, &sum[..count]) };
-        }
-    }
-}
-multiversion! { unsafe fn plain_update(of: &Update, groups: usize, w: *const f32, v: *const f32, masks: &[RowMask]) = update_body }
-
 fn draw(p: f64, seed: usize, step: usize, micro_step: usize, site: usize) -> Result<(Option<Draw>, f32), String> {
     let draw = Draw::new(p, seed, step, micro_step, site)?;
     Ok((draw.drops().then_some(draw), draw.scale()))
 }
 
 pub fn lora_down(cx: &Context, k: &LoraDown) -> Result<(), String> {
-    exactly(&k.out, "out", DType::F32, area(k.rows, k.rank)?)?;
-    float(&k.x, "x", area(k.rows, k.cols)?)?;
-    float(&k.a, "a", area(k.rank, k.cols)?)?;
+    let LoraDown { x, rows, cols, rank, compute, .. } = *k;
+    exactly(&k.out, "out", DType::F32, area(rows, rank)?)?;
+    float(&x, "x", area(rows, cols)?)?;
+    float(&k.a, "a", area(rank, cols)?)?;
     let (draw, kept_scale) = draw(k.p, k.seed, k.step, k.micro_step, k.site)?;
-    run(
-        cx,
-        &Pass {
-            x: k.x,
-            rows: k.rows,
-            cols: k.cols,
-            rank: k.rank,
-            draw,
-            compute: k.compute,
-            w: k.a,
-            w_strides: (k.cols, 1),
-            v: None,
-            dots: Some((k.out, k.scale * kept_scale)),
-            sums: None,
-            update: None,
-        },
-    );
+    let dots = Dots { out: k.out, w: k.a, strides: (cols, 1), scale: k.scale * kept_scale };
+    run(cx, &Pass { x, rows, cols, rank, draw, compute, mask: None, dots: Some(dots), sums: None });
     Ok(())
 }
 
 pub fn lora_down_backward(cx: &Context, k: &LoraDownBackward) -> Result<(), String> {
+    let LoraDownBackward { x, rows, cols, rank, compute, mask, .. } = *k;
     if let Some(da) = k.da {
-        exactly(&da, "dA", DType::F32, area(k.rank, k.cols)?)?;
+        exactly(&da, "dA", DType::F32, area(rank, cols)?)?;
     }
-    let update = match (k.dx, k.base) {
-        (Some(dx), Some(base)) => {
-            dx.is_one_of("dx", &RESULTS)?;
-            dx.holds("dx", area(k.rows, k.cols)?)?;
-            exactly(&base, "base", DType::F32, area(k.rows, k.cols)?)?;
-            Some((base, dx))
-        }
-        (None, None) => None,
-        _ => return Err("dx and base go together".to_string()),
-    };
-    float(&k.du, "du", area(k.rows, k.rank)?)?;
-    float(&k.x, "x", area(k.rows, k.cols)?)?;
-    float(&k.a, "a", area(k.rank, k.cols)?)?;
-    let (draw, kept_scale) = draw(k.p, k.seed, k.step, k.micro_step, k.site)?;
-    run(
-        cx,
-        &Pass {
-            x: k.x,
-            rows: k.rows,
-            cols: k.cols,
-            rank: k.rank,
-            draw,
-            compute: k.compute,
-            w: k.a,
-            w_strides: (k.cols, 1),
-            v: Some(k.du),
-            dots: None,
-            sums: k.da.map(|da| (da, (k.cols, 1), kept_scale)),
-            update: update.map(|(base, dx)| (base, dx, kept_scale)),
-        },
-    );
+    if let Some(mask) = mask {
+        exactly(&mask, "mask", DType::I32, area(rows, cols.div_ceil(32))?)?;
+    }
+    float(&k.du, "du", area(rows, rank)?)?;
+    float(&x, "x", area(rows, cols)?)?;
+    let (draw, scale) = draw(k.p, k.seed, k.step, k.micro_step, k.site)?;
+    let sums = k.da.map(|out| Sums { out, strides: (cols, 1), v: k.du, scale });
+    run(cx, &Pass { x, rows, cols, rank, draw, compute, mask, dots: None, sums });
     Ok(())
 }
 
 pub fn lora_up_backward(cx: &Context, k: &LoraUpBackward) -> Result<(), String> {
-    exactly(&k.du, "du", DType::F32, area(k.rows, k.rank)?)?;
+    let LoraUpBackward { rows, cols, rank, compute, .. } = *k;
+    exactly(&k.du, "du", DType::F32, area(rows, rank)?)?;
     if let Some(db) = k.db {
-        exactly(&db, "dB", DType::F32, area(k.cols, k.rank)?)?;
+        exactly(&db, "dB", DType::F32, area(cols, rank)?)?;
     }
-    float(&k.dy, "dy", area(k.rows, k.cols)?)?;
-    float(&k.u, "u", area(k.rows, k.rank)?)?;
-    float(&k.b, "b", area(k.cols, k.rank)?)?;
-    run(
-        cx,
-        &Pass {
-            x: k.dy,
-            rows: k.rows,
-            cols: k.cols,
-            rank: k.rank,
-            draw: None,
-            compute: k.compute,
-            w: k.b,
-            w_strides: (1, k.rank),
-            v: Some(k.u),
-            dots: Some((k.du, k.scale)),
-            sums: k.db.map(|db| (db, (1, k.rank), 1.0)),
-            update: None,
-        },
-    );
+    float(&k.dy, "dy", area(rows, cols)?)?;
+    float(&k.u, "u", area(rows, rank)?)?;
+    float(&k.b, "b", area(cols, rank)?)?;
+    let dots = Dots { out: k.du, w: k.b, strides: (1, rank), scale: k.scale };
+    let sums = k.db.map(|out| Sums { out, strides: (1, rank), v: k.u, scale: 1.0 });
+    run(cx, &Pass { x: k.dy, rows, cols, rank, draw: None, compute, mask: None, dots: Some(dots), sums });
     Ok(())
 }

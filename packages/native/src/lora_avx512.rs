@@ -3,7 +3,7 @@
 use core::arch::x86_64::*;
 
 use crate::buffer::{DType, View};
-use crate::lora::{Update, COLS, RANKS, ROWS};
+use crate::lora::{COLS, RANKS};
 
 /// Words of a row of a tile, and of W for dots.
 const WORDS: usize = COLS / 2;
@@ -128,53 +128,6 @@ pub unsafe fn sums(tile: *const u32, rows: usize, width: usize, v: *const u32, o
                 unsafe {
                     let to = out.add(rank * stride + 2 * at + 16 * i);
                     _mm512_storeu_ps(to, _mm512_add_ps(_mm512_loadu_ps(to), sum));
-                }
-            }
-        }
-    }
-}
-
-/// See `update_of` in lora.rs.
-///
-/// # Safety
-/// base (f32) and out (f32 or bf16) hold the rows; W and V are staged for four rows at a time; the CPU has AVX-512 BF16.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-pub unsafe fn update(of: &Update, groups: usize, w: *const u32, v: *const u32, masks: &[[u32; COLS / 32]]) {
-    let scale = _mm512_set1_ps(of.scale);
-    for row in (0..of.rows).step_by(4) {
-        for col in (0..of.n).step_by(64) {
-            let mut sums = [[_mm512_setzero_ps(); 4]; 4];
-            for word in 0..groups * RANKS / 2 {
-                // SAFETY: 64 columns of W and a word of V for each of four rows.
-                unsafe {
-                    let v = v.add(word / (RANKS / 2) * ROWS * (RANKS / 2) + word % (RANKS / 2));
-                    let v: [__m512i; 4] =
-                        std::array::from_fn(|i| _mm512_set1_epi32(v.add((row + i) * (RANKS / 2)).read() as i32));
-                    for i in 0..4 {
-                        let w = vector(w.add(word * COLS + col + 16 * i));
-                        for (sums, v) in sums.iter_mut().zip(v) {
-                            sums[i] = dot(sums[i], w, v);
-                        }
-                    }
-                }
-            }
-            for (r, sums) in sums.iter().enumerate().take(of.rows - row) {
-                for (i, sum) in sums.iter().enumerate() {
-                    let col = col + 16 * i;
-                    let live = ((1u32 << of.n.saturating_sub(col).min(16)) - 1) as u16;
-                    let kept = (masks[row + r][(col / 32).min(COLS / 32 - 1)] >> (col % 32)) as u16;
-                    let at = of.at + (row + r) * of.cols + col;
-                    // SAFETY: the elements of these rows; others are masked off.
-                    unsafe {
-                        let base = _mm512_maskz_loadu_ps(live, (of.base.ptr() as *const f32).wrapping_add(at));
-                        let sum = _mm512_mask3_fmadd_ps(*sum, scale, base, kept);
-                        if of.out.dtype() == DType::Bf16 {
-                            let half = core::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(sum));
-                            _mm256_mask_storeu_epi16((of.out.ptr() as *mut i16).wrapping_add(at), live, half);
-                        } else {
-                            _mm512_mask_storeu_ps((of.out.ptr() as *mut f32).wrapping_add(at), live, sum);
-                        }
-                    }
                 }
             }
         }

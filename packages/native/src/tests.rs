@@ -368,6 +368,7 @@ fn the_narrow_products_of_an_adapter_use_one_mask() {
         (values(1, rows * cols), values(2, rank * cols), values(3, rows * rank), values(4, cols * rank));
     let (seed, step, micro_step, site, p) = (5_000_000_019.0, 7.0, 2.0, 33.0, 0.3);
     let [n_rows, n_cols, n_rank] = [rows, cols, rank].map(|n| n as f64);
+    let threshold = (p * 65_536.0_f64).round();
     let mut results = Vec::new();
     for compute in [0., 1.] {
         for x_is_bf16 in [false, true] {
@@ -376,10 +377,14 @@ fn the_narrow_products_of_an_adapter_use_one_mask() {
                 let xb = if x_is_bf16 { bench.bf16(&x) } else { bench.f32(&x) };
                 let counts = [rows * rank, rank * cols, rows * cols, rows * rank, cols * rank];
                 let [out, da, dx, up, db] = counts.map(|n| bench.f32(&vec![0.25; n]));
+                let mask = bench.i32(&vec![0; rows * cols.div_ceil(32)]);
                 let draw = [compute, p, seed, step, micro_step, site];
                 bench.run("loraDown", &[&[out, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank, 1.5][..], &draw].concat());
-                let views = [da, 0., dx, 0., dx, 0., dub, 0., xb, 0., ab, 0., n_rows, n_cols, n_rank];
+                let views = [da, 0., mask, 0., dub, 0., xb, 0., n_rows, n_cols, n_rank];
                 bench.run("loraDownBackward", &[&views[..], &draw].concat());
+                let kept_scale = 65_536.0 / (65_536.0 - threshold);
+                let term = [dub, 0., n_rank, 0., ab, 0., n_cols, 0., n_rank, kept_scale, mask, 0.];
+                bench.run("matMul", &[&[dx, 0., n_cols, n_rows, n_cols, 0., 0., 0., compute, 1.][..], &term].concat());
                 let views = [up, 0., db, 0., xb, 0., dub, 0., bb, 0., n_rows, n_cols, n_rank, 2.0, compute];
                 bench.run("loraUpBackward", &views);
                 std::iter::zip([out, da, dx, up, db], counts).flat_map(|(id, n)| bench.read(id, n).unwrap()).collect()
@@ -387,7 +392,6 @@ fn the_narrow_products_of_an_adapter_use_one_mask() {
         }
     }
     let key = [5_000_000_019u64 as u32, (5_000_000_019u64 >> 32) as u32];
-    let threshold = (p * 65_536.0).round();
     let mask = |row: usize, col: usize| {
         let (group, c) = (col / 128, col % 128);
         let counter = [(16 * group + c % 32 / 2) as u32, row as u32, 33 + 65_536 * 2, 7];
@@ -396,7 +400,7 @@ fn the_narrow_products_of_an_adapter_use_one_mask() {
     };
     let (mut out, mut up) = (vec![0.0; rows * rank], vec![0.0; rows * rank]);
     let (mut da, mut db) = (vec![0.25; rank * cols], vec![0.25; cols * rank]);
-    let mut dx = vec![0.25; rows * cols];
+    let mut dx = vec![0.0; rows * cols];
     for row in 0..rows {
         for col in 0..cols {
             let kept = mask(row, col);

@@ -18,7 +18,8 @@ export interface View {
 /**
  * One product of a sum of products. op(A) is (m, k), op(B) is (k, n).
  * aTrans: A is stored (k, m) with row stride lda, else (m, k). bTrans: B is stored (n, k) with row stride ldb
- * (a PyTorch Linear weight), else (k, n). scale multiplies this product alone, in f32.
+ * (a PyTorch Linear weight), else (k, n). scale multiplies this product alone, in f32. mask, where given, is i32
+ * (m, ceil(n / 32)): element (i, j) of this product counts only where bit j % 32 of word (i, floor(j / 32)) is set.
  */
 export interface MatMulTerm {
   a: View;
@@ -29,6 +30,7 @@ export interface MatMulTerm {
   bTrans: boolean;
   k: number;
   scale: number;
+  mask?: View | undefined;
 }
 
 type Field = "view" | "view?" | "number" | "terms";
@@ -56,7 +58,8 @@ export const KERNELS = {
   sumRows: { out: "view", x: "view", rows: "number", cols: "number" },
 
   /**
-   * out (m, n) = [accumulate ? out : 0] + sum of terms + [bias], bias (n) broadcast over rows.
+   * out (m, n) = [accumulate ? out : 0] + sum of terms + [bias], bias (n) broadcast over rows. Masked terms and accumulate
+   * do not go together.
    * The whole sum over every term's k stays in f32 until it is complete. Row stride of out is ldc.
    */
   matMul: {
@@ -267,16 +270,14 @@ export const KERNELS = {
 
   /**
    * The gradients of loraDown, with du (rows, rank) that of dropout(x) a^T, so scale included: dA (rank, cols) f32, where
-   * given, += du^T dropout(x); dx (rows, cols), where given, = base (f32) + mask / (1 - p) * (du a). dx may be base. The
-   * mask is drawn again.
+   * given, += du^T dropout(x), the mask drawn again; mask i32 (rows, ceil(cols / 32)), where given, is that mask, for
+   * dx = du a / (1 - p) where it is set (a masked term of matMul).
    */
   loraDownBackward: {
     dA: "view?",
-    dx: "view?",
-    base: "view?",
+    mask: "view?",
     du: "view",
     x: "view",
-    a: "view",
     rows: "number",
     cols: "number",
     rank: "number",
@@ -384,3 +385,13 @@ export type KernelArgs<K extends KernelName> = { [P in keyof (typeof KERNELS)[K]
 
 /** Functions that enqueue each kernel. */
 export type Kernels = { readonly [K in KernelName]: (args: KernelArgs<K>) => void };
+
+/** What dropout multiplies a kept value by: 1 / (1 - p), p in steps of 2^-16. */
+export function keptScale(p: number): number {
+  return 65_536 / (65_536 - dropThreshold(p));
+}
+
+/** A 16-bit draw below this is dropped. */
+export function dropThreshold(p: number): number {
+  return Math.min(65_535, Math.round(p * 65_536));
+}

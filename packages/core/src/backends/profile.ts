@@ -16,7 +16,7 @@ export function flopsOf({ name, numbers, terms }: KernelEvent): number {
     case "loraDown":
       return 2 * n("rows") * n("cols") * n("rank");
     case "loraDownBackward":
-      return 2 * (n("dA") + n("dx")) * n("rows") * n("cols") * n("rank");
+      return 2 * n("dA") * n("rows") * n("cols") * n("rank");
     case "loraUpBackward":
       return 2 * (1 + n("dB")) * n("rows") * n("cols") * n("rank");
     case "linearCrossEntropy":

@@ -1,4 +1,4 @@
-import type { MatMulTerm } from "../backends/kernels.js";
+import { keptScale, type MatMulTerm } from "../backends/kernels.js";
 import { gradOf, record } from "../tensor/autograd.js";
 import type { DType } from "../tensor/dtype.js";
 import { op } from "../tensor/scope.js";
@@ -93,7 +93,6 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     const next = () => rest.shift() as Tensor;
     const x = needsInput ? next() : undefined;
     const terms: MatMulTerm[] = []; // of dx
-    const adapters: { du: Tensor; a: Tensor; dA: Tensor | undefined; dropout: DropoutDraw | undefined }[] = [];
     projections.forEach(({ weight: parameter, bias, lora }, index) => {
       const weight = next();
       const [u, a, b] = lora === undefined ? [] : [next(), next(), next()];
@@ -111,23 +110,16 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       const rank = a.shape[0] as number;
       const du = empty(backend, [rows, rank], "f32");
       kernels.loraUpBackward({ du, dB: gradOf(lora.b), dy, u, b, rows, cols: width, rank, scale, compute: rounding });
-      if (wanted && dropout === undefined) terms.push(through(du, a, rank, cols));
-      adapters.push({ du, a, dA: gradOf(lora.a), dropout });
+      const dA = gradOf(lora.a);
+      const mask = wanted && dropout !== undefined ? empty(backend, [rows, Math.ceil(cols / 32)], "i32") : undefined;
+      if (x !== undefined && (dA !== undefined || mask !== undefined))
+        kernels.loraDownBackward({
+          ...{ dA, mask, du, x, rows, cols, rank, compute: rounding },
+          ...(dropout ?? NO_DROPOUT),
+        });
+      if (wanted) terms.push({ ...through(du, a, rank, cols, keptScale(dropout?.p ?? 0)), mask });
     });
-    // What passes through a mask is added afterwards, to sums in f32; the last addition rounds.
-    const masked = wanted ? adapters.filter(({ dropout }) => dropout !== undefined) : [];
-    const summed = masked.length > 0 ? "f32" : dtype;
-    let dx = wanted && terms.length > 0 ? product(empty(backend, shape, summed), rows, cols, terms) : undefined;
-    for (const adapter of adapters) {
-      const { du, a, dA, dropout = NO_DROPOUT } = adapter;
-      const [rank] = rowsOf(a);
-      const base = masked.includes(adapter) ? dx : undefined;
-      if (base !== undefined && adapter === masked.at(-1) && dtype !== "f32") dx = empty(backend, shape, dtype);
-      if (x === undefined || (dA === undefined && base === undefined)) continue;
-      const sums = { dA, dx: base && dx, base };
-      kernels.loraDownBackward({ ...sums, du, x, a, rows, cols, rank, compute: rounding, ...dropout });
-    }
-    return [dx];
+    return [wanted && terms.length > 0 ? product(empty(backend, shape, dtype), rows, cols, terms) : undefined];
   });
   return outputs;
 });

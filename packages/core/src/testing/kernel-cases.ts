@@ -318,6 +318,7 @@ interface TermChoice {
   /** Elements by which rows are further apart than they are long. */
   gap?: number;
   mapped?: boolean;
+  masked?: boolean;
 }
 
 interface MatMulChoice {
@@ -344,13 +345,18 @@ function matMulCase(random: Random, choice: MatMulChoice): KernelCase<"matMul"> 
     lossy ||= bf16 && (a !== "bf16" || b !== "bf16");
     const [lda, ldb] = [(aTrans ? m : k) + skip, (bTrans ? k : n) + skip];
     const store = term.mapped ? mapped : floats;
+    const words = Array.from({ length: m * Math.ceil(n / 32) }, () => random.below(2 ** 32) | 0);
+    if (term.masked) buffers[`mask${i}`] = ints(words);
     buffers[`a${i}`] = floats(random.normals((aTrans ? k : m) * lda), a);
     buffers[`b${i}`] = store(random.normals((bTrans ? n : k) * ldb, 1 / Math.sqrt(Math.max(1, k))), b);
-    return (view: ViewOf): MatMulTerm => ({ a: view(`a${i}`), lda, aTrans, b: view(`b${i}`), ldb, bTrans, k, scale });
+    return (view: ViewOf): MatMulTerm => ({
+      ...{ a: view(`a${i}`), lda, aTrans, b: view(`b${i}`), ldb, bTrans, k, scale },
+      mask: term.masked ? view(`mask${i}`) : undefined,
+    });
   });
   const kinds = choice.terms.map(
     (t) =>
-      `${t.k}${t.aTrans ? " a^T" : ""}${t.bTrans ? " b^T" : ""} ${t.a ?? "f32"} x ${t.mapped ? "mapped " : ""}${t.b ?? "f32"}`,
+      `${t.k}${t.aTrans ? " a^T" : ""}${t.bTrans ? " b^T" : ""} ${t.a ?? "f32"} x ${t.mapped ? "mapped " : ""}${t.b ?? "f32"}${t.masked ? " masked" : ""}`,
   );
   return {
     name: `(${m}, ${n}) over ${kinds.join(" + ") || "nothing"} to ${out}${bias ? `, ${bias} bias` : ""}${accumulate ? ", added" : ""}${bf16 ? ", in bf16" : ""}${gap ? ", with gaps" : ""}`,
@@ -463,6 +469,23 @@ function matMulCases(): KernelCase<"matMul">[] {
     ],
   });
   add({ m: 8, n: 64, terms: [{ k: 100, aTrans: true, bTrans: false }], accumulate: true });
+  // Gradients that pass through dropout, alone and in a sum, of one and of several passes over k.
+  for (const [m, n, k, rank] of [
+    [1, 1, 1, 1],
+    [3, 40, 0, 5],
+    [33, 100, 64, 8],
+    [31, 33, 2600, 3],
+    [40, 300, 5200, 17],
+  ] as const)
+    for (const bf16 of flags)
+      for (const out of ["f32", "bf16"] as const) {
+        const a = bf16 ? "bf16" : "f32";
+        const wide = { k, aTrans: false, bTrans: false, a, b: a } as const;
+        const narrow = { k: rank, aTrans: false, bTrans: false, scale: 1.25, masked: true, a, b: a } as const;
+        add({ m, n, terms: [wide, narrow], out, bf16, bias: "f32" });
+        add({ m, n, terms: [wide, narrow, wide, { ...narrow, k: 2 }], out, bf16 });
+        add({ m, n, terms: [narrow], out, bf16, gap: 3 });
+      }
   return cases;
 }
 
@@ -1129,32 +1152,27 @@ function loraDownCases(): KernelCase<"loraDown">[] {
 function loraDownBackwardCases(): KernelCase<"loraDownBackward">[] {
   const random = createRandom(23);
   return loraChoices().map(({ rows, cols, draw, dtype, compute, rank, index }) => {
-    const only = (rows + index) % 3; // both gradients, or one alone
-    const out = index % 2 === 0 ? "bf16" : "f32";
+    const only = (rows + index) % 3; // both results, or one alone
     return {
-      name: `(${rows}, ${cols}) ${dtype} to ${out}, rank ${rank}, p ${draw.p}, ${["both", "dA", "dx"][only]}, compute ${compute}`,
+      name: `(${rows}, ${cols}) ${dtype}, rank ${rank}, p ${draw.p}, ${["both", "dA", "mask"][only]}, compute ${compute}`,
       buffers: {
         dA: floats(random.normals(rank * cols)),
-        dx: only === 1 ? floats(random.normals(rows * cols)) : unset(rows * cols, out),
-        base: floats(random.normals(rows * cols)),
+        mask: ints(new Array<number>(rows * Math.ceil(cols / 32)).fill(0)),
         du: factors(random.normals(rows * rank)),
         x: factors(random.normals(rows * cols), dtype),
-        a: factors(random.normals(rank * cols)),
       },
       args: (view) => ({
         dA: only === 2 ? undefined : view("dA"),
-        dx: only === 1 ? undefined : view("dx"),
-        base: only === 1 ? undefined : view("base"),
+        mask: only === 1 ? undefined : view("mask"),
         du: view("du"),
         x: view("x"),
-        a: view("a"),
         rows,
         cols,
         rank,
         compute,
         ...draw,
       }),
-      outputs: { dA: close("f32", 2e-4, 2e-5), dx: close(only === 1 ? "f32" : out, 2e-4, 2e-5) },
+      outputs: { dA: close("f32", 2e-4, 2e-5), mask: EXACT },
     };
   });
 }

@@ -32,6 +32,7 @@ pub struct Term {
     pub b_trans: bool,
     pub k: usize,
     pub scale: f32,
+    pub mask: Option<View>,
 }
 
 /// out (m, n) = [out] + sum of terms + [bias].
@@ -73,6 +74,14 @@ impl MatMul<'_> {
             matrix("a", t.a, rows, cols, t.lda)?;
             let (rows, cols) = if t.b_trans { (n, k) } else { (k, n) };
             matrix("b", t.b, rows, cols, t.ldb)?;
+            if let Some(mask) = t.mask {
+                let name = format!("term {i}: mask ({m}, {})", n.div_ceil(32));
+                mask.is_one_of(&name, &[DType::I32])?;
+                mask.holds(&name, m * n.div_ceil(32))?;
+                if self.accumulate {
+                    return Err("a masked term cannot be added to out".to_string());
+                }
+            }
         }
         Ok(())
     }
@@ -134,7 +143,7 @@ pub fn mat_mul(pool: &Pool, isa: Isa, args: &MatMul) -> Result<(), String> {
         return Ok(());
     }
     #[cfg(target_arch = "x86_64")]
-    if isa >= Isa::Avx512 && args.m <= 4 && args.terms.iter().all(|t| t.b_trans || t.k == 0) {
+    if isa >= Isa::Avx512 && args.m <= 4 && args.terms.iter().all(|t| t.mask.is_none() && (t.b_trans || t.k == 0)) {
         mat_vec(pool, args);
         return Ok(());
     }
@@ -195,7 +204,10 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
     let (mr, nr) = (kernel.mr(), kernel.nr());
     let out_bf16 = args.out.dtype() == DType::Bf16;
 
-    let total_words: usize = args.terms.iter().map(|t| kernel.words(t.k)).sum();
+    // Masked terms are short. They are multiplied tile by tile, and are then what the last pass adds to.
+    let (masked, terms): (Vec<Term>, Vec<Term>) = args.terms.iter().partition(|t| t.mask.is_some());
+    let masked_words: usize = masked.iter().map(|t| kernel.words(t.k)).sum();
+    let total_words: usize = terms.iter().map(|t| kernel.words(t.k)).sum();
     let passes = if total_words <= PASS { 1 } else { total_words.div_ceil(SHORT_PASS) };
     let pass_words = total_words.div_ceil(passes);
 
@@ -226,12 +238,13 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
     let all_a_words = row_panels * mr * total_words;
     let keeps_a = steps > 1 && passes == 1 && col_parts == 1 && all_a_words <= KEPT_A_WORDS;
     let kept_words = if keeps_a { all_a_words } else { 0 };
-    let sizes = [bias_words, partial_words, b_words * buffers, kept_words];
+    let sizes = [bias_words, partial_words, b_words * buffers, kept_words, col_panels * nr * masked_words];
     // SAFETY: no region runs, and this is the only use of the shared scratch until the product is done.
     let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
     let (bias, partial) = (pieces.take::<f32>(bias_words), Shared::new(pieces.take::<f32>(partial_words)));
     let packed = Shared::new(pieces.take::<u32>(b_words * buffers));
     let kept = Shared::new(pieces.take::<u32>(kept_words));
+    let masked_b = Shared::new(pieces.take::<u32>(sizes[4]));
     if let Some(view) = args.bias {
         for i in 0..n {
             // SAFETY: `check` found n elements; the piece has n.
@@ -247,7 +260,7 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
 
     let each_term = |words: (usize, usize), run: &mut dyn FnMut(&Segment, usize, usize, usize)| {
         let mut start = 0;
-        for segment in args.terms.iter().map(Segment::new) {
+        for segment in terms.iter().map(Segment::new) {
             let end = start + kernel.words(segment.k);
             let (from, to) = (words.0.max(start), words.1.min(end));
             if from < to {
@@ -270,6 +283,21 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
             });
         }
     };
+    let each_masked = |run: &mut dyn FnMut(&Segment, View, usize)| {
+        let mut at = 0;
+        for term in &masked {
+            run(&Segment::new(term), term.mask.unwrap_or(term.a), at);
+            at += kernel.words(term.k);
+        }
+    };
+    let pack_masked = |panel: usize| {
+        let col = panel * nr;
+        // SAFETY: this panel's piece, which nobody reads yet; `check` found the elements.
+        unsafe {
+            let to = masked_b.get().add(col * masked_words);
+            each_masked(&mut |s, _, at| kernel.pack_b(to.add(at * nr), s.b, col, (n - col).min(nr), 0, s.k));
+        }
+    };
     let multiply = |index: usize, task: usize, worker: usize| {
         let step = step(index);
         let words = step.words.1 - step.words.0;
@@ -280,11 +308,18 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
         // SAFETY: this task's scratch; it holds the largest piece of rows. The B panels were packed in an earlier region.
         // The elements written, in `out` or in the partial sums, belong to this task's rows and columns.
         unsafe {
-            let a = if keeps_a {
-                kept.get().add(row_from * words * mr)
-            } else {
-                pool.scratch(worker, largest * words * mr * 4).as_mut_ptr() as *mut u32
-            };
+            let own_words = if keeps_a { 0 } else { largest * words * mr };
+            let sizes = [own_words, largest * masked_words * mr, mr * nr, mr * nr];
+            let mut pieces = Pieces::new(pool.scratch(worker, Pieces::bytes(&sizes)));
+            let own = pieces.take::<u32>(own_words);
+            let a = if keeps_a { kept.get().add(row_from * words * mr) } else { own };
+            let masked_a = pieces.take::<u32>(sizes[1]);
+            let (part, parts) = (pieces.take::<f32>(mr * nr), pieces.take::<f32>(mr * nr));
+            for panel in (row_from..row_to).filter(|_| last_pass && masked_words > 0) {
+                let to = masked_a.add((panel - row_from) * masked_words * mr);
+                let rows = (m - panel * mr).min(mr);
+                each_masked(&mut |s, _, at| kernel.pack_a(to.add(at * mr), s.a, panel * mr, rows, 0, s.k, 1.0));
+            }
             // Kept rows were packed by the first block's task, in an earlier region.
             let to_pack = if keeps_a && index > 0 { (0, 0) } else { step.words };
             each_term(to_pack, &mut |s, k, len, at| {
@@ -320,7 +355,28 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
                     for panel in first..(first + near).min(col_to) {
                         let cols = (n - (step.panels.0 + panel) * nr).min(nr);
                         let b = b.add(panel * words * nr);
-                        kernel.multiply((m - row).min(mr), cols, words, a, b, tile.at(row, col_base + panel * nr));
+                        let mut tile = tile.at(row, col_base + panel * nr);
+                        let rows = (m - row).min(mr);
+                        if last_pass && !masked.is_empty() {
+                            let col = (step.panels.0 + panel) * nr;
+                            load_partial(tile, rows, cols, parts, nr);
+                            each_masked(&mut |s, mask, at| {
+                                let a = masked_a.add(((row_panel - row_from) * masked_words + at) * mr);
+                                let b = masked_b.get().add((col * masked_words) + at * nr);
+                                kernel.multiply(rows, cols, kernel.words(s.k), a, b, Tile::new(part, nr));
+                                let bits = (mask.ptr() as *const u32).add(row * n.div_ceil(32) + col / 32);
+                                add_masked(
+                                    kernel.isa(),
+                                    parts,
+                                    part,
+                                    (rows, nr),
+                                    (bits, n.div_ceil(32), col % 32),
+                                    s.scale,
+                                );
+                            });
+                            tile = Tile { partial: parts, partial_ld: nr, ..tile };
+                        }
+                        kernel.multiply(rows, cols, words, a, b, tile);
                     }
                 }
             }
@@ -339,7 +395,11 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
             pool.parallel(tasks, task);
         }
     };
-    region(panels_of(0), &|panel, _| pack_b(0, panel));
+    let masked_panels = if masked.is_empty() { 0 } else { col_panels };
+    region(panels_of(0) + masked_panels, &|task, _| match task.checked_sub(masked_panels) {
+        Some(panel) => pack_b(0, panel),
+        None => pack_masked(task),
+    });
     for index in 0..steps {
         let products = row_parts * col_parts;
         let packs = if index + 1 < steps { panels_of(index + 1) } else { 0 };
@@ -352,6 +412,49 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
             }
         });
     }
+}
+
+/// to = what the tile has been summed to so far, or 0.
+///
+/// # Safety
+/// `to` has room for `rows` rows of `nr` elements.
+unsafe fn load_partial(tile: Tile, rows: usize, cols: usize, to: *mut f32, nr: usize) {
+    for row in 0..rows {
+        // SAFETY: a row of both.
+        unsafe {
+            let to = std::slice::from_raw_parts_mut(to.add(row * nr), nr);
+            to.fill(0.0);
+            if !tile.partial.is_null() {
+                to[..cols].copy_from_slice(std::slice::from_raw_parts(tile.partial.add(row * tile.partial_ld), cols));
+            }
+        }
+    }
+}
+
+/// to += scale * from where the bits are set; both are (rows, nr). Row i's bits begin at bit `shift` of word `i * stride`.
+#[inline(always)]
+unsafe fn add_masked_body(
+    to: *mut f32,
+    from: *const f32,
+    (rows, nr): (usize, usize),
+    (bits, stride, shift): (*const u32, usize, usize),
+    scale: f32,
+) {
+    for row in 0..rows {
+        // SAFETY: a row of each, whose columns share one word.
+        unsafe {
+            let word = bits.add(row * stride).read_unaligned() >> shift;
+            let to = std::slice::from_raw_parts_mut(to.add(row * nr), nr);
+            let from = std::slice::from_raw_parts(from.add(row * nr), nr);
+            for (i, (to, from)) in to.iter_mut().zip(from).enumerate() {
+                *to += if word >> i & 1 == 1 { from * scale } else { 0.0 };
+            }
+        }
+    }
+}
+
+crate::multiversion! {
+    unsafe fn add_masked(to: *mut f32, from: *const f32, size: (usize, usize), mask: (*const u32, usize, usize), scale: f32) = add_masked_body
 }
 
 /// Up to four rows of A: B is read once, where it lies.

@@ -60,6 +60,7 @@ impl Case {
                 b_trans: t.b_trans,
                 k: t.k,
                 scale: t.scale,
+                mask: None,
             })
             .collect();
 
@@ -217,7 +218,17 @@ fn a_bf16_result_is_as_good_as_one_rounding_of_the_exact_one() {
         let (mut ours, mut rounding) = (0f64, 0f64);
         for isa in isas() {
             let out = Tensor::new(m * n, DType::Bf16, true);
-            let term = Term { a: a.view(), lda: k, a_trans: false, b: b.view(), ldb: k, b_trans: true, k, scale: 1.0 };
+            let term = Term {
+                a: a.view(),
+                lda: k,
+                a_trans: false,
+                b: b.view(),
+                ldb: k,
+                b_trans: true,
+                k,
+                scale: 1.0,
+                mask: None,
+            };
             let args =
                 MatMul { out: out.view(), ldc: n, m, n, bias: None, accumulate: false, bf16: true, terms: &[term] };
             mat_mul(&Pool::new(2).unwrap(), isa, &args).unwrap();
@@ -277,8 +288,17 @@ fn nan_and_infinity_stay_in_their_rows_and_columns() {
                 a[k + 4] = f32::NEG_INFINITY;
                 let (a, b) = (Tensor::of(&a, DType::F32, true), Tensor::of(&b, DType::Bf16, true));
                 let out = Tensor::new(m * n, DType::F32, true);
-                let term =
-                    Term { a: a.view(), lda: k, a_trans: false, b: b.view(), ldb: k, b_trans: true, k, scale: 1.0 };
+                let term = Term {
+                    a: a.view(),
+                    lda: k,
+                    a_trans: false,
+                    b: b.view(),
+                    ldb: k,
+                    b_trans: true,
+                    k,
+                    scale: 1.0,
+                    mask: None,
+                };
                 let args =
                     MatMul { out: out.view(), ldc: n, m, n, bias: None, accumulate: false, bf16, terms: &[term] };
                 mat_mul(&pool, isa, &args).unwrap();
@@ -304,7 +324,8 @@ fn nan_and_infinity_stay_in_their_rows_and_columns() {
 fn an_argument_that_does_not_fit_is_named_with_its_shape() {
     let (a, b, out) =
         (Tensor::new(6, DType::F32, true), Tensor::new(11, DType::F32, true), Tensor::new(8, DType::F32, true));
-    let term = Term { a: a.view(), lda: 3, a_trans: false, b: b.view(), ldb: 3, b_trans: true, k: 3, scale: 1.0 };
+    let term =
+        Term { a: a.view(), lda: 3, a_trans: false, b: b.view(), ldb: 3, b_trans: true, k: 3, scale: 1.0, mask: None };
     let args =
         MatMul { out: out.view(), ldc: 4, m: 2, n: 4, bias: None, accumulate: false, bf16: false, terms: &[term] };
     let error = mat_mul(&Pool::new(1).unwrap(), Isa::Portable, &args).unwrap_err();

@@ -163,7 +163,13 @@ function copyArgs<K extends KernelName>(kernel: K, args: KernelArgs<K>): KernelA
     if (field === "number") return [name, value];
     if (field === "terms") {
       const terms = value as readonly MatMulTerm[];
-      return [name, terms.map((term) => ({ ...term, a: copyView(term.a), b: copyView(term.b) }))];
+      return [
+        name,
+        terms.map(({ mask, ...term }) => ({
+          ...{ ...term, a: copyView(term.a), b: copyView(term.b) },
+          mask: mask && copyView(mask),
+        })),
+      ];
     }
     return [name, copyView(value as View)];
   });

@@ -531,34 +531,20 @@ describe("has the gradient of finite differences", () => {
 });
 
 it("draws a dropout mask that depends on the place alone and keeps about 1 - p", () => {
+  // Ones through dropout and the identity.
   const drop = (rows: number, cols: number, site: number) =>
     run(
-      "loraDownBackward",
+      "loraDown",
       {
-        dx: zeros(rows * cols),
-        base: zeros(rows * cols),
-        x: zeros(rows * cols),
-        du: zeros(rows).fill(1),
-        a: zeros(cols).fill(1),
+        out: zeros(rows * cols),
+        x: zeros(rows * cols).fill(1),
+        a: zeros(cols * cols).map((_, i) => (i % (cols + 1) === 0 ? 1 : 0)),
       },
       (view) => ({
-        dA: undefined,
-        dx: view("dx"),
-        base: view("base"),
-        du: view("du"),
-        x: view("x"),
-        a: view("a"),
-        rows,
-        cols,
-        rank: 1,
-        compute: 0,
-        p: 0.25,
-        seed: 42,
-        step: 3,
-        microStep: 1,
-        site,
+        ...{ out: view("out"), x: view("x"), a: view("a"), rows, cols, rank: cols, scale: 1, compute: 0 },
+        ...{ p: 0.25, seed: 42, step: 3, microStep: 1, site },
       }),
-    )["dx"]!;
+    )["out"]!;
   const wide = drop(200, 100, 7);
   expect(new Set(wide)).toEqual(new Set([0, 1 / 0.75]));
   expect(wide.filter((value) => value > 0).length / wide.length).toBeCloseTo(0.75, 1);

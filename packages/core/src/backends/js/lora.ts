@@ -1,4 +1,4 @@
-import type { KernelArgs } from "../kernels.js";
+import { dropThreshold, keptScale, type KernelArgs } from "../kernels.js";
 import type { JsMemory } from "./memory.js";
 import { philox } from "./philox.js";
 
@@ -6,8 +6,7 @@ type Draw = Pick<KernelArgs<"loraDown">, "cols" | "p" | "seed" | "step" | "micro
 
 /** Factors of one row: 0 where dropped, 1 / (1 - p) where kept. */
 function maskOf(row: number, { cols, p, seed, step, microStep, site }: Draw, factors: Float64Array): void {
-  const threshold = Math.min(65_535, Math.round(p * 65_536));
-  const scale = 65_536 / (65_536 - threshold);
+  const [threshold, scale] = [dropThreshold(p), keptScale(p)];
   const words = new Uint32Array(4);
   for (let group = 0; group * 128 < cols; group++) {
     for (let lane = 0; lane < 16; lane++) {
@@ -39,24 +38,19 @@ export function loraDown(memory: JsMemory, args: KernelArgs<"loraDown">): void {
 
 export function loraDownBackward(memory: JsMemory, args: KernelArgs<"loraDownBackward">): void {
   const { rows, cols, rank } = args;
+  const words = Math.ceil(cols / 32);
   const dA = args.dA && memory.output(args.dA, rank * cols);
-  const dx = args.dx && memory.output(args.dx, rows * cols);
-  const base = args.base && memory.floats(args.base, rows * cols);
-  if ((dx === undefined) !== (base === undefined)) throw new RangeError("dx and base go together");
+  const mask = args.mask && (memory.writable(args.mask, rows * words) as Int32Array);
   const du = memory.floats(args.du, rows * rank);
   const x = memory.floats(args.x, rows * cols);
-  const a = memory.floats(args.a, rank * cols);
   const factors = new Float64Array(cols);
   const gradient = new Float64Array(rank * cols);
   for (let r = 0; r < rows; r++) {
     maskOf(r, args, factors);
+    mask?.fill(0, r * words, (r + 1) * words);
     for (let c = 0; c < cols; c++) {
-      let through = 0;
-      for (let k = 0; k < rank; k++) {
-        gradient[k * cols + c]! += du[r * rank + k]! * factors[c]! * x[r * cols + c]!;
-        through += du[r * rank + k]! * a[k * cols + c]!;
-      }
-      if (dx !== undefined && base !== undefined) dx[r * cols + c] = base[r * cols + c]! + factors[c]! * through;
+      if (mask !== undefined && factors[c]! > 0) mask[r * words + Math.floor(c / 32)]! |= 1 << (c % 32);
+      for (let k = 0; k < rank; k++) gradient[k * cols + c]! += du[r * rank + k]! * factors[c]! * x[r * cols + c]!;
     }
   }
   if (dA !== undefined) gradient.forEach((value, i) => (dA[i]! += value));

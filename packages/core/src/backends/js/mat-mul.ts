@@ -11,6 +11,7 @@ export interface Product {
   bTrans: boolean;
   k: number;
   scale: number;
+  mask?: Int32Array | undefined;
 }
 
 interface Result {
@@ -28,8 +29,11 @@ export function matMul(memory: JsMemory, args: KernelArgs<"matMul">): void {
     const { k, lda, ldb, aTrans, bTrans, scale } = term;
     const a = memory.floats(term.a, m === 0 ? 0 : aTrans ? extent(k, lda, m) : extent(m, lda, k));
     const b = memory.floats(term.b, n === 0 ? 0 : bTrans ? extent(n, ldb, k) : extent(k, ldb, n));
-    return { a, lda, aTrans, b, ldb, bTrans, k, scale };
+    const mask = term.mask && memory.ints(term.mask, m * Math.ceil(n / 32));
+    return { a, lda, aTrans, b, ldb, bTrans, k, scale, mask };
   });
+  if (args.accumulate !== 0 && terms.some(({ mask }) => mask !== undefined))
+    throw new RangeError("a masked term cannot be added to out");
   const out = memory.output(args.out, extent(m, ldc, n));
   const bias = args.bias && memory.floats(args.bias, n);
   sumOfProducts({ out, ldc, m, n, bias, accumulate: args.accumulate !== 0 }, terms);
@@ -42,15 +46,22 @@ const BLOCK = 64;
 export function sumOfProducts(result: Result, terms: readonly Product[]): void {
   const { out, ldc, m, n, bias, accumulate } = result;
   const sums = new Float64Array(BLOCK);
+  const masked = new Float64Array(BLOCK);
   const factors = new Float64Array(Math.max(0, ...terms.map((term) => term.k)));
   for (let start = 0; start < n; start += BLOCK) {
     const columns = Math.min(BLOCK, n - start);
     for (let i = 0; i < m; i++) {
       sums.fill(0);
-      for (const { a, lda, aTrans, b, ldb, bTrans, k, scale } of terms) {
+      for (const { a, lda, aTrans, b, ldb, bTrans, k, scale, mask } of terms) {
         for (let p = 0; p < k; p++) factors[p] = scale * a[aTrans ? p * lda + i : i * lda + p]!;
-        if (bTrans) addDotProducts(sums, columns, factors, k, b, start, ldb);
-        else addScaledRows(sums, columns, factors, k, b, start, ldb);
+        const into = mask === undefined ? sums : masked.fill(0);
+        if (bTrans) addDotProducts(into, columns, factors, k, b, start, ldb);
+        else addScaledRows(into, columns, factors, k, b, start, ldb);
+        if (mask === undefined) continue;
+        for (let j = 0; j < columns; j++) {
+          const word = mask[i * Math.ceil(n / 32) + Math.floor((start + j) / 32)]!;
+          if ((word >>> ((start + j) % 32)) & 1) sums[j]! += masked[j]!;
+        }
       }
       for (let j = 0; j < columns; j++) {
         const at = i * ldc + start + j;

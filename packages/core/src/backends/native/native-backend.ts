@@ -204,6 +204,8 @@ function encodeTerm(words: Float64Array, at: number, term: MatMulTerm): number {
   words[at++] = term.bTrans ? 1 : 0;
   words[at++] = term.k;
   words[at++] = term.scale;
+  words[at++] = term.mask?.buffer ?? 0;
+  words[at++] = term.mask?.offset ?? 0;
   return at;
 }
 
@@ -232,5 +234,5 @@ function decode(name: KernelName, words: Float64Array): Pick<KernelEvent, "numbe
   return { numbers, terms };
 }
 
-/** Words of a product: a (id, offset), lda, aTrans, b (id, offset), ldb, bTrans, k, scale. */
-const TERM_WORDS = 10;
+/** Words of a product: a (id, offset), lda, aTrans, b (id, offset), ldb, bTrans, k, scale, mask (id, offset). */
+const TERM_WORDS = 12;
