@@ -92,6 +92,10 @@ pub struct Sum([f32; 16]);
 impl Sum {
     pub const ZERO: Sum = Sum([0.0; 16]);
 
+    pub fn of(lanes: [f32; 16]) -> Sum {
+        Sum(lanes)
+    }
+
     /// Adds f(a[i], b[i]) for every i.
     #[inline(always)]
     pub fn add2(&mut self, a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {

@@ -3,6 +3,7 @@
 use crate::block::{blocks, load, store, Sum, ZERO};
 use crate::buffer::{DType, View};
 use crate::elementwise::{area, exactly, float, row_chunks};
+use crate::isa::Isa;
 use crate::kernels::{Context, LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
 use crate::multiversion;
 use crate::reduce::{add_columns, column_blocks, Addends, Rows};
@@ -17,6 +18,173 @@ unsafe fn scalar(view: View, index: usize) -> f32 {
     // SAFETY: the caller's promise.
     unsafe { load(view, index, &mut value) };
     value[0]
+}
+
+/// Rows with AVX-512, a row of which stays in the first cache from pass to pass; the same bits as the loops below.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::scalar;
+    use crate::block::{store as store_scalars, Sum};
+    use crate::buffer::View;
+    use crate::kernels::{LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
+    use crate::vector::{lanes, load, store};
+    use core::arch::x86_64::*;
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn total(sum: __m512) -> f32 {
+        let mut lanes = [0.0; 16];
+        // SAFETY: sixteen floats.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sum) };
+        Sum::of(lanes).total()
+    }
+
+    /// # Safety
+    /// The views hold rows `from .. to`; the CPU has AVX-512.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub unsafe fn rms_norm(k: &RmsNorm, from: usize, to: usize) {
+        let offset = _mm512_set1_ps(k.offset as f32);
+        for row in from..to {
+            let base = row * k.cols;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut squares = _mm512_setzero_ps();
+                for at in (0..k.cols).step_by(16) {
+                    let x = load(k.x, base + at, lanes(k.cols - at));
+                    squares = _mm512_add_ps(squares, _mm512_mul_ps(x, x));
+                }
+                let rstd = 1.0 / (total(squares) / k.cols as f32 + k.eps as f32).sqrt();
+                store_scalars(k.rstd, row, &[rstd]);
+                let rstd = _mm512_set1_ps(rstd);
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let normal = _mm512_mul_ps(load(k.x, base + at, mask), rstd);
+                    let weight = _mm512_add_ps(load(k.weight, at, mask), offset);
+                    store(k.out, base + at, mask, _mm512_mul_ps(normal, weight));
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `rms_norm`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub unsafe fn rms_norm_dx(k: &RmsNormBackward, dx: View, from: usize, to: usize) {
+        let offset = _mm512_set1_ps(k.offset as f32);
+        for row in from..to {
+            let base = row * k.cols;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let rstd = _mm512_set1_ps(scalar(k.rstd, row));
+                let mut dot = _mm512_setzero_ps();
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let weight = _mm512_add_ps(load(k.weight, at, mask), offset);
+                    let g = _mm512_mul_ps(weight, load(k.d_out, base + at, mask));
+                    let normal = _mm512_mul_ps(load(k.x, base + at, mask), rstd);
+                    dot = _mm512_add_ps(dot, _mm512_mul_ps(g, normal));
+                }
+                let mean = _mm512_set1_ps(total(dot) / k.cols as f32);
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let weight = _mm512_add_ps(load(k.weight, at, mask), offset);
+                    let g = _mm512_mul_ps(weight, load(k.d_out, base + at, mask));
+                    let normal = _mm512_mul_ps(load(k.x, base + at, mask), rstd);
+                    let mut d = _mm512_mul_ps(rstd, _mm512_sub_ps(g, _mm512_mul_ps(normal, mean)));
+                    if let Some(view) = k.base {
+                        d = _mm512_add_ps(d, load(view, base + at, mask));
+                    }
+                    store(dx, base + at, mask, d);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `rms_norm`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub unsafe fn layer_norm(k: &LayerNorm, from: usize, to: usize) {
+        for row in from..to {
+            let base = row * k.cols;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mut sum = _mm512_setzero_ps();
+                for at in (0..k.cols).step_by(16) {
+                    sum = _mm512_add_ps(sum, load(k.x, base + at, lanes(k.cols - at)));
+                }
+                let mean = total(sum) / k.cols as f32;
+                let means = _mm512_set1_ps(mean);
+                let mut squares = _mm512_setzero_ps();
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let x = _mm512_maskz_sub_ps(mask, load(k.x, base + at, mask), means);
+                    squares = _mm512_add_ps(squares, _mm512_mul_ps(x, x));
+                }
+                let rstd = 1.0 / (total(squares) / k.cols as f32 + k.eps as f32).sqrt();
+                store_scalars(k.mean, row, &[mean]);
+                store_scalars(k.rstd, row, &[rstd]);
+                let rstds = _mm512_set1_ps(rstd);
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let normal = _mm512_mul_ps(_mm512_sub_ps(load(k.x, base + at, mask), means), rstds);
+                    let scaled = _mm512_mul_ps(normal, load(k.weight, at, mask));
+                    let bias = k.bias.map_or(_mm512_setzero_ps(), |bias| load(bias, at, mask));
+                    store(k.out, base + at, mask, _mm512_add_ps(scaled, bias));
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for `rms_norm`.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+    pub unsafe fn layer_norm_dx(k: &LayerNormBackward, dx: View, from: usize, to: usize) {
+        for row in from..to {
+            let base = row * k.cols;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let mean = _mm512_set1_ps(scalar(k.mean, row));
+                let rstd = _mm512_set1_ps(scalar(k.rstd, row));
+                let (mut sum, mut dot) = (_mm512_setzero_ps(), _mm512_setzero_ps());
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let g = _mm512_mul_ps(load(k.weight, at, mask), load(k.d_out, base + at, mask));
+                    let normal = _mm512_mul_ps(_mm512_sub_ps(load(k.x, base + at, mask), mean), rstd);
+                    sum = _mm512_add_ps(sum, g);
+                    dot = _mm512_add_ps(dot, _mm512_mul_ps(g, normal));
+                }
+                let g_mean = _mm512_set1_ps(total(sum) / k.cols as f32);
+                let dot_mean = _mm512_set1_ps(total(dot) / k.cols as f32);
+                for at in (0..k.cols).step_by(16) {
+                    let mask = lanes(k.cols - at);
+                    let g = _mm512_mul_ps(load(k.weight, at, mask), load(k.d_out, base + at, mask));
+                    let normal = _mm512_mul_ps(_mm512_sub_ps(load(k.x, base + at, mask), mean), rstd);
+                    let part = _mm512_sub_ps(_mm512_sub_ps(g, g_mean), _mm512_mul_ps(normal, dot_mean));
+                    let mut d = _mm512_mul_ps(rstd, part);
+                    if let Some(view) = k.base {
+                        d = _mm512_add_ps(d, load(view, base + at, mask));
+                    }
+                    store(dx, base + at, mask, d);
+                }
+            }
+        }
+    }
+}
+
+/// Runs `$fast` where the instruction set has AVX-512, else `$plain`.
+macro_rules! on_rows {
+    ($cx:expr, $k:expr, ($($arg:expr),*), $fast:ident, $plain:ident) => {
+        row_chunks($cx, $k.rows, $k.cols, |from, to| {
+            // SAFETY: the views hold what is read and written; tasks write disjoint rows; an `Isa` is one that this CPU has.
+            unsafe {
+                #[cfg(target_arch = "x86_64")]
+                if $cx.isa >= Isa::Avx512 {
+                    return avx512::$fast($($arg,)* from, to);
+                }
+                $plain($cx.isa, $($arg,)* from, to)
+            }
+        })
+    };
 }
 
 #[inline(always)]
@@ -58,8 +226,7 @@ pub fn rms_norm(cx: &Context, k: &RmsNorm) -> Result<(), String> {
     exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
     float(&k.x, "x", count)?;
     float(&k.weight, "weight", k.cols)?;
-    // SAFETY: the views hold what is read and written; tasks write disjoint rows.
-    row_chunks(cx, k.rows, k.cols, |from, to| unsafe { rms_norm_rows(cx.isa, k, from, to) });
+    on_rows!(cx, k, (k), rms_norm, rms_norm_rows);
     Ok(())
 }
 
@@ -152,8 +319,7 @@ pub fn rms_norm_backward(cx: &Context, k: &RmsNormBackward) -> Result<(), String
         column_blocks(cx, k.cols, |at, n| unsafe { rms_norm_dw_block(cx.isa, k, d_weight, at, n) });
     }
     if let Some(dx) = k.dx {
-        // SAFETY: as above, with disjoint rows.
-        row_chunks(cx, k.rows, k.cols, |from, to| unsafe { rms_norm_dx_rows(cx.isa, k, dx, from, to) });
+        on_rows!(cx, k, (k, dx), rms_norm_dx, rms_norm_dx_rows);
     }
     Ok(())
 }
@@ -215,8 +381,7 @@ pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
     if let Some(bias) = k.bias {
         float(&bias, "bias", k.cols)?;
     }
-    // SAFETY: the views hold what is read and written; tasks write disjoint rows.
-    row_chunks(cx, k.rows, k.cols, |from, to| unsafe { layer_norm_rows(cx.isa, k, from, to) });
+    on_rows!(cx, k, (k), layer_norm, layer_norm_rows);
     Ok(())
 }
 
@@ -324,8 +489,7 @@ pub fn layer_norm_backward(cx: &Context, k: &LayerNormBackward) -> Result<(), St
         column_blocks(cx, k.cols, |at, n| unsafe { layer_norm_db_block(cx.isa, k, d_bias, at, n) });
     }
     if let Some(dx) = k.dx {
-        // SAFETY: as above, with disjoint rows.
-        row_chunks(cx, k.rows, k.cols, |from, to| unsafe { layer_norm_dx_rows(cx.isa, k, dx, from, to) });
+        on_rows!(cx, k, (k, dx), layer_norm_dx, layer_norm_dx_rows);
     }
     Ok(())
 }

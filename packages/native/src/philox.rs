@@ -67,7 +67,7 @@ impl Draw {
             if isa >= Isa::Avx512 {
                 // SAFETY: an `Isa` is only made for a CPU that has it.
                 let kept = unsafe { avx512::kept(self, row, group) };
-                masks.copy_from_slice(&kept.as_flattened()[..masks.len()]);
+                masks.iter_mut().zip(kept.as_flattened()).for_each(|(mask, kept)| *mask = *kept);
                 continue;
             }
             let _ = isa;

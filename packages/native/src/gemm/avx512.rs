@@ -514,6 +514,24 @@ pub unsafe fn multiply_bf16(rows: usize, cols: usize, words: usize, a: *const u3
     unsafe { by_shape!(Bf16Dot, rows, cols, words, a, b, out) }
 }
 
+/// One row of `add_masked` in mod.rs.
+///
+/// # Safety
+/// As there; the CPU has AVX-512.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub unsafe fn add_masked(to: *mut f32, base: *const f32, from: *const f32, word: u32, scale: f32) {
+    for v in 0..NR / 16 {
+        // SAFETY: NR columns of each.
+        unsafe {
+            let base = if base.is_null() { _mm512_setzero_ps() } else { _mm512_loadu_ps(base.add(16 * v)) };
+            let mask = (word >> (16 * v)) as u16;
+            let sum = _mm512_mask3_fmadd_ps(_mm512_loadu_ps(from.add(16 * v)), _mm512_set1_ps(scale), base, mask);
+            _mm512_storeu_ps(to.add(16 * v), sum);
+        }
+    }
+}
+
 /// Rows of B multiplied at once: enough loads in flight for memory.
 const DOT_ROWS: usize = 4;
 

@@ -359,22 +359,18 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
                         let rows = (m - row).min(mr);
                         if last_pass && !masked.is_empty() {
                             let col = (step.panels.0 + panel) * nr;
-                            load_partial(tile, rows, cols, parts, nr);
+                            // Sums of earlier passes come in whole panels, as these do.
                             each_masked(&mut |s, mask, at| {
                                 let a = masked_a.add(((row_panel - row_from) * masked_words + at) * mr);
-                                let b = masked_b.get().add((col * masked_words) + at * nr);
+                                let b = masked_b.get().add(col * masked_words + at * nr);
                                 kernel.multiply(rows, cols, kernel.words(s.k), a, b, Tile::new(part, nr));
-                                let bits = (mask.ptr() as *const u32).add(row * n.div_ceil(32) + col / 32);
-                                add_masked(
-                                    kernel.isa(),
-                                    parts,
-                                    part,
-                                    (rows, nr),
-                                    (bits, n.div_ceil(32), col % 32),
-                                    s.scale,
-                                );
+                                let words = n.div_ceil(32);
+                                let bits = (mask.ptr() as *const u32).add(row * words + col / 32);
+                                let mask = (bits, words, col % 32);
+                                let so_far = (tile.partial, tile.partial_ld);
+                                add_masked(kernel.isa(), parts, so_far, part, (rows, nr), mask, s.scale);
+                                tile = Tile { partial: parts, partial_ld: nr, ..tile };
                             });
-                            tile = Tile { partial: parts, partial_ld: nr, ..tile };
                         }
                         kernel.multiply(rows, cols, words, a, b, tile);
                     }
@@ -414,27 +410,15 @@ fn blocked(pool: &Pool, kernel: Kernel, args: &MatMul) {
     }
 }
 
-/// to = what the tile has been summed to so far, or 0.
+/// to = so far (0 where null) + scale * from where the bits are set; all are (rows, nr), `so_far` with its own row stride
+/// and possibly the same as `to`. Row i's bits begin at bit `shift` of word `i * stride`.
 ///
 /// # Safety
-/// `to` has room for `rows` rows of `nr` elements.
-unsafe fn load_partial(tile: Tile, rows: usize, cols: usize, to: *mut f32, nr: usize) {
-    for row in 0..rows {
-        // SAFETY: a row of both.
-        unsafe {
-            let to = std::slice::from_raw_parts_mut(to.add(row * nr), nr);
-            to.fill(0.0);
-            if !tile.partial.is_null() {
-                to[..cols].copy_from_slice(std::slice::from_raw_parts(tile.partial.add(row * tile.partial_ld), cols));
-            }
-        }
-    }
-}
-
-/// to += scale * from where the bits are set; both are (rows, nr). Row i's bits begin at bit `shift` of word `i * stride`.
-#[inline(always)]
-unsafe fn add_masked_body(
+/// The rows and words are there, and `to` is the caller's to write.
+unsafe fn add_masked(
+    isa: Isa,
     to: *mut f32,
+    so_far: (*const f32, usize),
     from: *const f32,
     (rows, nr): (usize, usize),
     (bits, stride, shift): (*const u32, usize, usize),
@@ -444,17 +428,20 @@ unsafe fn add_masked_body(
         // SAFETY: a row of each, whose columns share one word.
         unsafe {
             let word = bits.add(row * stride).read_unaligned() >> shift;
-            let to = std::slice::from_raw_parts_mut(to.add(row * nr), nr);
-            let from = std::slice::from_raw_parts(from.add(row * nr), nr);
-            for (i, (to, from)) in to.iter_mut().zip(from).enumerate() {
-                *to += if word >> i & 1 == 1 { from * scale } else { 0.0 };
+            let (to, from) = (to.add(row * nr), from.add(row * nr));
+            let base = if so_far.0.is_null() { so_far.0 } else { so_far.0.add(row * so_far.1) };
+            #[cfg(target_arch = "x86_64")]
+            if isa >= Isa::Avx512 {
+                avx512::add_masked(to, base, from, word, scale);
+                continue;
+            }
+            let _ = isa;
+            for i in 0..nr {
+                let kept = if word >> i & 1 == 1 { from.add(i).read() * scale } else { 0.0 };
+                to.add(i).write(if base.is_null() { kept } else { base.add(i).read() + kept });
             }
         }
     }
-}
-
-crate::multiversion! {
-    unsafe fn add_masked(to: *mut f32, from: *const f32, size: (usize, usize), mask: (*const u32, usize, usize), scale: f32) = add_masked_body
 }
 
 /// Up to four rows of A: B is read once, where it lies.
