@@ -1,7 +1,8 @@
 /**
  * Matrix products x (m, k) . W^T of the native backend against the rate of its register loop, measured in the same run;
- * W is an (n, k) weight in memory and in a mapped file. With --torch PYTHON, PyTorch's figures for the same products
- * follow each round (MEDGPT_SHARED/bench/torch_gemm_bench.py).
+ * W is an (n, k) weight in memory and in a mapped file, or a (k, n) one for a
+ * product of the backward pass, dY (m, k) . W. With --torch PYTHON, PyTorch's figures for the products with W^T follow each
+ * round (MEDGPT_SHARED/bench/torch_gemm_bench.py).
  *
  *     node tools/bench/gemm.mjs [--rounds 3] [--seconds 1] [--threads N] [--torch PYTHON]
  */
@@ -14,9 +15,10 @@ import { parseArgs } from "node:util";
 import { Engine, peakGflops } from "../../packages/native/index.js";
 
 const SHAPES = [
-  [4096, 1024, 4096],
-  [1024, 896, 4864],
-]; // (m, k, n)
+  [4096, 1024, 4096, "nt"],
+  [1024, 896, 4864, "nt"],
+  [1024, 4864, 896, "nn"],
+]; // (m, k, n), and whether W is transposed
 const DTYPES = [
   { name: "float32", index: 0, size: 4, compute: 0 },
   { name: "bfloat16", index: 1, size: 2, compute: 1 },
@@ -47,7 +49,7 @@ const folder = mkdtempSync(join(tmpdir(), "medgpt-gemm-"));
 const samples = new Map();
 const record = (key, gflops) => samples.set(key, [...(samples.get(key) ?? []), gflops]);
 
-async function measure([m, k, n], dtype) {
+async function measure([m, k, n, layout], dtype) {
   const [x, weight, mapped, out] = [1, 2, 3, 4];
   const file = join(folder, "weight");
   const bytes = factors(n * k, dtype);
@@ -60,7 +62,8 @@ async function measure([m, k, n], dtype) {
   engine.write(weight, 0, bytes);
   const flop = 2 * m * k * n;
   const repeats = Math.max(1, Math.round(1e10 / flop));
-  const shape = `${m}x${k}x${n} ${dtype.name}`;
+  const transposed = layout === "nt" ? 1 : 0;
+  const shape = `${m}x${k}x${n} ${layout} ${dtype.name}`;
   for (const until = performance.now() + seconds * 1000; performance.now() < until;) {
     record(`${shape} peak`, await peakGflops(dtype.compute === 1, threads, 30));
     for (const [name, b] of [
@@ -68,7 +71,8 @@ async function measure([m, k, n], dtype) {
       ["mapped", mapped],
     ]) {
       // out, ldc, m, n, no bias, accumulate, compute, one term: a, lda, aTrans, b, ldb, bTrans, k, scale
-      const words = [matMul, out, 0, n, m, n, 0, 0, 0, dtype.compute, 1, x, 0, k, 0, b, 0, k, 1, k, 1];
+      const term = [x, 0, k, 0, b, 0, transposed ? k : n, transposed, k, 1];
+      const words = [matMul, out, 0, n, m, n, 0, 0, 0, dtype.compute, 1, ...term];
       const start = performance.now();
       for (let i = 0; i < repeats; i++) engine.enqueue(Float64Array.from(words), words.length);
       await engine.sync();
@@ -85,17 +89,18 @@ async function measureTorch(python) {
   const args = [script, "--threads", String(threads), "--seconds", String(seconds), "--json"];
   const child = spawn(python, args, { stdio: ["ignore", "pipe", "inherit"] });
   const closed = new Promise((done, fail) => child.on("error", fail).on("close", done));
-  let expected = SHAPES.length * DTYPES.length;
+  const shapes = SHAPES.filter((s) => s[3] === "nt").map((s) => s.slice(0, 3).join());
+  let expected = shapes.length * DTYPES.length;
   for await (const line of createInterface({ input: child.stdout })) {
     const row = JSON.parse(line);
-    if (row.layout !== "nt" || !SHAPES.some((s) => s.join() === [row.m, row.k, row.n].join())) continue;
+    if (row.layout !== "nt" || !shapes.includes([row.m, row.k, row.n].join())) continue;
     for (const value of [row.gflops_median, row.gflops_best])
-      record(`${row.m}x${row.k}x${row.n} ${row.dtype} torch`, value);
+      record(`${row.m}x${row.k}x${row.n} nt ${row.dtype} torch`, value);
     if (--expected === 0) break;
   }
   child.kill();
   await closed;
-  if (expected > 0) throw new Error(`${script} did not print the products of ${JSON.stringify(SHAPES)}`);
+  if (expected > 0) throw new Error(`${script} did not print the products of ${shapes.join(", ")}`);
 }
 
 console.log(engine.description());

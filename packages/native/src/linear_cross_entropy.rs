@@ -3,7 +3,8 @@
 //! Blocks of the vocabulary come first, packed once each, the next while one is multiplied; inside, tasks take pieces of
 //! the rows that carry a label and keep a running maximum, sum and (in dHidden itself) sum of exponentials times weight
 //! rows. A row's result depends on the shape alone, not on threads or on the other rows. Workspace beside dHidden: four
-//! packed blocks of some MiB, at most 12 MiB of packed hidden, some hundred KiB per thread, and six words per row.
+//! packed blocks of at most 4 MiB (more where rows are very wide), at most 12 MiB of packed hidden, some hundred KiB per
+//! thread, and six words per row.
 
 use crate::attention::{exp_sum, max_of};
 use crate::buffer::{load, store, DType, View};
@@ -58,9 +59,11 @@ const SKIPPED: i32 = -100;
 const STEP: usize = 512;
 /// Elements from one row of a tile to the next: not a power of two, so that rows do not meet in the same cache lines.
 pub const ROW: usize = STEP + 16;
-/// Rows of the vocabulary packed at a time.
-const BLOCK: usize = 2 * STEP;
-/// Tokens packed at a time for dWeight, which is read and written once for each such block.
+/// Most words of a packed block (4 MiB), where a larger one is not forced by very wide rows.
+const BLOCK_WORDS: usize = 1 << 20;
+/// Most rows of the vocabulary packed at a time.
+const VOCAB_ROWS: usize = 2 * STEP;
+/// Most tokens packed at a time for dWeight, which is read and written once for each such block.
 const TOKENS: usize = 4 * STEP;
 /// Most A panels, and most words of them (256 KiB), of one task.
 const PANELS: usize = 4;
@@ -159,6 +162,11 @@ fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
 fn tasks_of(kernel: Kernel, panels: usize, cols: usize, threads: usize) -> usize {
     let most = (A_WORDS / (kernel.words(cols).max(1) * kernel.mr())).clamp(1, PANELS);
     panels.div_ceil(most).next_multiple_of(threads).max(4 * threads).min(panels)
+}
+
+/// Rows of a block: whole steps of at most `most` rows that pack into BLOCK_WORDS, but at least one step.
+fn block_rows(words: usize, most: usize) -> usize {
+    (BLOCK_WORDS / words.max(1)).clamp(STEP, most) / STEP * STEP
 }
 
 /// A block of rows of W (or of hidden) packed twice: as B of products with these rows, and, `STEP` rows at a time, as B of
@@ -323,6 +331,7 @@ fn factor_dtype(kernel: Kernel) -> DType {
 ///
 /// # Safety
 /// As there.
+#[allow(clippy::too_many_arguments)]
 unsafe fn softmax_rows(
     kernel: Kernel,
     s: *mut f32,
@@ -372,12 +381,13 @@ pub fn forward(pool: &Pool, isa: Isa, args: &LinearCrossEntropy) -> Result<(), S
     let acc = args.d_hidden.map(|d| Shared::new(d.typed::<f32>()));
 
     let words = kernel.words(cols);
-    let blocks = vocab.div_ceil(BLOCK);
+    let size = block_rows(words, VOCAB_ROWS);
+    let blocks = vocab.div_ceil(size);
     let row_panels = count.div_ceil(mr);
     let tasks = tasks_of(kernel, row_panels, cols, pool.threads());
     let most = row_panels.div_ceil(tasks.max(1)) * mr;
     let kept_words = if kernel.a_words(count, cols) <= KEPT_WORDS { kernel.a_words(count, cols) } else { 0 };
-    let [rows_words, sums_words] = Packed::words(kernel, BLOCK.min(vocab), cols, acc.is_some());
+    let [rows_words, sums_words] = Packed::words(kernel, size.min(vocab), cols, acc.is_some());
     let sizes = [rows_words, sums_words, rows_words, sums_words, kept_words, count, count, count, count];
     // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
     let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
@@ -407,13 +417,13 @@ pub fn forward(pool: &Pool, isa: Isa, args: &LinearCrossEntropy) -> Result<(), S
     let bytes = Pieces::bytes(&scratch);
 
     let pack = |block: usize, task: usize| {
-        let len = (vocab - block * BLOCK).min(BLOCK);
+        let len = (vocab - block * size).min(size);
         // SAFETY: rows of the weight that are there; one task packs them, into a block that nobody reads yet.
-        unsafe { packed[block % 2].pack(from_row(weight, block * BLOCK), task * nr, len, acc.is_some()) }
+        unsafe { packed[block % 2].pack(from_row(weight, block * size), task * nr, len, acc.is_some()) }
     };
     let multiply = |block: usize, task: usize, worker: usize| {
-        let (start, packed) = (block * BLOCK, packed[block % 2]);
-        let block_len = (vocab - start).min(BLOCK);
+        let (start, packed) = (block * size, packed[block % 2]);
+        let block_len = (vocab - start).min(size);
         let (from, to) = part(row_panels, tasks, task);
         let (from, rows) = (from * mr, (to * mr).min(count) - from * mr);
         // SAFETY: this task's scratch, cut into pieces of the sizes used below; the panels were packed in an earlier region;
@@ -446,7 +456,7 @@ pub fn forward(pool: &Pool, isa: Isa, args: &LinearCrossEntropy) -> Result<(), S
             }
         }
     };
-    let panels_of = |block: usize| if block < blocks { (vocab - block * BLOCK).min(BLOCK).div_ceil(nr) } else { 0 };
+    let panels_of = |block: usize| if block < blocks { (vocab - block * size).min(size).div_ceil(nr) } else { 0 };
     if tasks > 0 {
         pool.parallel(panels_of(0), &|task, _| pack(0, task));
         for block in 0..blocks {
@@ -603,9 +613,10 @@ pub fn weight_backward(pool: &Pool, isa: Isa, args: &LinearCrossEntropyWeightBac
     let (mr, nr) = (kernel.mr(), kernel.nr());
     let (hidden, weight) = (matrix(args.hidden, cols), matrix(args.weight, cols));
     let words = kernel.words(cols);
+    let size = block_rows(words, TOKENS).min(count);
     let contiguous = count == rows;
-    let raw_words = if contiguous { 0 } else { (TOKENS.min(count) * cols * hidden.dtype.size()).div_ceil(4) };
-    let [rows_words, sums_words] = Packed::words(kernel, TOKENS.min(count), cols, true);
+    let raw_words = if contiguous { 0 } else { (size * cols * hidden.dtype.size()).div_ceil(4) };
+    let [rows_words, sums_words] = Packed::words(kernel, size, cols, true);
     let sizes = [rows_words, sums_words, raw_words, count, count];
     // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
     let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
@@ -626,8 +637,8 @@ pub fn weight_backward(pool: &Pool, isa: Isa, args: &LinearCrossEntropyWeightBac
     let scratch = [kernel.a_words(most, cols), most * ROW, kernel.a_words(most, STEP)];
     let bytes = Pieces::bytes(&scratch);
 
-    for start in (0..count).step_by(TOKENS) {
-        let tokens = (count - start).min(TOKENS);
+    for start in (0..count).step_by(size) {
+        let tokens = (count - start).min(size);
         let here = if contiguous {
             from_row(hidden, start)
         } else {
