@@ -157,9 +157,9 @@ fn run(cx: &Context, pass: &Pass) {
                     }
                     if let Some(view) = pass.mask {
                         let to = (view.ptr() as *mut u32).add((row + i) * cols.div_ceil(32) + first / 32);
-                        for word in 0..n.div_ceil(32) {
+                        for (word, kept) in mask.iter().enumerate().take(n.div_ceil(32)) {
                             let live = ((1u64 << (n - 32 * word).min(32)) - 1) as u32;
-                            to.add(word).write_unaligned(mask[word] & live);
+                            to.add(word).write_unaligned(kept & live);
                         }
                     }
                     let at = (row + i) * cols + first;
