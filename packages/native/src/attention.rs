@@ -1,18 +1,21 @@
 //! Causal attention inside segments, tile by tile with an online softmax; of the scores only their log-sum-exp is kept.
 //!
-//! Work is cut by shape into (block of rows, head), and every result is summed by one task in a fixed order. The backward
-//! pass makes the scores twice: once by blocks of keys for dk and dv (with keys as rows, so that both are plain products
-//! of packed panels), once by blocks of queries for dq. That is 7 products where 5 would do, and no sum is shared.
+//! Tiles are as wide as a B panel and so laid out that what they become is a factor as it stands. In the forward pass a
+//! tile has a query in each column, so that the softmax is the same for every lane, and its exponentials are the panel
+//! that values are multiplied with: the output is summed in columns too. In the backward pass a tile has a key in each
+//! column, and probabilities and gradients are panels for dv and dk (in columns); only for dq they are transposed.
+//!
+//! Work is cut by shape, and every result is summed in an order that the shape gives.
 
 #[cfg(target_arch = "x86_64")]
 use crate::attention_avx512;
+use crate::block;
 use crate::buffer::{load, store, DType, View};
 use crate::gemm::{Kernel, Matrix, Pieces, Shared, Tile, RESULTS};
 use crate::isa::Isa;
 use crate::math::{exp_f32, tanh_f32};
 use crate::multiversion;
 use crate::pool::Pool;
-use crate::with_elem;
 
 /// See `attention` in the kernel table of @medgpt/core.
 #[derive(Clone, Copy)]
@@ -74,10 +77,18 @@ pub struct AttentionBackward {
     pub compute: bool,
 }
 
-/// Keys (or, in the backward pass by keys, queries) per inner step: whole B panels of every instruction set.
-pub const STEP: usize = 128;
-/// A panels of one task.
-const PANELS: usize = 16;
+/// A panels of keys (in the backward pass of queries) per inner step.
+const PANELS: usize = 9;
+/// Most columns of a B panel.
+const COLUMNS: usize = 32;
+/// Elements of one factor of a task's block of queries (in the backward pass of keys): with the other factors and the sums
+/// they fit the second-level cache.
+const BLOCK: usize = 32 << 10;
+
+/// Rows of a block: B panels, of which `BLOCK` elements hold that many.
+fn block_rows(kernel: Kernel, dim: usize) -> usize {
+    (BLOCK / dim.max(1)).next_multiple_of(kernel.nr())
+}
 
 impl Attention {
     pub fn check(&self) -> Result<(), String> {
@@ -155,6 +166,12 @@ impl Attention {
         rows_of(self.v, token * self.v_stride + kv_head * self.v_head, self.v_stride)
     }
 
+    /// Where the gradient of keys (or of values, where `which` is 1) of tokens from one on goes: first element, row stride.
+    fn kv_rows(&self, which: usize, to: View, token: usize, kv_head: usize) -> (View, usize, usize) {
+        let (stride, head) = [(self.k_stride, self.k_head), (self.v_stride, self.v_head)][which];
+        (to, token * stride + kv_head * head, stride)
+    }
+
     fn scores(&self, head: usize) -> Scores {
         Scores { scale: self.scale, soft_cap: self.soft_cap, slope: self.slope(head), window: self.window }
     }
@@ -193,12 +210,36 @@ fn f32_rows(ptr: *const f32, ld: usize) -> Matrix {
 #[derive(Clone, Copy)]
 pub struct Scores {
     pub scale: f32,
-    soft_cap: f32,
+    pub soft_cap: f32,
     pub slope: f32,
-    window: usize,
+    pub window: usize,
 }
 
 impl Scores {
+    /// Whether a query sees the key that it is this far behind of.
+    #[inline(always)]
+    fn sees(&self, behind: i32) -> bool {
+        behind >= 0 && (self.window == 0 || (behind as usize) < self.window)
+    }
+
+    /// The score of a product.
+    #[inline(always)]
+    fn of(&self, product: f32, behind: i32) -> f32 {
+        let Scores { scale, soft_cap, slope, .. } = *self;
+        let capped = if soft_cap > 0.0 { soft_cap * tanh_f32(product * scale / soft_cap) } else { product * scale };
+        capped - slope * behind as f32
+    }
+
+    /// The derivative of the cap.
+    #[inline(always)]
+    fn slope_of_cap(&self, product: f32) -> f32 {
+        if self.soft_cap <= 0.0 {
+            return 1.0;
+        }
+        let t = tanh_f32(product * self.scale / self.soft_cap);
+        1.0 - t * t
+    }
+
     /// Keys that query `q` sees, cut to `count` keys from `first` on and counted from there.
     #[inline(always)]
     pub fn keys(&self, q: usize, first: usize, count: usize) -> (usize, usize) {
@@ -215,42 +256,7 @@ impl Scores {
     }
 }
 
-/// Sums of one task's rows that the online softmax carries from block to block.
-#[derive(Clone, Copy)]
-pub struct Softmax {
-    pub max: *mut f32,
-    pub sum: *mut f32,
-    pub acc: *mut f32,
-    /// Row stride of `acc`.
-    pub lanes: usize,
-}
-
-impl Softmax {
-    pub fn at(self, row: usize) -> Softmax {
-        let Softmax { max, sum, acc, lanes } = self;
-        let acc = acc.wrapping_add(row * lanes);
-        Softmax { max: max.wrapping_add(row), sum: sum.wrapping_add(row), acc, lanes }
-    }
-}
-
 const LANES: usize = 16;
-
-/// The range widened to whole vectors, so that no row has a scalar rest. What is not seen is set right afterwards.
-#[inline(always)]
-fn whole_vectors(from: usize, to: usize) -> (usize, usize) {
-    if from == to {
-        return (from, to);
-    }
-    (from / LANES * LANES, to.next_multiple_of(LANES))
-}
-
-/// Most rows have nothing to fill, which should not cost a call.
-#[inline(always)]
-fn fill(x: &mut [f32], value: f32) {
-    if !x.is_empty() {
-        x.fill(value);
-    }
-}
 
 /// Folds 16 lanes in halves: short chains, and always in the same order.
 #[inline(always)]
@@ -292,104 +298,158 @@ pub fn exp_sum(x: &mut [f32], max: f32) -> f32 {
     fold_row(x, 0.0, |a, b| a + b)
 }
 
-/// Turns a row of products into scores. `distance` is key minus query of the first, `step` its change to the next; both are
-/// exact, since positions are below 2^24.
-#[inline(always)]
-fn score(x: &mut [f32], scores: Scores, distance: f32, step: f32) {
-    let Scores { scale, soft_cap, slope, .. } = scores;
-    if soft_cap > 0.0 {
-        x.iter_mut().for_each(|x| *x = soft_cap * tanh_f32(*x * scale / soft_cap));
-    } else {
-        x.iter_mut().for_each(|x| *x *= scale);
-    }
-    if slope != 0.0 {
-        // The index as i32: vectors convert that faster than usize.
-        x.iter_mut().zip(0i32..).for_each(|(x, j)| *x += slope * (distance + step * j as f32));
-    }
+/// Products of keys (the rows) and queries (the columns, as many as a B panel has) on their way to exponentials.
+#[derive(Clone, Copy)]
+pub struct SoftmaxTile {
+    pub s: *mut f32,
+    /// The rows that some query sees.
+    pub keys: (usize, usize),
+    /// Positions of column 0 and row 0.
+    pub q: usize,
+    pub k: usize,
+    pub scores: Scores,
+    /// What the online softmax carries from tile to tile: for each column the maximum that its exponentials are relative
+    /// to, their sum, and (in `acc`, `dim` rows) the sum of values weighted with them.
+    pub max: *mut f32,
+    pub sum: *mut f32,
+    pub acc: *mut f32,
+    pub dim: usize,
 }
 
-/// Turns products of queries `q ..` with keys `k ..` into exponentials relative to each row's running maximum, which is
-/// raised as need be, and rescales the sums so far. Unseen keys become 0.
+/// Turns products into exponentials relative to each column's running maximum, which is raised as need be, and rescales
+/// the sums so far. Unseen keys become 0.
 ///
 /// # Safety
-/// The scores have `rows` rows of STEP elements, the sums as many.
+/// The tile has `columns <= COLUMNS` columns, and all of it and of the sums is the caller's.
 #[inline(always)]
-pub unsafe fn softmax_rows_body(
-    s: *mut f32,
-    (rows, keys): (usize, usize),
-    (q, k): (usize, usize),
-    scores: Scores,
-    state: Softmax,
-    first: bool,
-) {
-    for i in 0..rows {
-        // SAFETY: row i of the task's own scores and sums.
-        let (row, max, sum, acc) = unsafe {
-            (
-                std::slice::from_raw_parts_mut(s.add(i * STEP), STEP),
-                &mut *state.max.add(i),
-                &mut *state.sum.add(i),
-                std::slice::from_raw_parts_mut(state.acc.add(i * state.lanes), state.lanes),
-            )
-        };
-        if first {
-            (*max, *sum) = (f32::NEG_INFINITY, 0.0);
+unsafe fn softmax_body(tile: SoftmaxTile, columns: usize) {
+    let SoftmaxTile { s, keys: (from, to), q, k, scores, max, sum, acc, dim } = tile;
+    // SAFETY: the caller's promise.
+    let (rows, max, sum, acc) = unsafe {
+        (
+            std::slice::from_raw_parts_mut(s.add(from * columns), (to - from) * columns),
+            std::slice::from_raw_parts_mut(max, columns),
+            std::slice::from_raw_parts_mut(sum, columns),
+            std::slice::from_raw_parts_mut(acc, dim * columns),
+        )
+    };
+    let mut raised = [f32::NEG_INFINITY; COLUMNS];
+    raised[..columns].copy_from_slice(max);
+    for (row, key) in rows.chunks_exact_mut(columns).zip(k + from..) {
+        for (query, (x, raised)) in row.iter_mut().zip(&mut raised).enumerate() {
+            let behind = (q + query) as i32 - key as i32;
+            *x = if scores.sees(behind) { scores.of(*x, behind) } else { f32::NEG_INFINITY };
+            *raised = if *x > *raised { *x } else { *raised }; // a NaN is passed over; the sum keeps it
         }
-        let (from, to) = scores.keys(q + i, k, keys);
-        let (start, end) = whole_vectors(from, to);
-        fill(&mut row[..start], 0.0);
-        fill(&mut row[end..], 0.0);
-        score(&mut row[start..end], scores, (k + start) as f32 - (q + i) as f32, 1.0);
-        fill(&mut row[start..from], f32::NEG_INFINITY);
-        fill(&mut row[to..end], f32::NEG_INFINITY);
-        let highest = max_of(&row[start..end]);
-        let raised = if highest > *max { highest } else { *max };
-        if raised == f32::NEG_INFINITY {
-            // Nothing seen yet, or only scores of -infinity (or NaN, which the sum must keep).
-            let bad = row[from..to].iter().any(|x| x.is_nan());
-            row[start..end].fill(0.0);
-            row[from..to].fill(if bad { f32::NAN } else { 0.0 });
-            *sum += if bad { f32::NAN } else { 0.0 };
-            continue;
+    }
+    let mut base = raised;
+    // Scores of -infinity only are relative to 0, so that their exponentials are 0.
+    base.iter_mut().for_each(|x| *x = if *x == f32::NEG_INFINITY { 0.0 } else { *x });
+    let mut rescale = [0.0; COLUMNS];
+    for (column, rescale) in rescale.iter_mut().enumerate().take(columns) {
+        *rescale = exp_f32(max[column] - base[column]);
+        sum[column] *= *rescale;
+        max[column] = raised[column];
+    }
+    if rescale[..columns].iter().any(|x| *x != 1.0) {
+        for acc in acc.chunks_exact_mut(columns) {
+            acc.iter_mut().zip(&rescale).for_each(|(acc, rescale)| *acc *= rescale);
         }
-        let added = exp_sum(&mut row[start..end], raised);
-        if *max == raised {
-            *sum += added;
-            continue;
+    }
+    for row in rows.chunks_exact_mut(columns) {
+        for (column, x) in row.iter_mut().enumerate() {
+            *x = exp_f32(*x - base[column]);
+            sum[column] += *x;
         }
-        let rescale = exp_f32(*max - raised);
-        if !first {
-            acc.iter_mut().for_each(|x| *x *= rescale);
-        }
-        *sum = *sum * rescale + added;
-        *max = raised;
     }
 }
 
 multiversion! {
-    unsafe fn softmax_rows_plain(s: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, state: Softmax, first: bool) =
-        softmax_rows_body
+    unsafe fn softmax_plain(tile: SoftmaxTile, columns: usize) = softmax_body
 }
 
+/// Whether tiles go through registers only, which gives maxima as powers of 2.
+fn vectors(isa: Isa, scores: Scores) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return isa >= Isa::Avx512 && attention_avx512::serves(scores);
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// `softmax_body`; then packs the exponentials as a B panel, keys along k, from row 0 of the tile on. The panel is `spare`
+/// or takes the place of the scores.
+///
 /// # Safety
-/// As for `softmax_rows_body`.
-#[inline(always)]
-unsafe fn softmax_rows(
-    isa: Isa,
-    s: *mut f32,
-    size: (usize, usize),
-    at: (usize, usize),
-    scores: Scores,
-    state: Softmax,
-    first: bool,
-) {
+/// As for `softmax_body`; the first key is the first of an A panel, there is room for a row past the last, and `spare` has
+/// the tile's size and alignment.
+unsafe fn softmax(kernel: Kernel, tile: SoftmaxTile, spare: *mut u32) -> *const u32 {
     // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        if isa >= Isa::Avx512 && scores.soft_cap <= 0.0 {
-            return attention_avx512::softmax_rows(s, size, at, scores, state, first);
+        if vectors(kernel.isa(), tile.scores) {
+            attention_avx512::softmax(kernel.factors(), tile);
+            return tile.s as *const u32;
         }
-        softmax_rows_plain(isa, s, size, at, scores, state, first)
+        let (nr, (from, to)) = (kernel.nr(), tile.keys);
+        softmax_plain(kernel.isa(), tile, nr);
+        kernel.pack_b(spare.add(kernel.words(from) * nr), along_tokens(f32_rows(tile.s, nr)), 0, nr, from, to - from);
+        spare
+    }
+}
+
+/// Stores `rows` rows of f32, `lanes` apart, as rows of `to` from element `at` on, each times its factor of `factors`; a
+/// single factor is for all.
+///
+/// # Safety
+/// The rows of `to` are the caller's to write, and it is f32 or bf16.
+#[inline(always)]
+unsafe fn store_rows_body(
+    (to, at, stride): (View, usize, usize),
+    from: *const f32,
+    lanes: usize,
+    (rows, dim): (usize, usize),
+    factors: &[f32],
+) {
+    for i in 0..rows {
+        let factor = factors[i.min(factors.len() - 1)];
+        for (d, n) in block::blocks(0, dim) {
+            let mut values = block::ZERO;
+            // SAFETY: the caller's promise.
+            unsafe {
+                let from = std::slice::from_raw_parts(from.add(i * lanes + d), n);
+                values.iter_mut().zip(from).for_each(|(value, x)| *value = x * factor);
+                block::store(to, at + i * stride + d, &values[..n]);
+            }
+        }
+    }
+}
+
+multiversion! {
+    unsafe fn store_rows(to: (View, usize, usize), from: *const f32, lanes: usize, size: (usize, usize), factors: &[f32]) =
+        store_rows_body
+}
+
+/// Stores the first `count` columns of sums (dim rows of nr columns) as rows; see `store_rows_body`.
+///
+/// # Safety
+/// As there; `scratch` has room for nr rows of nr words, 64-byte aligned.
+unsafe fn store_columns(
+    isa: Isa,
+    (to, at, stride): (View, usize, usize),
+    sums: *const f32,
+    (count, dim): (usize, usize),
+    factors: &[f32],
+    scratch: *mut f32,
+) {
+    let transposer = Kernel::new(isa, false);
+    let nr = transposer.nr();
+    for d in (0..dim).step_by(nr) {
+        let width = (dim - d).min(nr);
+        // SAFETY: the caller's promise.
+        unsafe {
+            transposer.pack_b(scratch as *mut u32, f32_rows(sums, nr), d, width, 0, count);
+            store_rows(isa, (to, at + d, stride), scratch, nr, (count, width), factors);
+        }
     }
 }
 
@@ -398,164 +458,150 @@ pub fn forward(pool: &Pool, isa: Isa, args: &Attention) -> Result<(), String> {
     let Attention { rows: total, heads, dim, .. } = *args;
     let kernel = Kernel::new(isa, args.compute);
     let (mr, nr) = (kernel.mr(), kernel.nr());
-    let most = PANELS * mr;
+    let most = block_rows(kernel, dim);
+    let step = PANELS * mr;
     let blocks = args.blocks(most, |_, start| start)?;
-    let lanes = args.lanes();
     let sizes = [
-        kernel.a_words(most, dim),
-        kernel.b_words(STEP, dim),
-        kernel.b_words(dim, STEP),
-        kernel.a_words(mr, STEP),
-        mr * STEP,
-        most * lanes,
+        kernel.b_words(most, dim),
+        kernel.a_words(step, dim),
+        kernel.a_words(dim, step),
+        step * nr,
+        step * nr,
+        nr * nr,
+        most * dim,
         most,
         most,
     ];
     let bytes = Pieces::bytes(&sizes);
-    let task = |task: usize, worker: usize| {
+    pool.parallel(blocks.len() * heads, &|task, worker| {
         let (block, head) = (blocks[task / heads], task % heads);
         let kv_head = args.kv_head(head);
         let scores = args.scores(head);
         let Block { first, start, rows, .. } = block;
-        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
+        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and tiles below need; `check` and
         // `segments` vouch for the inputs, and the rows and head of the outputs are this task's alone.
         unsafe {
             let mut pieces = Pieces::new(pool.scratch(worker, bytes));
-            let [a_q, b_k, b_v, a_p] = [0, 1, 2, 3].map(|i| pieces.take::<u32>(sizes[i]));
-            let [s, acc, max, sum] = [4, 5, 6, 7].map(|i| pieces.take::<f32>(sizes[i]));
-            let state = Softmax { max, sum, acc, lanes };
-            kernel.pack_a_panels(a_q, args.query(first + start, head), 0, rows, 0, dim);
+            let [b_q, a_k, a_v, spare] = [0, 1, 2, 3].map(|i| pieces.take::<u32>(sizes[i]));
+            let [s, turned, acc, max, sum] = [4, 5, 6, 7, 8].map(|i| pieces.take::<f32>(sizes[i]));
+            kernel.pack_b_panels(b_q, args.query(first + start, head), 0, rows, 0, dim);
+            std::slice::from_raw_parts_mut(max, most).fill(f32::NEG_INFINITY);
+            std::slice::from_raw_parts_mut(sum, most).fill(0.0);
+            std::slice::from_raw_parts_mut(acc, most * dim).fill(0.0);
             let dim_words = kernel.words(dim);
             let end = start + rows;
-            let mut k = scores.keys(start, 0, end).0 / STEP * STEP;
-            let mut is_first = true;
-            while k < end {
-                let keys = (end - k).min(STEP);
-                kernel.pack_b_panels(b_k, args.key(first + k, kv_head), 0, keys, 0, dim);
-                kernel.pack_b_panels(b_v, along_tokens(args.value(first + k, kv_head)), 0, dim, 0, keys);
-                for row in (0..rows).step_by(mr) {
-                    let m = (rows - row).min(mr);
-                    // Keys past the panel's last query are seen by none of its rows.
-                    let seen = (start + row + m).saturating_sub(k).min(keys);
-                    if seen == 0 {
+            for k in (scores.keys(start, 0, end).0..end).step_by(step) {
+                let keys = (end - k).min(step);
+                kernel.pack_a_panels(a_k, args.key(first + k, kv_head), 0, keys, 0, dim);
+                kernel.pack_a_panels(a_v, along_tokens(args.value(first + k, kv_head)), 0, dim, 0, keys);
+                for column in (0..rows).step_by(nr) {
+                    let (q, queries) = (start + column, (rows - column).min(nr));
+                    let (from, to) = (scores.keys(q, k, keys).0, scores.keys(q + queries - 1, k, keys).1);
+                    if from >= to {
                         continue;
                     }
-                    kernel.multiply_panels(m, seen, dim_words, a_q.add(row * dim_words), b_k, Tile::new(s, STEP));
-                    softmax_rows(isa, s, (m, seen), (start + row, k), scores, state.at(row), is_first);
-                    kernel.pack_a(a_p, f32_rows(s, STEP), 0, m, 0, seen, 1.0);
-                    let tile = Tile { accumulate: !is_first, ..Tile::new(acc.add(row * lanes), lanes) };
-                    for col in (0..dim).step_by(nr) {
-                        let b = b_v.add(col * kernel.words(keys));
-                        kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_p, b, tile.at(0, col));
+                    let from = from / mr * mr;
+                    let a = a_k.add(from * dim_words);
+                    let tile = Tile::new(s.add(from * nr), nr);
+                    kernel.multiply_panels(to - from, queries, dim_words, a, b_q.add(column * dim_words), tile);
+                    let (max, sum, acc) = (max.add(column), sum.add(column), acc.add(column * dim));
+                    let tile = SoftmaxTile { s, keys: (from, to), q, k, scores, max, sum, acc, dim };
+                    let p = softmax(kernel, tile, spare);
+                    let (skip, words) = (kernel.words(from), kernel.words(to - from));
+                    for d in (0..dim).step_by(mr) {
+                        let a = a_v.add(d * kernel.words(keys) + skip * mr);
+                        let tile = Tile::adding(acc.add(d * nr), nr);
+                        kernel.multiply((dim - d).min(mr), queries, words, a, p.add(skip * nr), tile);
                     }
                 }
-                is_first = false;
-                k += STEP;
             }
-            for i in 0..rows {
-                let (max, sum) = (max.add(i).read(), sum.add(i).read());
-                let acc = std::slice::from_raw_parts(acc.add(i * lanes), dim);
-                let token = first + start + i;
-                store(args.lse.typed::<f32>(), head * total + token, max + sum.ln());
-                with_elem!(args.out.dtype(), E => {
-                    let out = args.out.typed::<E>().add((token * heads + head) * dim);
-                    acc.iter().enumerate().for_each(|(j, x)| store(out, j, x / sum));
-                });
+            let unit = if vectors(isa, scores) { std::f32::consts::LN_2 } else { 1.0 };
+            for column in (0..rows).step_by(nr) {
+                let (token, queries) = (first + start + column, (rows - column).min(nr));
+                let mut factors = [0.0; COLUMNS];
+                for (i, factor) in factors.iter_mut().enumerate().take(queries) {
+                    let (max, sum) = (max.add(column + i).read(), sum.add(column + i).read());
+                    store(args.lse.typed::<f32>(), head * total + token + i, max * unit + sum.ln());
+                    *factor = 1.0 / sum;
+                }
+                let to = (args.out, (token * heads + head) * dim, heads * dim);
+                store_columns(isa, to, acc.add(column * dim), (queries, dim), &factors, turned);
             }
         }
-    };
-    pool.parallel(blocks.len() * heads, &task);
+    });
     Ok(())
 }
 
-/// Turns products s = q . k and dp = d_out . v of `rows` rows with `cols` columns into probabilities (in s) and gradients
-/// of the products s (in dp). Rows are queries and columns keys, or with `by_keys` the other way round; `row` and `col` are
-/// the positions of the first of each, `lse` and `delta` those of the first query.
+/// Products s = q . k and dp = d_out . v of queries (the rows of one A panel, of which `queries` are there) and keys (the
+/// columns) on their way to probabilities and gradients.
+#[derive(Clone, Copy)]
+pub struct GradientTile {
+    pub s: *mut f32,
+    pub dp: *mut f32,
+    /// B panels, queries along k, of the probabilities and of the gradients of the products s (but for their scale).
+    pub p: *mut u32,
+    pub ds: *mut u32,
+    /// An A panel of the same gradients, keys along k.
+    pub ds_across: *mut u32,
+    pub queries: usize,
+    /// Positions of row 0 and column 0.
+    pub q: usize,
+    pub k: usize,
+    pub scores: Scores,
+    /// Of each row: the log-sum-exp of its scores, and the sum of its probabilities' gradients weighted with them.
+    pub lse: *const f32,
+    pub delta: *const f32,
+}
+
+/// Turns products s into probabilities and dp into gradients of the products (but for their scale).
 ///
 /// # Safety
-/// The tiles have `rows` rows of STEP elements; `lse` and `delta` have one element per query, and LANES more.
+/// The tiles have `columns` columns and are the caller's.
 #[inline(always)]
-unsafe fn gradient_rows_body(
-    s: *mut f32,
-    dp: *mut f32,
-    (rows, cols): (usize, usize),
-    (row, col): (usize, usize),
-    scores: Scores,
-    (lse, delta): (*const f32, *const f32),
-    by_keys: bool,
-) {
-    let Scores { scale, soft_cap, .. } = scores;
-    for i in 0..rows {
-        let (from, to) = if by_keys { scores.queries(row + i, col, cols) } else { scores.keys(row + i, col, cols) };
-        let (start, end) = whole_vectors(from, to);
-        // SAFETY: row i of the task's own tiles.
-        let (s, dp) = unsafe {
+unsafe fn gradient_body(tile: GradientTile, columns: usize) {
+    let GradientTile { s, dp, queries, q, k, scores, lse, delta, .. } = tile;
+    for i in 0..queries {
+        // SAFETY: the caller's promise.
+        let (p, ds, lse, delta) = unsafe {
             (
-                std::slice::from_raw_parts_mut(s.add(i * STEP), STEP),
-                std::slice::from_raw_parts_mut(dp.add(i * STEP), STEP),
+                std::slice::from_raw_parts_mut(s.add(i * columns), columns),
+                std::slice::from_raw_parts_mut(dp.add(i * columns), columns),
+                lse.add(i).read(),
+                delta.add(i).read(),
             )
         };
-        let (p, ds) = (&mut s[start..end], &mut dp[start..end]);
-        // SAFETY: one element per query, and LANES more. By queries one value holds for the whole row.
-        let (lse, delta) = unsafe {
-            let (at, n) = if by_keys { (start, end - start) } else { (i, 1) };
-            (std::slice::from_raw_parts(lse.add(at), n), std::slice::from_raw_parts(delta.add(at), n))
-        };
-        // ds = p * (dp - delta) * scale, and with a cap times its slope, for which p must still be the product.
-        if by_keys {
-            ds.iter_mut().zip(delta).for_each(|(ds, delta)| *ds = (*ds - delta) * scale);
-        } else {
-            let delta = delta[0];
-            ds.iter_mut().for_each(|ds| *ds = (*ds - delta) * scale);
-        }
-        if soft_cap > 0.0 {
-            for (ds, p) in ds.iter_mut().zip(p.iter()) {
-                let t = tanh_f32(*p * scale / soft_cap);
-                *ds *= 1.0 - t * t;
-            }
-        }
-        if by_keys {
-            score(p, scores, (row + i) as f32 - (col + start) as f32, -1.0);
-            p.iter_mut().zip(lse).for_each(|(p, lse)| *p = exp_f32(*p - lse));
-        } else {
-            score(p, scores, (col + start) as f32 - (row + i) as f32, 1.0);
-            let lse = lse[0];
-            p.iter_mut().for_each(|p| *p = exp_f32(*p - lse));
-        }
-        ds.iter_mut().zip(p.iter()).for_each(|(ds, p)| *ds *= p);
-        for x in [s, dp] {
-            fill(&mut x[..from], 0.0);
-            fill(&mut x[to..], 0.0);
+        for (column, (p, ds)) in p.iter_mut().zip(ds).enumerate() {
+            let behind = (q + i) as i32 - (k + column) as i32;
+            let seen = scores.sees(behind);
+            let score = scores.of(*p, behind);
+            let gradient = (*ds - delta) * scores.slope_of_cap(*p);
+            *p = if seen { exp_f32(score - lse) } else { 0.0 };
+            *ds = if seen { *p * gradient } else { 0.0 };
         }
     }
 }
 
 multiversion! {
-    unsafe fn gradient_rows_plain(s: *mut f32, dp: *mut f32, size: (usize, usize), at: (usize, usize), scores: Scores, of: (*const f32, *const f32), by_keys: bool) =
-        gradient_rows_body
+    unsafe fn gradient_plain(tile: GradientTile, columns: usize) = gradient_body
 }
 
+/// `gradient_body`; then packs its results.
+///
 /// # Safety
-/// As for `gradient_rows_body`.
-#[allow(clippy::too_many_arguments)]
-#[inline(always)]
-unsafe fn gradient_rows(
-    isa: Isa,
-    s: *mut f32,
-    dp: *mut f32,
-    size: (usize, usize),
-    at: (usize, usize),
-    scores: Scores,
-    of: (*const f32, *const f32),
-    by_keys: bool,
-) {
+/// As for `gradient_body`; the panels are the caller's, 64-byte aligned but for the one across.
+unsafe fn gradient(kernel: Kernel, tile: GradientTile) {
     // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        if isa >= Isa::Avx512 && scores.soft_cap <= 0.0 {
-            return attention_avx512::gradient_rows(s, dp, size, at, scores, of, by_keys);
+        if vectors(kernel.isa(), tile.scores) {
+            return attention_avx512::gradient(kernel.factors(), tile);
         }
-        gradient_rows_plain(isa, s, dp, size, at, scores, of, by_keys)
+        let nr = kernel.nr();
+        gradient_plain(kernel.isa(), tile, nr);
+        let [p, ds] = [tile.s, tile.dp].map(|x| f32_rows(x, nr));
+        kernel.pack_b(tile.p, along_tokens(p), 0, nr, 0, tile.queries);
+        kernel.pack_b(tile.ds, along_tokens(ds), 0, nr, 0, tile.queries);
+        kernel.pack_a(tile.ds_across, ds, 0, tile.queries, 0, nr, 1.0);
     }
 }
 
@@ -590,375 +636,301 @@ impl AttentionBackward {
     }
 }
 
-/// Stores `rows` rows of accumulators, `lanes` apart, as rows of `to`.
+/// For each of `rows` rows of both views, `stride` apart from element `at` on, the sum of the products of their elements.
 ///
 /// # Safety
-/// The rows of `to` are the caller's to write.
-unsafe fn store_rows(to: View, offset: usize, stride: usize, acc: *const f32, lanes: usize, rows: usize, dim: usize) {
-    with_elem!(to.dtype(), E => {
-        for i in 0..rows {
+/// The views hold them and are f32 or bf16, and the sums are the caller's to write.
+#[inline(always)]
+unsafe fn dots_body(sums: *mut f32, a: View, b: View, at: usize, stride: usize, (rows, dim): (usize, usize)) {
+    for i in 0..rows {
+        let mut sum = block::Sum::ZERO;
+        for (d, n) in block::blocks(at + i * stride, at + i * stride + dim) {
+            let (mut x, mut y) = (block::ZERO, block::ZERO);
             // SAFETY: the caller's promise.
             unsafe {
-                let row = to.typed::<E>().add(offset + i * stride);
-                std::slice::from_raw_parts(acc.add(i * lanes), dim).iter().enumerate().for_each(|(j, x)| store(row, j, *x));
+                block::load(a, d, &mut x[..n]);
+                block::load(b, d, &mut y[..n]);
             }
+            sum.add2(&x[..n], &y[..n], |x, y| x * y);
         }
-    });
+        // SAFETY: the caller's promise.
+        unsafe { sums.add(i).write(sum.total()) };
+    }
 }
 
+multiversion! {
+    unsafe fn dots(sums: *mut f32, a: View, b: View, at: usize, stride: usize, size: (usize, usize)) = dots_body
+}
+
+/// Adds up several runs of `count` sums in the first, in order.
+///
+/// # Safety
+/// All are the caller's.
+unsafe fn sum_into_first(mut from: impl Iterator<Item = *mut f32>, count: usize) -> *const f32 {
+    let first = from.next().expect("at least one");
+    for more in from {
+        // SAFETY: the caller's promise.
+        let (sums, more) =
+            unsafe { (std::slice::from_raw_parts_mut(first, count), std::slice::from_raw_parts(more, count)) };
+        sums.iter_mut().zip(more).for_each(|(sum, x)| *sum += x);
+    }
+    first
+}
+
+/// Most words of f32 gradients of shared keys and values that are held at once (64 MiB), where that keeps threads busy.
+const SHARED_WORDS: usize = 16 << 20;
+/// Fewer tasks than this do not keep the threads of a machine busy.
+const FEW_TASKS: usize = 8;
+
+/// How the backward pass is cut into tasks, by shape and not by the number of threads, so that results do not depend on it.
+struct Cut {
+    /// (first token, length) of each segment that has any.
+    segments: Vec<(usize, usize)>,
+    longest: usize,
+    /// The query heads that share keys are shared out among this many tasks; dk and dv are then sums over these, and over
+    /// the heads of each.
+    turns: usize,
+    /// Blocks of keys are shared out among this many tasks; dq is then a sum over these.
+    parts: usize,
+    /// Keys of a block.
+    keys: usize,
+}
+
+impl Cut {
+    fn new(kernel: Kernel, f: &Attention) -> Result<Cut, String> {
+        let Attention { heads, kv_heads, dim, .. } = *f;
+        let mut segments = f.segments()?;
+        segments.retain(|(_, len)| *len > 0);
+        let longest = segments.iter().map(|(_, len)| *len).max().unwrap_or(0);
+        let tasks = (segments.len() * kv_heads).max(1);
+        let mut cut = Cut { segments, longest, turns: 1, parts: 1, keys: 0 };
+        let fit = SHARED_WORDS / cut.shared_words(kernel, f).max(1);
+        cut.turns = fit.max(FEW_TASKS.div_ceil(tasks)).min(heads.div_ceil(kv_heads));
+        let wanted = FEW_TASKS.div_ceil(tasks * cut.turns);
+        // Two blocks a task, since the first ones are seen by more queries.
+        let most = if wanted > 1 { longest.div_ceil(2 * wanted) } else { longest };
+        cut.keys = block_rows(kernel, dim).min(most.next_multiple_of(kernel.nr())).max(kernel.nr());
+        cut.parts = wanted.min(longest.div_ceil(cut.keys)).max(1);
+        Ok(cut)
+    }
+
+    /// Columns of the keys of all segments, each one's in whole B panels.
+    fn columns(&self, kernel: Kernel, f: &Attention) -> usize {
+        f.rows + self.segments.len() * kernel.nr()
+    }
+
+    /// Words of dk and dv, in columns, of every turn of every head of keys; none where no head shares its keys.
+    fn shared_words(&self, kernel: Kernel, f: &Attention) -> usize {
+        if f.heads == f.kv_heads {
+            return 0;
+        }
+        2 * f.kv_heads * self.turns * self.columns(kernel, f) * f.dim
+    }
+}
+
+/// One task after the other makes the scores of the query heads and blocks of keys that are its share once: dk and dv are
+/// complete with a block of keys (which the heads that share keys add up), dq with the last one.
 pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), String> {
     args.check()?;
     let f = &args.forward();
-    let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
+    let Attention { rows: total, heads, kv_heads, dim, window, scale, .. } = *f;
     let kernel = Kernel::new(isa, f.compute);
-    let most = PANELS * kernel.mr();
-    let seen_by = |len: usize, k: usize| if window > 0 { len.min(k + window) } else { len };
-    let query_blocks = f.blocks(most, |_, start| start)?;
-    let key_blocks = f.blocks(most, |len, start| seen_by(len, start) - start)?;
-    // delta (heads, rows) = sum of d_out * out over the head; lse is copied beside it. Whole vectors are read of both.
-    let piece = heads * total + LANES;
-    let shared_words = if heads == kv_heads { 0 } else { 2 * heads * total * f.lanes() };
-    // The shape decides, not the number of threads, so that results do not depend on it.
-    let by_heads = f.segment_count * heads >= FEW_HEADS && shared_words <= SHARED_WORDS;
-    let sizes = [piece, piece, if by_heads { shared_words } else { 0 }];
+    let (mr, nr, lanes) = (kernel.mr(), kernel.nr(), f.lanes());
+    let cut = &Cut::new(kernel, f)?;
+    let Cut { ref segments, longest, turns, parts, keys: most } = *cut;
+    let dkv_words = cut.shared_words(kernel, f);
+    let columns = cut.columns(kernel, f);
+    let dq_words = if parts > 1 { parts * heads * total * lanes } else { 0 };
     // SAFETY: no region runs, and this is the only use of the shared scratch until the kernel is done.
-    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&sizes)) });
-    let [delta, lse, shared] = sizes.map(|words| Shared::new(pieces.take::<f32>(words)));
-    pool.parallel(total.div_ceil(32), &|task, _| {
-        for token in task * 32..total.min((task + 1) * 32) {
-            for head in 0..heads {
-                let at = (token * heads + head) * dim;
-                // SAFETY: `check` found the elements; this token's results are this task's.
-                unsafe {
-                    let sum: f32 = with_elem!(args.d_out.dtype(), D => with_elem!(f.out.dtype(), E => {
-                        let (d_out, out) = (args.d_out.typed::<D>().add(at), f.out.typed::<E>().add(at));
-                        (0..dim).map(|j| load(d_out, j) * load(out, j)).sum()
-                    }));
-                    delta.get().add(head * total + token).write(sum);
-                    lse.get().add(head * total + token).write(load(f.lse.typed::<f32>(), head * total + token));
+    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&[dkv_words, dq_words])) });
+    let [shared_dkv, shared_dq] = [dkv_words, dq_words].map(|words| Shared::new(pieces.take::<f32>(words)));
+    // Where the columns of keys `start ..` of a segment are: `which` is 0 for dk and 1 for dv.
+    let dkv_at = |which: usize, kv_head: usize, turn: usize, segment: usize, start: usize| {
+        let column = segments[segment].0 + segment * nr + start;
+        (((which * kv_heads + kv_head) * turns + turn) * columns + column) * dim
+    };
+    let dq_at = |part: usize, head: usize, token: usize| ((part * heads + head) * total + token) * lanes;
+    let members = |kv_head: usize| (0..heads).filter(move |head| f.kv_head(*head) == kv_head);
+
+    let step = PANELS * mr;
+    let (a_step, a_dim) = (kernel.a_words(step, dim), kernel.a_words(dim, step));
+    let sizes = [
+        kernel.b_words(most, dim),
+        kernel.b_words(most, dim),
+        kernel.b_words(dim, most),
+        a_step,
+        a_step,
+        a_dim,
+        a_dim,
+        kernel.b_words(nr, step),
+        kernel.b_words(nr, step),
+        kernel.a_words(step, most),
+        mr * nr,
+        mr * nr,
+        nr * nr,
+        most * dim,
+        most * dim,
+        longest * lanes,
+        longest + mr,
+        longest + mr,
+    ];
+    let bytes = Pieces::bytes(&sizes);
+    pool.parallel(segments.len() * kv_heads * turns * parts, &|task, worker| {
+        let (task, part) = (task / parts, task % parts);
+        let (task, turn) = (task / turns, task % turns);
+        let (segment, kv_head) = (task / kv_heads, task % kv_heads);
+        let (first, len) = segments[segment];
+        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and tiles below need; `check` and
+        // `segments` vouch for the inputs, and what is written of the outputs or of the shared sums is this task's alone.
+        unsafe {
+            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
+            let [b_k, b_v, b_k_dim, a_q, a_o, a_q_dim, a_o_dim, p, ds, ds_across] =
+                std::array::from_fn(|i| pieces.take::<u32>(sizes[i]));
+            let [s, dp, turned, dk, dv, dq, lse, delta] = std::array::from_fn(|i| pieces.take::<f32>(sizes[10 + i]));
+            let dim_words = kernel.words(dim);
+            for (round, head) in members(kv_head).skip(turn).step_by(turns).enumerate() {
+                let scores = f.scores(head);
+                for i in 0..len {
+                    lse.add(i).write(load(f.lse.typed::<f32>(), head * total + first + i));
                 }
-            }
-        }
-    });
-    if !by_heads {
-        by_keys(pool, kernel, args, &key_blocks, lse, delta);
-        by_queries(pool, kernel, args, &query_blocks, lse, delta);
-        return Ok(());
-    }
-    let segments: Vec<(usize, usize)> = f.segments()?.into_iter().filter(|(_, len)| *len > 0).collect();
-    whole_heads(pool, kernel, args, &segments, lse, delta, shared);
-    if heads == kv_heads {
-        return Ok(());
-    }
-    // The gradients of shared keys: those of their query heads, added in order.
-    let lanes = f.lanes();
-    pool.parallel(total.div_ceil(32), &|task, _| {
-        for token in task * 32..total.min((task + 1) * 32) {
-            for kv_head in 0..kv_heads {
-                for (which, to, stride, head) in
-                    [(0, args.dk, f.k_stride, f.k_head), (1, args.dv, f.v_stride, f.v_head)]
-                {
-                    let mut members = (0..heads)
-                        .filter(|head| f.kv_head(*head) == kv_head)
-                        .map(|head| shared.get().wrapping_add(((which * heads + head) * total + token) * lanes));
-                    let Some(sum) = members.next() else { continue };
-                    // SAFETY: the parts were written by the region before; this token's results are this task's.
-                    unsafe {
-                        let sum = std::slice::from_raw_parts_mut(sum, dim);
-                        for member in members {
-                            let more = std::slice::from_raw_parts(member, dim);
-                            sum.iter_mut().zip(more).for_each(|(sum, x)| *sum += x);
+                dots(isa, delta, args.d_out, f.out, (first * heads + head) * dim, heads * dim, (len, dim));
+                std::slice::from_raw_parts_mut(dq, len * lanes).fill(0.0);
+                for start in (part * most..len).step_by(parts * most) {
+                    let rows = (len - start).min(most);
+                    let end = if window > 0 { len.min(start + rows - 1 + window) } else { len };
+                    let key = f.key(first + start, kv_head);
+                    kernel.pack_b_panels(b_k, key, 0, rows, 0, dim);
+                    kernel.pack_b_panels(b_v, f.value(first + start, kv_head), 0, rows, 0, dim);
+                    kernel.pack_b_panels(b_k_dim, along_tokens(key), 0, dim, 0, rows);
+                    for sums in [dk, dv] {
+                        std::slice::from_raw_parts_mut(sums, rows.next_multiple_of(nr) * dim).fill(0.0);
+                    }
+                    // Words of an A panel of gradients across.
+                    let across = kernel.words(rows.next_multiple_of(nr)) * mr;
+                    for q in (start..end).step_by(step) {
+                        let queries = (end - q).min(step);
+                        let (query, d_out) = (f.query(first + q, head), args.d_out(first + q, head));
+                        kernel.pack_a_panels(a_q, query, 0, queries, 0, dim);
+                        kernel.pack_a_panels(a_o, d_out, 0, queries, 0, dim);
+                        kernel.pack_a_panels(a_q_dim, along_tokens(query), 0, dim, 0, queries);
+                        kernel.pack_a_panels(a_o_dim, along_tokens(d_out), 0, dim, 0, queries);
+                        for column in (0..rows).step_by(nr) {
+                            let (k, keys) = (start + column, (rows - column).min(nr));
+                            let from = scores.queries(k, q, queries).0 / mr * mr;
+                            let to = scores.queries(k + keys - 1, q, queries).1;
+                            if from >= to {
+                                continue;
+                            }
+                            for row in (from..to).step_by(mr) {
+                                let m = (to - row).min(mr);
+                                for (a, b, tile) in [(a_q, b_k, s), (a_o, b_v, dp)] {
+                                    let (a, b) = (a.add(row * dim_words), b.add(column * dim_words));
+                                    kernel.multiply(m, keys, dim_words, a, b, Tile::new(tile, nr));
+                                }
+                                let at = kernel.words(row) * nr;
+                                let tile = GradientTile {
+                                    s,
+                                    dp,
+                                    p: p.add(at),
+                                    ds: ds.add(at),
+                                    ds_across: ds_across.add(row / mr * across + kernel.words(column) * mr),
+                                    queries: m,
+                                    q: q + row,
+                                    k,
+                                    scores,
+                                    lse: lse.add(q + row),
+                                    delta: delta.add(q + row),
+                                };
+                                gradient(kernel, tile);
+                            }
+                            let (skip, words) = (kernel.words(from), kernel.words(to - from));
+                            for (a, b, sums) in [(a_o_dim, p, dv), (a_q_dim, ds, dk)] {
+                                for d in (0..dim).step_by(mr) {
+                                    let a = a.add(d * kernel.words(queries) + skip * mr);
+                                    let tile = Tile::adding(sums.add(column * dim + d * nr), nr);
+                                    kernel.multiply((dim - d).min(mr), keys, words, a, b.add(skip * nr), tile);
+                                }
+                            }
                         }
-                        store_rows(to, token * stride + kv_head * head, stride, sum.as_ptr(), lanes, 1, dim);
+                        for row in (0..queries).step_by(mr) {
+                            let m = (queries - row).min(mr);
+                            let from = scores.keys(q + row, start, rows).0;
+                            let to = scores.keys(q + row + m - 1, start, rows).1;
+                            if from >= to {
+                                continue;
+                            }
+                            let from = from / nr * nr;
+                            let (skip, words) = (kernel.words(from), kernel.words(to - from));
+                            let a = ds_across.add(row / mr * across + skip * mr);
+                            for d in (0..dim).step_by(nr) {
+                                let b = b_k_dim.add(d * kernel.words(rows) + skip * nr);
+                                let tile = Tile::adding(dq.add((q + row) * lanes + d), lanes);
+                                kernel.multiply(m, (dim - d).min(nr), words, a, b, tile);
+                            }
+                        }
+                    }
+                    for (which, to, sums, factor) in [(0, args.dk, dk, scale), (1, args.dv, dv, 1.0)] {
+                        if dkv_words > 0 {
+                            let size = rows.next_multiple_of(nr) * dim;
+                            let to = shared_dkv.get().add(dkv_at(which, kv_head, turn, segment, start));
+                            let (to, sums) =
+                                (std::slice::from_raw_parts_mut(to, size), std::slice::from_raw_parts(sums, size));
+                            if round == 0 {
+                                to.copy_from_slice(sums);
+                            } else {
+                                to.iter_mut().zip(sums).for_each(|(to, sum)| *to += sum);
+                            }
+                            continue;
+                        }
+                        for column in (0..rows).step_by(nr) {
+                            let to = f.kv_rows(which, to, first + start + column, kv_head);
+                            let size = ((rows - column).min(nr), dim);
+                            store_columns(isa, to, sums.add(column * dim), size, &[factor], turned);
+                        }
                     }
                 }
+                if parts > 1 {
+                    let to = shared_dq.get().add(dq_at(part, head, first));
+                    std::ptr::copy_nonoverlapping(dq, to, len * lanes);
+                } else {
+                    let to = (args.dq, first * f.q_stride + head * f.q_head, f.q_stride);
+                    store_rows(isa, to, dq, lanes, (len, dim), &[scale]);
+                }
             }
         }
     });
+    if parts > 1 {
+        pool.parallel(total.div_ceil(32) * heads, &|task, _| {
+            let (token, head) = (task / heads * 32, task % heads);
+            let rows = (total - token).min(32);
+            let to = (args.dq, token * f.q_stride + head * f.q_head, f.q_stride);
+            let from = (0..parts).map(|part| shared_dq.get().wrapping_add(dq_at(part, head, token)));
+            // SAFETY: the region before wrote the parts; these rows of all of them and of dq are this task's.
+            unsafe { store_rows(isa, to, sum_into_first(from, rows * lanes), lanes, (rows, dim), &[scale]) };
+        });
+    }
+    if dkv_words > 0 {
+        pool.parallel(segments.len() * kv_heads * 2, &|task, worker| {
+            let (segment, kv_head, which) = (task / 2 / kv_heads, task / 2 % kv_heads, task % 2);
+            let (first, len) = segments[segment];
+            let (to, factor) = [(args.dk, scale), (args.dv, 1.0)][which];
+            for start in (0..len).step_by(nr) {
+                let turns = turns.min(members(kv_head).count());
+                let from =
+                    (0..turns).map(|turn| shared_dkv.get().wrapping_add(dkv_at(which, kv_head, turn, segment, start)));
+                let to = f.kv_rows(which, to, first + start, kv_head);
+                // SAFETY: the region before wrote the sums; these columns of all of them and rows are this task's.
+                unsafe {
+                    let mut pieces = Pieces::new(pool.scratch(worker, bytes));
+                    let turned = pieces.take::<f32>(nr * nr);
+                    let sum = sum_into_first(from, nr * dim);
+                    store_columns(isa, to, sum, ((len - start).min(nr), dim), &[factor], turned);
+                }
+            }
+        });
+    }
     Ok(())
 }
-
-/// Most words of f32 gradients of keys and values, one set a query head, that are held at once (64 MiB).
-const SHARED_WORDS: usize = 16 << 20;
-/// Fewer heads than this over all segments do not keep the threads of a machine busy.
-const FEW_HEADS: usize = 8;
-
-/// dq, dk and dv of one head of one segment after the other, for which the scores are made once. The dk and dv of heads
-/// that share theirs go to `shared`: (dk or dv, head, token, lanes) f32.
-fn whole_heads(
-    pool: &Pool,
-    kernel: Kernel,
-    args: &AttentionBackward,
-    segments: &[(usize, usize)],
-    lse: Shared<f32>,
-    delta: Shared<f32>,
-    shared: Shared<f32>,
-) {
-    let f = &args.forward();
-    let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
-    let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
-    let most = PANELS * mr;
-    let lanes = f.lanes();
-    let longest = segments.iter().map(|(_, len)| *len).max().unwrap_or(0);
-    let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
-    let sizes = [
-        a_rows,
-        a_rows,
-        b_rows,
-        b_rows,
-        b_dim,
-        b_dim,
-        kernel.b_words(dim, most),
-        kernel.a_words(mr, STEP.max(most)),
-        mr * STEP,
-        most * STEP,
-        most * lanes,
-        most * lanes,
-        longest * lanes,
-    ];
-    let bytes = Pieces::bytes(&sizes);
-    pool.parallel(segments.len() * heads, &|task, worker| {
-        let ((first, len), head) = (segments[task / heads], task % heads);
-        let kv_head = f.kv_head(head);
-        let scores = f.scores(head);
-        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
-        // `segments` vouch for the inputs, and the rows and head of dq, and of dk and dv or their parts, are this task's.
-        unsafe {
-            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
-            let [a_k, a_v, b_q, b_o, b_q_dim, b_o_dim, b_k_dim, a_p] =
-                [0, 1, 2, 3, 4, 5, 6, 7].map(|i| pieces.take::<u32>(sizes[i]));
-            let [s, ds, dk, dv, dq] = [8, 9, 10, 11, 12].map(|i| pieces.take::<f32>(sizes[i]));
-            std::slice::from_raw_parts_mut(dq, len * lanes).fill(0.0);
-            let dim_words = kernel.words(dim);
-            for start in (0..len).step_by(most) {
-                let rows = (len - start).min(most);
-                let end = if window > 0 { len.min(start + rows - 1 + window) } else { len };
-                let key = f.key(first + start, kv_head);
-                kernel.pack_a_panels(a_k, key, 0, rows, 0, dim);
-                kernel.pack_a_panels(a_v, f.value(first + start, kv_head), 0, rows, 0, dim);
-                kernel.pack_b_panels(b_k_dim, along_tokens(key), 0, dim, 0, rows);
-                std::slice::from_raw_parts_mut(dk, rows * lanes).fill(0.0);
-                std::slice::from_raw_parts_mut(dv, rows * lanes).fill(0.0);
-                for q in (start..end).step_by(STEP) {
-                    let queries = (end - q).min(STEP);
-                    let (query, d_out) = (f.query(first + q, head), args.d_out(first + q, head));
-                    kernel.pack_b_panels(b_q, query, 0, queries, 0, dim);
-                    kernel.pack_b_panels(b_o, d_out, 0, queries, 0, dim);
-                    kernel.pack_b_panels(b_q_dim, along_tokens(query), 0, dim, 0, queries);
-                    kernel.pack_b_panels(b_o_dim, along_tokens(d_out), 0, dim, 0, queries);
-                    let at = head * total + first + q;
-                    let of = (lse.get().add(at).cast_const(), delta.get().add(at).cast_const());
-                    for row in (0..rows).step_by(mr) {
-                        let m = (rows - row).min(mr);
-                        let ds = ds.add(row * STEP);
-                        // Queries before the panel's first key, or too far behind its last, see none of its rows.
-                        let from = scores.queries(start + row, q, queries).0;
-                        let to = scores.queries(start + row + m - 1, q, queries).1;
-                        if from >= to {
-                            std::slice::from_raw_parts_mut(ds, m * STEP).fill(0.0);
-                            continue;
-                        }
-                        let col = from / nr * nr;
-                        for (a, b, c) in [(a_k, b_q, s), (a_v, b_o, ds)] {
-                            let (a, b) = (a.add(row * dim_words), b.add(col * dim_words));
-                            kernel.multiply_panels(m, to - col, dim_words, a, b, Tile::new(c.add(col), STEP));
-                        }
-                        gradient_rows(isa, s, ds, (m, to), (start + row, q), scores, of, true);
-                        for (from, b, to_rows) in [(s, b_o_dim, dv), (ds, b_q_dim, dk)] {
-                            let tile = Tile { accumulate: true, ..Tile::new(to_rows.add(row * lanes), lanes) };
-                            kernel.pack_a(a_p, f32_rows(from, STEP), 0, m, 0, to, 1.0);
-                            for col in (0..dim).step_by(nr) {
-                                let b = b.add(col * kernel.words(queries));
-                                kernel.multiply(m, (dim - col).min(nr), kernel.words(to), a_p, b, tile.at(0, col));
-                            }
-                        }
-                    }
-                    for row in (0..queries).step_by(mr) {
-                        let m = (queries - row).min(mr);
-                        // Keys past the panel's last query are seen by none of its rows.
-                        let seen = (q + row + m - start).min(rows);
-                        kernel.pack_a(a_p, along_tokens(f32_rows(ds, STEP)), row, m, 0, seen, 1.0);
-                        let tile = Tile { accumulate: true, ..Tile::new(dq.add((q + row) * lanes), lanes) };
-                        for col in (0..dim).step_by(nr) {
-                            let b = b_k_dim.add(col * kernel.words(rows));
-                            kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_p, b, tile.at(0, col));
-                        }
-                    }
-                }
-                let token = first + start;
-                if heads == kv_heads {
-                    store_rows(args.dk, token * f.k_stride + head * f.k_head, f.k_stride, dk, lanes, rows, dim);
-                    store_rows(args.dv, token * f.v_stride + head * f.v_head, f.v_stride, dv, lanes, rows, dim);
-                } else {
-                    for (which, part) in [(0, dk), (1, dv)] {
-                        let to = shared.get().add(((which * heads + head) * total + token) * lanes);
-                        std::ptr::copy_nonoverlapping(part, to, rows * lanes);
-                    }
-                }
-            }
-            store_rows(args.dq, first * f.q_stride + head * f.q_head, f.q_stride, dq, lanes, len, dim);
-        }
-    });
-}
-
-/// dk and dv: for a block of keys, the queries that see it, head after head of those that share the keys.
-fn by_keys(
-    pool: &Pool,
-    kernel: Kernel,
-    args: &AttentionBackward,
-    blocks: &[Block],
-    lse: Shared<f32>,
-    delta: Shared<f32>,
-) {
-    let f = &args.forward();
-    let Attention { rows: total, heads, kv_heads, dim, window, .. } = *f;
-    let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
-    let most = PANELS * mr;
-    let lanes = f.lanes();
-    let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
-    let sizes = [
-        a_rows,
-        a_rows,
-        b_rows,
-        b_rows,
-        b_dim,
-        b_dim,
-        kernel.a_words(mr, STEP),
-        mr * STEP,
-        mr * STEP,
-        most * lanes,
-        most * lanes,
-    ];
-    let bytes = Pieces::bytes(&sizes);
-    pool.parallel(blocks.len() * kv_heads, &|task, worker| {
-        let (Block { first, len, start, rows }, kv_head) = (blocks[task / kv_heads], task % kv_heads);
-        let end = if window > 0 { len.min(start + rows - 1 + window) } else { len };
-        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
-        // `segments` vouch for the inputs, and the rows and head of dk and dv are this task's alone.
-        unsafe {
-            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
-            let [a_k, a_v, b_q, b_o, b_q_dim, b_o_dim, a_p] =
-                [0, 1, 2, 3, 4, 5, 6].map(|i| pieces.take::<u32>(sizes[i]));
-            let [s, dp, dk, dv] = [7, 8, 9, 10].map(|i| pieces.take::<f32>(sizes[i]));
-            kernel.pack_a_panels(a_k, f.key(first + start, kv_head), 0, rows, 0, dim);
-            kernel.pack_a_panels(a_v, f.value(first + start, kv_head), 0, rows, 0, dim);
-            let dim_words = kernel.words(dim);
-            let mut is_first = true;
-            for head in (0..heads).filter(|h| f.kv_head(*h) == kv_head) {
-                let scores = f.scores(head);
-                for q in (start..end).step_by(STEP) {
-                    let queries = (end - q).min(STEP);
-                    let (query, d_out) = (f.query(first + q, head), args.d_out(first + q, head));
-                    kernel.pack_b_panels(b_q, query, 0, queries, 0, dim);
-                    kernel.pack_b_panels(b_o, d_out, 0, queries, 0, dim);
-                    kernel.pack_b_panels(b_q_dim, along_tokens(query), 0, dim, 0, queries);
-                    kernel.pack_b_panels(b_o_dim, along_tokens(d_out), 0, dim, 0, queries);
-                    let at = head * total + first + q;
-                    let of = (lse.get().add(at).cast_const(), delta.get().add(at).cast_const());
-                    for row in (0..rows).step_by(mr) {
-                        let m = (rows - row).min(mr);
-                        let (to_k, to_v) = (dk.add(row * lanes), dv.add(row * lanes));
-                        // Queries before the panel's first key, or too far behind its last, see none of its rows.
-                        let from = scores.queries(start + row, q, queries).0;
-                        let to = scores.queries(start + row + m - 1, q, queries).1;
-                        if from >= to {
-                            if is_first {
-                                std::slice::from_raw_parts_mut(to_k, m * lanes).fill(0.0);
-                                std::slice::from_raw_parts_mut(to_v, m * lanes).fill(0.0);
-                            }
-                            continue;
-                        }
-                        let col = from / nr * nr;
-                        for (a, b, c) in [(a_k, b_q, s), (a_v, b_o, dp)] {
-                            let (a, b) = (a.add(row * dim_words), b.add(col * dim_words));
-                            kernel.multiply_panels(m, to - col, dim_words, a, b, Tile::new(c.add(col), STEP));
-                        }
-                        gradient_rows(isa, s, dp, (m, to), (start + row, q), scores, of, true);
-                        for (from, b, to_rows) in [(s, b_o_dim, to_v), (dp, b_q_dim, to_k)] {
-                            let tile = Tile { accumulate: !is_first, ..Tile::new(to_rows, lanes) };
-                            kernel.pack_a(a_p, f32_rows(from, STEP), 0, m, 0, to, 1.0);
-                            for col in (0..dim).step_by(nr) {
-                                let b = b.add(col * kernel.words(queries));
-                                kernel.multiply(m, (dim - col).min(nr), kernel.words(to), a_p, b, tile.at(0, col));
-                            }
-                        }
-                    }
-                    is_first = false;
-                }
-            }
-            store_rows(args.dk, (first + start) * f.k_stride + kv_head * f.k_head, f.k_stride, dk, lanes, rows, dim);
-            store_rows(args.dv, (first + start) * f.v_stride + kv_head * f.v_head, f.v_stride, dv, lanes, rows, dim);
-        }
-    });
-}
-
-/// dq: for a block of queries, the keys that they see.
-fn by_queries(
-    pool: &Pool,
-    kernel: Kernel,
-    args: &AttentionBackward,
-    blocks: &[Block],
-    lse: Shared<f32>,
-    delta: Shared<f32>,
-) {
-    let f = &args.forward();
-    let Attention { rows: total, heads, dim, .. } = *f;
-    let (mr, nr, isa) = (kernel.mr(), kernel.nr(), kernel.isa());
-    let most = PANELS * mr;
-    let lanes = f.lanes();
-    let (a_rows, b_rows, b_dim) = (kernel.a_words(most, dim), kernel.b_words(STEP, dim), kernel.b_words(dim, STEP));
-    let sizes = [a_rows, a_rows, b_rows, b_rows, b_dim, kernel.a_words(mr, STEP), mr * STEP, mr * STEP, most * lanes];
-    let bytes = Pieces::bytes(&sizes);
-    pool.parallel(blocks.len() * heads, &|task, worker| {
-        let (Block { first, start, rows, .. }, head) = (blocks[task / heads], task % heads);
-        let kv_head = f.kv_head(head);
-        let scores = f.scores(head);
-        // SAFETY: this task's scratch, cut into pieces of the sizes that the panels and rows below need; `check` and
-        // `segments` vouch for the inputs, and the rows and head of dq are this task's alone.
-        unsafe {
-            let mut pieces = Pieces::new(pool.scratch(worker, bytes));
-            let [a_q, a_o, b_k, b_v, b_k_dim, a_ds] = [0, 1, 2, 3, 4, 5].map(|i| pieces.take::<u32>(sizes[i]));
-            let [s, dp, dq] = [6, 7, 8].map(|i| pieces.take::<f32>(sizes[i]));
-            kernel.pack_a_panels(a_q, f.query(first + start, head), 0, rows, 0, dim);
-            kernel.pack_a_panels(a_o, args.d_out(first + start, head), 0, rows, 0, dim);
-            let at = head * total + first + start;
-            let (lse, delta) = (lse.get().add(at), delta.get().add(at));
-            let dim_words = kernel.words(dim);
-            let end = start + rows;
-            let mut k = scores.keys(start, 0, end).0 / STEP * STEP;
-            let mut is_first = true;
-            while k < end {
-                let keys = (end - k).min(STEP);
-                let (key, value) = (f.key(first + k, kv_head), f.value(first + k, kv_head));
-                kernel.pack_b_panels(b_k, key, 0, keys, 0, dim);
-                kernel.pack_b_panels(b_v, value, 0, keys, 0, dim);
-                kernel.pack_b_panels(b_k_dim, along_tokens(key), 0, dim, 0, keys);
-                for row in (0..rows).step_by(mr) {
-                    let m = (rows - row).min(mr);
-                    let seen = (start + row + m).saturating_sub(k).min(keys);
-                    if seen == 0 {
-                        continue;
-                    }
-                    for (a, b, c) in [(a_q, b_k, s), (a_o, b_v, dp)] {
-                        kernel.multiply_panels(m, seen, dim_words, a.add(row * dim_words), b, Tile::new(c, STEP));
-                    }
-                    let of = (lse.add(row).cast_const(), delta.add(row).cast_const());
-                    gradient_rows(isa, s, dp, (m, seen), (start + row, k), scores, of, false);
-                    kernel.pack_a(a_ds, f32_rows(dp, STEP), 0, m, 0, seen, 1.0);
-                    let tile = Tile { accumulate: !is_first, ..Tile::new(dq.add(row * lanes), lanes) };
-                    for col in (0..dim).step_by(nr) {
-                        let b = b_k_dim.add(col * kernel.words(keys));
-                        kernel.multiply(m, (dim - col).min(nr), kernel.words(seen), a_ds, b, tile.at(0, col));
-                    }
-                }
-                is_first = false;
-                k += STEP;
-            }
-            store_rows(args.dq, (first + start) * f.q_stride + head * f.q_head, f.q_stride, dq, lanes, rows, dim);
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

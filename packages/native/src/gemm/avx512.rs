@@ -22,7 +22,7 @@ fn low16(n: usize) -> __mmask16 {
 /// Rounds to bf16 (nearest even, NaN stays NaN), kept as f32.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn round_bf16(x: __m512) -> __m512 {
+pub fn round_bf16(x: __m512) -> __m512 {
     let bits = _mm512_castps_si512(x);
     let odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
@@ -178,7 +178,7 @@ impl Pack for PackRaw {
 /// Transposes 16 rows of 16 words.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn transpose(r: &mut [__m512i; 16]) {
+pub fn transpose(r: &mut [__m512i; 16]) {
     let mut t = [_mm512_setzero_si512(); 16];
     for i in 0..8 {
         t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);

@@ -105,6 +105,10 @@ impl Kernel {
         self.isa
     }
 
+    pub fn factors(self) -> Factors {
+        self.factors
+    }
+
     /// Rows of an A panel.
     pub fn mr(self) -> usize {
         if self.isa == Isa::Portable {

@@ -14,7 +14,9 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use kernel::{Kernel, Matrix, Tile};
+#[cfg(target_arch = "x86_64")]
+pub use avx512::{round_bf16, transpose};
+pub use kernel::{Factors, Kernel, Matrix, Tile};
 
 use crate::buffer::{load, store, Bf16, DType, Elem, View};
 use crate::isa::Isa;
