@@ -135,8 +135,8 @@ multiversion! { unsafe fn backward_range<F: Function>(k: &ActivationBackward, fr
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::{CUBIC, SQRT_2_OVER_PI};
-    use crate::attention_avx512::exp;
     use crate::kernels::{Activation, ActivationBackward};
+    use crate::vector::exp;
     use crate::vector::{lanes, load, store};
     use core::arch::x86_64::*;
 

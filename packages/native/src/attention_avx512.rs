@@ -191,6 +191,7 @@ const SLACK: f32 = 8.0;
 /// # Safety
 /// See `softmax`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // an index runs over several arrays at once
 unsafe fn softmax_words<W: Words, const SLOPE: bool>(tile: SoftmaxTile) {
     let SoftmaxTile { s, keys: (from, to), q, k, scores, max, sum, acc, dim } = tile;
     // SAFETY: keys `from .. to` are rows of the tile, and one more after an odd one; the sums have NR columns.
@@ -209,23 +210,26 @@ unsafe fn softmax_words<W: Words, const SLOPE: bool>(tile: SoftmaxTile) {
                 [0; VECTORS]
             }
         };
-        // Key minus query, exact: positions are below 2^24.
-        let distance =
-            |i: usize, v: usize| _mm512_sub_ps(_mm512_set1_ps((k + i) as f32), count_from((q + v * LANES) as f32));
-        let score = |i: usize, v: usize, less: __m512| {
-            let x = _mm512_fmsub_ps(_mm512_load_ps(s.add(i * NR + v * LANES)), scale, less);
-            if SLOPE {
-                _mm512_fmadd_ps(slope, distance(i, v), x)
-            } else {
-                x
-            }
-        };
+        // A macro, because a closure is compiled for the baseline before it is inlined here.
+        macro_rules! score {
+            ($i:expr, $v:expr, $less:expr) => {{
+                let x = _mm512_fmsub_ps(_mm512_load_ps(s.add($i * NR + $v * LANES)), scale, $less);
+                if SLOPE {
+                    // Key minus query, exact: positions are below 2^24.
+                    let query = count_from((q + $v * LANES) as f32);
+                    _mm512_fmadd_ps(slope, _mm512_sub_ps(_mm512_set1_ps((k + $i) as f32), query), x)
+                } else {
+                    x
+                }
+            }};
+        }
         let mut highest = [_mm512_set1_ps(f32::NEG_INFINITY); VECTORS];
         for i in from..to {
             let mask = mask(i);
-            for (v, highest) in highest.iter_mut().enumerate() {
-                let x = score(i, v, _mm512_setzero_ps());
-                *highest = _mm512_mask_max_ps(*highest, mask[v], x, *highest); // a NaN is passed over; the sum keeps it
+            for v in 0..VECTORS {
+                let x = score!(i, v, _mm512_setzero_ps());
+                // A NaN is passed over; the sum keeps it.
+                highest[v] = _mm512_mask_max_ps(highest[v], mask[v], x, highest[v]);
             }
         }
         let mut base = [_mm512_setzero_ps(); VECTORS];
@@ -252,7 +256,7 @@ unsafe fn softmax_words<W: Words, const SLOPE: bool>(tile: SoftmaxTile) {
         for i in (from..to).step_by(2) {
             let masks = [mask(i), mask(i + 1)];
             for v in 0..VECTORS {
-                let p = [0, 1].map(|j| exp2(masks[j][v], score(i + j, v, base[v])));
+                let p = [exp2(masks[0][v], score!(i, v, base[v])), exp2(masks[1][v], score!(i + 1, v, base[v]))];
                 added[v] = _mm512_add_ps(added[v], _mm512_add_ps(p[0], p[1]));
                 W::put(s as *mut u32, i, v, p);
             }
@@ -267,6 +271,7 @@ unsafe fn softmax_words<W: Words, const SLOPE: bool>(tile: SoftmaxTile) {
 /// # Safety
 /// See `gradient`.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // an index runs over several arrays at once
 unsafe fn gradient_words<W: Words, const SLOPE: bool>(tile: GradientTile) {
     let GradientTile { s, dp, p, ds, ds_across, queries, q, k, scores, lse, delta } = tile;
     // SAFETY: the tiles hold MR rows, the panels as many words, and there are as many sums.

@@ -286,10 +286,15 @@ impl Block {
         // Untouched pages cost nothing, so room to align is free.
         let length = size.checked_add(HUGE).ok_or_else(|| out_of_memory(size))?;
         let mut map = MmapMut::map_anon(length).map_err(|_| out_of_memory(size))?;
-        // Only a hint: kernels without huge pages refuse it.
-        #[cfg(target_os = "linux")]
-        let _ = map.advise(memmap2::Advice::HugePage);
         let base = map.as_mut_ptr();
+        // Only whole huge pages: one for the rest would take 2 MiB for as little as a byte. A hint, which kernels without
+        // huge pages refuse.
+        #[cfg(target_os = "linux")]
+        {
+            let (start, whole) = (base.align_offset(HUGE), size / HUGE * HUGE);
+            let _ = map.advise_range(memmap2::Advice::HugePage, start, whole);
+            let _ = map.advise_range(memmap2::Advice::NoHugePage, start + whole, length - start - whole);
+        }
         // SAFETY: the padding is less than HUGE, which the mapping holds beyond `size`.
         let ptr = unsafe { base.add(base.align_offset(HUGE)) };
         Ok(Block { ptr, size, _map: Some(map) })

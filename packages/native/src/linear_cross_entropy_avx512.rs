@@ -3,8 +3,8 @@
 
 use core::arch::x86_64::*;
 
-use crate::attention_avx512::exp;
 use crate::linear_cross_entropy::{Columns, Running, ROW};
+use crate::vector::exp;
 
 const LANES: usize = 16;
 

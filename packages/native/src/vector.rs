@@ -60,3 +60,20 @@ pub unsafe fn store(view: View, at: usize, mask: __mmask16, x: __m512) {
         _mm256_mask_storeu_epi16((view.ptr() as *mut i16).wrapping_add(at), mask, half);
     }
 }
+
+/// e^x within 2 ulp; 0 below -104.5, infinity above 89, NaN for NaN.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma")]
+pub fn exp(x: __m512) -> __m512 {
+    let splat = |x: f32| _mm512_set1_ps(x);
+    // The second operand is what the comparison with a NaN gives.
+    let x = _mm512_min_ps(splat(89.0), _mm512_max_ps(splat(-104.5), x));
+    let n = _mm512_roundscale_ps::<0>(_mm512_mul_ps(x, splat(std::f32::consts::LOG2_E)));
+    let r = _mm512_fnmadd_ps(n, splat(0.693_359_4), x);
+    let r = _mm512_fnmadd_ps(n, splat(-2.121_944_4e-4), r);
+    let mut p = splat(1.987_569_1e-4);
+    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0] {
+        p = _mm512_fmadd_ps(p, r, splat(c));
+    }
+    _mm512_scalef_ps(p, n)
+}
