@@ -104,7 +104,8 @@ await engine.dispose();
 for (const [key, rates] of samples) {
   const sorted = rates.toSorted((a, b) => a - b);
   const [median, best] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
-  const peak = Math.max(...samples.get(key.replace(/ \w+$/, " peak")));
+  const dtype = DTYPES.find(({ name }) => key.includes(name)).name;
+  const peak = Math.max(...[...samples].filter(([other]) => other.endsWith(`${dtype} peak`)).flatMap(([, all]) => all));
   const share = (rate) => (key.endsWith("peak") ? "" : ` (${((100 * rate) / peak).toFixed(0)} %)`);
   const figures = `median ${median.toFixed(0)}${share(median)}, best ${best.toFixed(0)}${share(best)} GFLOP/s`;
   console.log(`${key.padEnd(84)} ${figures}`);
