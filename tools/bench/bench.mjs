@@ -5,7 +5,7 @@
  *
  * Every finished run is a line of .cache/bench/results.jsonl; a name asked for again continues where it stopped
  * (--fresh starts over). The reference is MEDGPT_SHARED/bench/hf_lora_bench.py in the full parity environment. A run
- * during which others kept more than a tenth of a core busy is made again, up to twice.
+ * during which others kept more than a tenth of a core busy is made again once.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -217,7 +217,7 @@ function once(key, program, args, env = {}) {
   const found = done.find((line) => line.id === id);
   if (found !== undefined) return found.result;
   let result;
-  for (let attempt = 0; attempt < 3 && !(result?.other_cores <= 0.1); attempt++) {
+  for (let attempt = 0; attempt < 2 && !(result?.other_cores <= 0.1); attempt++) {
     const { status, stdout, stderr } = spawnSync(program, args.map(String), {
       env: { ...process.env, ...env },
       encoding: "utf8",
