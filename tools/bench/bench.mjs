@@ -24,6 +24,17 @@ const ROWS = [
   { name: "llama-160m-full", config: "llama-160m", batch: 4, seq: 512, full: true, theirs: [false] },
   { name: "bloom-560m-f32", config: "bloom-560m", batch: 1, seq: 1024, dtype: "float32", theirs: [true] },
   { name: "qwen2.5-0.5b-f32", config: "qwen2.5-0.5b", batch: 1, seq: 1024, dtype: "float32", theirs: [false, true] },
+  { name: "smollm2-135m-f32", model: "smollm2", batch: 4, seq: 512, dtype: "float32", theirs: [false] },
+  { name: "qwen2-5m-f32", model: "qwen2-5m", batch: 4, seq: 512, dtype: "float32", theirs: [false] },
+  {
+    name: "qwen2.5-0.5b-masked-f32",
+    config: "qwen2.5-0.5b",
+    batch: 4,
+    seq: 512,
+    mask: 0.8,
+    dtype: "float32",
+    theirs: [false],
+  },
   { name: "llama-160m-f32", config: "llama-160m", batch: 4, seq: 512, dtype: "float32", theirs: [false] },
   {
     name: "llama-160m-full-f32",
@@ -126,8 +137,9 @@ async function measure(row) {
   // f32, the latter is the reference.
   const farthest = (reference, of) => Math.max(...reference.loss.map((loss, step) => Math.abs(loss - of.loss[step])));
   const allowed = dtype === "float32" ? 1e-4 : 2e-2;
-  const mine = own(0, { steps: 1 });
+  // Theirs also writes the adapter and the token ids that ours reads.
   const reference = hf(0, row.theirs.at(-1), { steps: 1 });
+  const mine = own(0, { steps: 1 });
   let agreement = `losses within ${farthest(reference, mine).toExponential(1)} of theirs`;
   if (!(farthest(reference, mine) <= allowed)) {
     const exact = hf(0, row.theirs.at(-1), { steps: 1, dtype: "float32" });
