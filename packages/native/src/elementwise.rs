@@ -1,8 +1,9 @@
-//! fill, copy, add, scale, scaleRows, and the way elementwise kernels are cut into tasks.
+//! fill, copy, add, scale, scaleRows, softCap, and the way elementwise kernels are cut into tasks.
 
 use crate::block::{blocks, load, store, CHUNK, ZERO};
 use crate::buffer::{Bf16, DType, Elem, View};
-use crate::kernels::{Add, Context, Copy, Fill, Scale, ScaleRows};
+use crate::kernels::{Add, Context, Copy, Fill, Scale, ScaleRows, SoftCap};
+use crate::math::tanh_f32;
 use crate::multiversion;
 
 pub const FLOATS: &[DType] = &[DType::F32, DType::Bf16, DType::F16];
@@ -194,5 +195,30 @@ pub fn scale_rows(cx: &Context, k: &ScaleRows) -> Result<(), String> {
     exactly(&k.scale, "scale", DType::F32, k.rows)?;
     // SAFETY: the views hold what is read and written; tasks write disjoint rows.
     row_chunks(cx, k.rows, k.cols, |from, to| unsafe { scale_rows_range(cx.isa, k, from, to) });
+    Ok(())
+}
+
+#[inline(always)]
+unsafe fn soft_cap_body(k: &SoftCap, from: usize, to: usize) {
+    let mut v = ZERO;
+    for (at, n) in blocks(from, to) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let v = &mut v[..n];
+            load(k.x, at, v);
+            for v in v.iter_mut() {
+                *v = k.cap * tanh_f32(*v / k.cap);
+            }
+            store(k.out, at, v);
+        }
+    }
+}
+multiversion! { unsafe fn soft_cap_range(k: &SoftCap, from: usize, to: usize) = soft_cap_body }
+
+pub fn soft_cap(cx: &Context, k: &SoftCap) -> Result<(), String> {
+    float(&k.out, "out", k.count)?;
+    float(&k.x, "x", k.count)?;
+    // SAFETY: both views hold count elements; tasks write disjoint ranges.
+    chunks(cx, k.count, |from, to| unsafe { soft_cap_range(cx.isa, k, from, to) });
     Ok(())
 }

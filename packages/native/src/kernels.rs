@@ -184,6 +184,7 @@ kernels! {
     "scaleRows" ScaleRows {
         out "out" output, x "x" input, scale "scale" input, rows "rows" size, cols "cols" size,
     } => elementwise::scale_rows;
+    "softCap" SoftCap { out "out" output, x "x" input, count "count" size, cap "cap" float } => elementwise::soft_cap;
     "sum" Sum { out "out" output, x "x" input, count "count" size, factor "factor" number } => reduce::sum;
     "sumRows" SumRows { out "out" output, x "x" input, rows "rows" size, cols "cols" size } => reduce::sum_rows;
     "matMul" MatMul {

@@ -137,6 +137,12 @@ fn add_and_scale() {
             b.read(a, n).unwrap()
         });
         close(&got, &x.iter().map(|x| *x as f64 * 0.75).collect::<Vec<_>>(), 1e-6);
+        let got = everywhere(|b| {
+            let a = b.f32(&x);
+            b.run("softCap", &[a, 0.0, a, 0.0, n as f64, 1.5]);
+            b.read(a, n).unwrap()
+        });
+        close(&got, &x.iter().map(|x| 1.5 * (*x as f64 / 1.5).tanh()).collect::<Vec<_>>(), 1e-6);
     }
 }
 

@@ -51,6 +51,9 @@ export const KERNELS = {
   /** out[r, c] = x[r, c] * scale[r]; scale is f32 (rows). */
   scaleRows: { out: "view", x: "view", scale: "view", rows: "number", cols: "number" },
 
+  /** out[i] = cap * tanh(x[i] / cap), cap > 0; out may be x. */
+  softCap: { out: "view", x: "view", count: "number", cap: "number" },
+
   /** out[0] (f32) = factor * sum of x[i], summed in f64 in fixed chunks of 65,536 whose partial sums are added in order. */
   sum: { out: "view", x: "view", count: "number", factor: "number" },
 

@@ -276,6 +276,31 @@ function scaleRowsCases(): KernelCase<"scaleRows">[] {
   );
 }
 
+function softCapCases(): KernelCase<"softCap">[] {
+  const random = createRandom(30);
+  const cap = (name: string, x: CaseBuffer, out: DType, cap: number): KernelCase<"softCap"> => ({
+    name: `${name} ${x.dtype} to ${out}, cap ${cap}`,
+    buffers: { out: unset(x.data.length, out), x },
+    args: (view) => ({ out: view("out"), x: view("x"), count: x.data.length, cap }),
+    outputs: { out: close(out, 1e-6) },
+  });
+  return [
+    ...(["f32", "bf16"] as const).flatMap((out) =>
+      [0, 1, 17, 100, 1000].flatMap((count) => [
+        cap(isZero(count), floats(random.normals(count), "f32"), out, 0.7),
+        cap(isZero(count), floats(random.normals(count), "bf16"), out, 30),
+      ]),
+    ),
+    cap("saturating and special", floats([1e30, -1e30, Infinity, -Infinity, NaN, 0]), "f32", 50),
+    {
+      name: "in place",
+      buffers: { x: floats(random.normals(33)) },
+      args: (view) => ({ out: view("x"), x: view("x"), count: 33, cap: 2 }),
+      outputs: { x: close("f32", 1e-6) },
+    },
+  ];
+}
+
 function sumCases(): KernelCase<"sum">[] {
   const random = createRandom(6);
   const sum = (name: string, x: CaseBuffer): KernelCase<"sum"> => ({
@@ -902,6 +927,7 @@ const ATTENTION: readonly AttentionChoice[] = [
   { lengths: [33, 13], heads: 4, kvHeads: 2, dim: 32, layout: "separate", window: 4 },
   { lengths: [100, 31], heads: 2, kvHeads: 1, dim: 64, layout: "fused", window: 40 },
   { lengths: [33, 2], heads: 4, kvHeads: 2, dim: 16, layout: "separate", softCap: 2 },
+  { lengths: [260, 40], heads: 4, kvHeads: 2, dim: 12, layout: "separate", softCap: 5, window: 66 },
   { lengths: [64], heads: 2, kvHeads: 2, dim: 64, layout: "separate", softCap: 50, window: 17, alibi: true, size: 8 },
   { lengths: [100], heads: 2, kvHeads: 1, dim: 16, layout: "separate", size: 10 },
   { lengths: [300], heads: 1, kvHeads: 1, dim: 8, layout: "separate" },
@@ -1458,6 +1484,7 @@ export const KERNEL_CASES: { readonly [K in KernelName]: () => readonly KernelCa
   add: addCases,
   scale: scaleCases,
   scaleRows: scaleRowsCases,
+  softCap: softCapCases,
   sum: sumCases,
   sumRows: sumRowsCases,
   matMul: matMulCases,

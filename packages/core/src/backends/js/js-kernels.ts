@@ -17,6 +17,7 @@ import { ropeTable } from "./rope-table.js";
 import { rope } from "./rope.js";
 import { scaleRows } from "./scale-rows.js";
 import { scale } from "./scale.js";
+import { softCap } from "./soft-cap.js";
 import { sumRows } from "./sum-rows.js";
 import { sum } from "./sum.js";
 
@@ -28,6 +29,7 @@ export const jsKernels: JsKernels = {
   add,
   scale,
   scaleRows,
+  softCap,
   sum,
   sumRows,
   matMul,
