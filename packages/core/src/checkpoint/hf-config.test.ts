@@ -12,6 +12,7 @@ import {
   readHfConfig,
   requireInt,
   ropeParameters,
+  ropeReach,
   storedTorchDtype,
   tieWordEmbeddings,
   type HfConfig,
@@ -99,6 +100,8 @@ describe("ropeParameters", () => {
     originalMaxPositions: 16,
   };
 
+  const yarn = { type: "yarn", betaFast: 32, betaSlow: 1, truncate: true };
+
   it.each([
     ["nothing", {}, { type: "default", theta: 10_000 }],
     ["the old default", { rope_theta: 1e6, rope_scaling: null }, { type: "default", theta: 1e6 }],
@@ -113,7 +116,39 @@ describe("ropeParameters", () => {
     [
       "yarn without its original length",
       { max_position_embeddings: 64, rope_parameters: { rope_type: "yarn", factor: 2 } },
-      { type: "yarn", theta: 10_000, factor: 2, originalMaxPositions: 64 },
+      { ...yarn, theta: 10_000, factor: 2, originalMaxPositions: 64, attentionFactor: 0.1 * Math.log(2) + 1 },
+    ],
+    [
+      "yarn with everything it may say, one key of which says nothing",
+      {
+        max_position_embeddings: 64,
+        rope_scaling: {
+          ...{ type: "yarn", factor: 4, original_max_position_embeddings: 16, beta_fast: 8, beta_slow: 2 },
+          ...{ mscale: 0.7, mscale_all_dim: 1.4, truncate: false, finetuned: true },
+        },
+      },
+      {
+        ...{ type: "yarn", theta: 10_000, factor: 4, originalMaxPositions: 16, betaFast: 8, betaSlow: 2 },
+        ...{ truncate: false, attentionFactor: (0.07 * Math.log(4) + 1) / (0.14 * Math.log(4) + 1) },
+      },
+    ],
+    [
+      "yarn without its factor, with its attention factor",
+      {
+        ...{ max_position_embeddings: 64, original_max_position_embeddings: 16 },
+        rope_scaling: { rope_type: "yarn", attention_factor: 1.5, original_max_position_embeddings: 32 },
+      },
+      { ...yarn, theta: 10_000, factor: 4, originalMaxPositions: 16, attentionFactor: 1.5 },
+    ],
+    [
+      "dynamic",
+      { max_position_embeddings: 64, rope_scaling: { type: "dynamic", factor: 2 } },
+      { type: "dynamic", theta: 10_000, factor: 2, originalMaxPositions: 64 },
+    ],
+    [
+      "both layouts at once, of which the old one counts",
+      { rope_scaling: { type: "linear", factor: 4 }, rope_parameters: { rope_type: "linear", factor: 2 } },
+      { type: "linear", theta: 10_000, factor: 4 },
     ],
   ])("reads %s", (_, values, rope) => {
     expect(ropeParameters(config(values))).toEqual(rope);
@@ -125,6 +160,17 @@ describe("ropeParameters", () => {
     [{ rope_scaling: { type: "longrope" } }, /rope_type "longrope" is not supported/],
     [{ rope_theta: 0 }, /expected rope_theta to be a positive number, got 0/],
     [{ rope_parameters: { full_attention: {}, sliding_attention: {} } }, /differs by layer type/],
+    [
+      { rope_scaling: { type: "default", mrope_section: [2, 2] } },
+      /config.json: rope_scaling.mrope_section is not supp/,
+    ],
+    [{ rope_parameters: { partial_rotary_factor: 0.5 } }, /rope_parameters.partial_rotary_factor 0.5 is not supported/],
+    [{ rope_scaling: { type: "yarn", factor: 0 }, max_position_embeddings: 8 }, /rope_scaling.factor to be a positive/],
+    [
+      { rope_scaling: { type: "yarn", truncate: 1 }, max_position_embeddings: 8 },
+      /truncate to be true or false, got 1/,
+    ],
+    [{ rope_scaling: { type: "dynamic", factor: 2 } }, /expected max_position_embeddings to be a positive integer/],
   ])("refuses %j", (values, message) => {
     expect(() => ropeParameters(config(values))).toThrow(message);
   });
@@ -136,6 +182,11 @@ describe("ropeParameters", () => {
  */
 const mid = { factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 8192 };
 const short = { factor: 32, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositions: 16 };
+const dynamic = { factor: 2, originalMaxPositions: 64 };
+const yarn = { factor: 4, originalMaxPositions: 32_768 };
+const fractions = { factor: 4, originalMaxPositions: 64, betaFast: 4, betaSlow: 2, truncate: false };
+/** Tokens of the sequence in the cases of "dynamic". */
+const LONGEST = 100;
 const FREQUENCIES: [RopeParameters["type"], number, number, Partial<RopeParameters>, string, number][] = [
   ["default", 1e4, 8, {}, "47d9d469d9542448", 0.10000000149011612],
   ["default", 1e4, 64, {}, "734f9e6b629f7bac", 0.7498942017555237],
@@ -157,13 +208,25 @@ const FREQUENCIES: [RopeParameters["type"], number, number, Partial<RopeParamete
   ["llama3", 5e5, 64, mid, "29fc7f650b240e44", 0.663601279258728],
   ["llama3", 5e5, 128, mid, "4ae2280930816279", 0.8146172165870667],
   ["llama3", 5e5, 128, short, "3da735d7fe675abb", 0.3080829381942749],
+  ["dynamic", 1e4, 8, dynamic, "8d543fdd04bc8500", 0.07778222113847733],
+  ["dynamic", 1e4, 64, dynamic, "e3cbd3d27b65b2b3", 0.731880247592926],
+  ["dynamic", 1e4, 128, dynamic, "2482fa535c9727ed", 0.8556651473045349],
+  ["dynamic", 5e5, 64, dynamic, "53ab70659ceb823b", 0.6476602554321289],
+  ["dynamic", 1e6, 128, dynamic, "be29b30c2d4264e3", 0.7962580323219299],
+  ["yarn", 1e4, 8, yarn, "d166b50bf184fa9d", 0.10000000149011612],
+  ["yarn", 1e4, 128, yarn, "b5673818766a262d", 0.8659643530845642],
+  ["yarn", 5e5, 64, yarn, "55f399093de71028", 0.663601279258728],
+  ["yarn", 1e6, 64, yarn, "8fbd290c4fe4210f", 0.6493816375732422],
+  ["yarn", 1e6, 128, yarn, "427ed49dc1d6e186", 0.8058422207832336],
+  ["yarn", 1e4, 128, fractions, "52d914f016e319b0", 0.8659643530845642],
+  ["yarn", 1e4, 64, { factor: 40, originalMaxPositions: 4096 }, "9db1d9af509a5a95", 0.7498942017555237],
 ];
 
 describe("inverseFrequencies", () => {
   it.each(FREQUENCIES)(
     "%s with theta %d and %d dimensions has PyTorch's bits %#",
     (type, theta, dim, more, digest, second) => {
-      const { invFreq, attentionFactor } = inverseFrequencies({ type, theta, ...more }, dim);
+      const { invFreq, attentionFactor } = inverseFrequencies({ type, theta, ...more }, dim, LONGEST);
       expect(invFreq).toHaveLength(dim / 2);
       expect(invFreq[1]).toBe(second);
       expect(createHash("sha256").update(new Uint8Array(invFreq.buffer)).digest("hex").slice(0, 16)).toBe(digest);
@@ -171,9 +234,29 @@ describe("inverseFrequencies", () => {
     },
   );
 
-  it.each(["dynamic", "yarn"] as const)("refuses %s", (type) => {
-    expect(() => inverseFrequencies({ type, theta: 1e4, factor: 2 }, 8)).toThrow(
-      new InputError(`rope type ${type} is not supported yet`),
-    );
+  it("grow with the sequence where they are dynamic, and only beyond the original length", () => {
+    const rope = { type: "dynamic", theta: 1e4, factor: 2, originalMaxPositions: 8 } as const;
+    const plain = inverseFrequencies({ type: "default", theta: 1e4 }, 8).invFreq;
+    expect(inverseFrequencies(rope, 8, 8).invFreq).toEqual(plain);
+    expect(inverseFrequencies(rope, 8, 9).invFreq[3]).toBeLessThan(plain[3]!);
+    expect(inverseFrequencies(rope, 8, 20).invFreq[3]).toBeLessThan(inverseFrequencies(rope, 8, 9).invFreq[3]!);
+  });
+});
+
+describe("ropeReach", () => {
+  const rope = (type: RopeParameters["type"], more: Partial<RopeParameters> = {}): RopeParameters => ({
+    type,
+    theta: 1e4,
+    ...more,
+  });
+
+  it.each([
+    ["the positions of the model", rope("default"), 64],
+    ["as many times more as positions are closer", rope("linear", { factor: 2.5 }), 160],
+    ["without end where they adapt", rope("dynamic", { factor: 2, originalMaxPositions: 64 }), undefined],
+    ["the original length times the factor", rope("yarn", { factor: 4, originalMaxPositions: 32 }), 128],
+    ["the positions of the model where those are more", rope("llama3", { factor: 8, originalMaxPositions: 4 }), 64],
+  ])("is %s", (_, parameters, reach) => {
+    expect(ropeReach(parameters, 64)).toBe(reach);
   });
 });

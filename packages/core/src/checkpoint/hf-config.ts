@@ -91,59 +91,102 @@ export interface RopeParameters {
   readonly theta: number;
   /** Every type but "default". */
   readonly factor?: number;
+  /** llama3 and yarn: the context length of pretraining; dynamic: max_position_embeddings, beyond which theta grows. */
+  readonly originalMaxPositions?: number;
   /** llama3. */
   readonly lowFreqFactor?: number;
   readonly highFreqFactor?: number;
-  /** llama3 and yarn: the context length of pretraining, max_position_embeddings where the config does not say. */
-  readonly originalMaxPositions?: number;
+  /** yarn: turns in the original context from which a frequency is kept, and up to which it is interpolated; whether the
+   * dimensions where that happens are whole; and what multiplies cosines and sines. */
+  readonly betaFast?: number;
+  readonly betaSlow?: number;
+  readonly truncate?: boolean;
+  readonly attentionFactor?: number;
 }
 
 const ROPE_TYPES = ["default", "linear", "dynamic", "yarn", "llama3"] as const;
+
+/** Keys that are read, where the type has a use for them, and one that says nothing about the computation. */
+// prettier-ignore
+const ROPE_KEYS: ReadonlySet<string> = new Set([
+  "rope_type", "type", "rope_theta", "factor", "original_max_position_embeddings", "low_freq_factor", "high_freq_factor",
+  "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate", "partial_rotary_factor", "finetuned",
+]);
 
 /**
  * Reads both layouts: rope_parameters { rope_type, rope_theta, … } as transformers 5 writes it, and rope_theta with
  * rope_scaling { rope_type or type, … } as checkpoints before it have.
  */
 export function ropeParameters(config: HfConfig): RopeParameters {
-  const layout = isPresent(config.values["rope_parameters"]) ? "rope_parameters" : "rope_scaling";
+  const layout = isPresent(config.values["rope_scaling"]) ? "rope_scaling" : "rope_parameters";
   const nested = config.values[layout] ?? {};
   if (!isJsonObject(nested)) throw wrong(config, layout, "an object", nested);
-  if (Object.values(nested).some(isJsonObject)) {
-    throw new InputError(
-      `${layout} differs by layer type (${Object.keys(nested).join(", ")}), which is not supported yet`,
-      { place: config.path },
+  const refuse = (what: string): InputError => new InputError(`${layout}${what}`, { place: config.path });
+  if (Object.values(nested).some(isJsonObject))
+    throw refuse(` differs by layer type (${Object.keys(nested).join(", ")}), which is not supported`);
+  const unknown = Object.keys(nested).find((key) => !ROPE_KEYS.has(key) && isPresent(nested[key]));
+  if (unknown !== undefined) throw refuse(`.${unknown} is not supported`);
+  if ((nested["partial_rotary_factor"] ?? 1) !== 1)
+    throw refuse(
+      `.partial_rotary_factor ${describeJson(nested["partial_rotary_factor"])} is not supported; expected 1`,
     );
-  }
   const view: HfConfig = { ...config, values: nested };
   const number = (key: string): number => {
     const value = nested[key];
     if (typeof value !== "number" || !(value > 0)) throw wrong(config, `${layout}.${key}`, "a positive number", value);
     return value;
   };
+  const optional = (key: string): number | undefined => (isPresent(nested[key]) ? number(key) : undefined);
 
   const type = optionalString(view, "rope_type", "type") ?? "default";
-  if (!(ROPE_TYPES as readonly string[]).includes(type)) {
-    throw new InputError(
-      `${layout}.rope_type ${describeJson(type)} is not supported; expected ${ROPE_TYPES.join(", ")}`,
-      { place: config.path },
-    );
-  }
+  if (!(ROPE_TYPES as readonly string[]).includes(type))
+    throw refuse(`.rope_type ${describeJson(type)} is not supported; expected ${ROPE_TYPES.join(", ")}`);
   const theta = optionalNumber(view, "rope_theta") ?? optionalNumber(config, "rope_theta") ?? 10_000;
   if (!(theta > 0)) throw wrong(config, "rope_theta", "a positive number", theta);
   const rope = { type: type as RopeParameters["type"], theta };
+  const maxPositions = (): number => requireInt(config, "max_position_embeddings");
   if (rope.type === "default") return rope;
-  const scaled = { ...rope, factor: number("factor") };
-  if (rope.type !== "llama3" && rope.type !== "yarn") return scaled;
-  const originalMaxPositions = isPresent(nested["original_max_position_embeddings"])
-    ? number("original_max_position_embeddings")
-    : requireInt(config, "original_max_position_embeddings", "max_position_embeddings");
-  if (rope.type === "yarn") return { ...scaled, originalMaxPositions };
+  if (rope.type === "linear") return { ...rope, factor: number("factor") };
+  if (rope.type === "dynamic") return { ...rope, factor: number("factor"), originalMaxPositions: maxPositions() };
+  // The key outside wins, as in transformers.
+  const originalMaxPositions =
+    optionalInt(config, "original_max_position_embeddings") ??
+    optional("original_max_position_embeddings") ??
+    maxPositions();
+  if (rope.type === "llama3") {
+    const [lowFreqFactor, highFreqFactor] = [number("low_freq_factor"), number("high_freq_factor")];
+    return { ...rope, factor: number("factor"), originalMaxPositions, lowFreqFactor, highFreqFactor };
+  }
+  const factor = optional("factor") ?? maxPositions() / originalMaxPositions;
+  const grown = (scale: number): number => (factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1);
+  const [mscale, all] = [optionalNumber(view, "mscale") ?? 0, optionalNumber(view, "mscale_all_dim") ?? 0];
   return {
-    ...scaled,
+    ...rope,
+    factor,
     originalMaxPositions,
-    lowFreqFactor: number("low_freq_factor"),
-    highFreqFactor: number("high_freq_factor"),
+    betaFast: optionalNumber(view, "beta_fast") || 32,
+    betaSlow: optionalNumber(view, "beta_slow") || 1,
+    truncate: optionalBool(view, "truncate") ?? true,
+    attentionFactor: optional("attention_factor") ?? (mscale && all ? grown(mscale) / grown(all) : grown(1)),
   };
+}
+
+/** The longest sequence that scaled positions reach, where unscaled ones reach maxPositions; undefined where none is too long. */
+export function ropeReach(
+  { type, factor = 1, originalMaxPositions = 0 }: RopeParameters,
+  maxPositions: number,
+): number | undefined {
+  switch (type) {
+    case "default":
+      return maxPositions;
+    case "linear":
+      return Math.max(maxPositions, Math.floor(maxPositions * factor));
+    case "dynamic":
+      return undefined;
+    case "yarn":
+    case "llama3":
+      return Math.max(maxPositions, Math.floor(originalMaxPositions * factor));
+  }
 }
 
 function isPresent(value: unknown): boolean {
@@ -157,24 +200,26 @@ const f32 = Math.fround;
  * bit for bit (transformers' modeling_rope_utils).
  *
  * @param headDim the number of rotated elements of a head; even
+ * @param longest tokens of the longest sequence of the batch, on which "dynamic" depends
  * @returns invFreq (headDim / 2) and the factor on cos and sin
- * @throws InputError for "dynamic" and "yarn"
  */
 export function inverseFrequencies(
   rope: RopeParameters,
   headDim: number,
+  longest = 0,
 ): { invFreq: Float32Array; attentionFactor: number } {
   const half = headDim / 2;
   // PyTorch runs its vector loop over whole groups of 32 elements and libm's powf on the rest; the two round differently.
   const vectorised = Math.floor(half / 32) * 32;
-  const theta = f32(rope.theta);
-  const invFreq = Float32Array.from({ length: half }, (_, j) => {
+  const theta = rope.type === "dynamic" ? dynamicTheta(rope, headDim, longest) : f32(rope.theta);
+  const wavelengths = Float32Array.from({ length: half }, (_, j) => {
     const exponent = f32((2 * j) / headDim);
-    return 1 / (j < vectorised ? sleefPow(theta, exponent) : f32(Math.pow(theta, exponent)));
+    return j < vectorised ? sleefPow(theta, exponent) : f32(Math.pow(theta, exponent));
   });
-
+  const invFreq = wavelengths.map((wavelength) => 1 / wavelength);
   switch (rope.type) {
     case "default":
+    case "dynamic":
       break;
     case "linear":
       for (let j = 0; j < half; j++) invFreq[j]! /= rope.factor!;
@@ -182,10 +227,49 @@ export function inverseFrequencies(
     case "llama3":
       invFreq.set(invFreq.map((frequency) => scaleAsLlama3(frequency, rope)));
       break;
-    default:
-      throw new InputError(`rope type ${rope.type} is not supported yet`);
+    case "yarn":
+      invFreq.set(yarnFrequencies(wavelengths, invFreq, rope, headDim));
+      break;
   }
-  return { invFreq, attentionFactor: 1 };
+  return { invFreq, attentionFactor: rope.attentionFactor ?? 1 };
+}
+
+/**
+ * theta of a sequence longer than the original context. transformers keeps that of the longest sequence it has seen until one
+ * comes that is shorter than the original context; here it depends on the batch alone, so that a result can be repeated.
+ */
+function dynamicTheta(
+  { theta, factor = 1, originalMaxPositions = 1 }: RopeParameters,
+  dim: number,
+  longest: number,
+): number {
+  if (longest <= originalMaxPositions) return f32(theta);
+  const growth = f32(f32(f32(f32(factor) * longest) / originalMaxPositions) - f32(factor - 1));
+  return f32(f32(theta) * f32(Math.pow(growth, f32(dim / (dim - 2)))));
+}
+
+/** Frequencies below one range of dimensions are kept, those above it divided by the factor, those in it mixed (Peng et al.
+ * 2023, arXiv:2309.00071). */
+function yarnFrequencies(
+  wavelengths: Float32Array,
+  kept: Float32Array,
+  rope: RopeParameters,
+  dim: number,
+): Float32Array {
+  const { theta, factor = 1, originalMaxPositions = 1, betaFast = 32, betaSlow = 1, truncate = true } = rope;
+  /** The dimension whose frequency turns so often in the original context. */
+  const dimensionOf = (turns: number): number =>
+    (dim * Math.log(originalMaxPositions / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+  const [fast, slow] = [dimensionOf(betaFast), dimensionOf(betaSlow)];
+  const low = Math.max(truncate ? Math.floor(fast) : fast, 0);
+  const high = Math.min(truncate ? Math.ceil(slow) : slow, dim - 1);
+  const width = f32((low === high ? high + 0.001 : high) - low);
+  return kept.map((frequency, j) => {
+    const ramp = Math.min(1, Math.max(0, f32(f32(j - f32(low)) / width)));
+    const keep = f32(1 - ramp);
+    const interpolated = f32(1 / f32(f32(factor) * wavelengths[j]!));
+    return f32(f32(interpolated * f32(1 - keep)) + f32(frequency * keep));
+  });
 }
 
 /** Long wavelengths are divided by the factor, short ones kept, those between interpolated. PyTorch divides a number by a

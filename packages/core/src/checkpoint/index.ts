@@ -7,6 +7,7 @@ export {
   readHfConfig,
   requireInt,
   ropeParameters,
+  ropeReach,
   storedTorchDtype,
   tieWordEmbeddings,
   type HfConfig,
