@@ -1,6 +1,6 @@
 import { InputError } from "@medgpt/artifacts";
 import type { CausalLm } from "@medgpt/core/models";
-import { seededRandom, suffixes, type LoraConfig } from "@medgpt/core/nn";
+import { seededRandom, suffixes, type LoraConfig, type LoraTargets } from "@medgpt/core/nn";
 import type { PretrainConfig } from "./config.js";
 
 /**
@@ -18,12 +18,13 @@ export async function attachAdapter(
       lora_rank: lora.r,
       lora_alpha: lora.lora_alpha,
       lora_dropout: lora.lora_dropout,
+      use_rslora: lora.use_rslora,
     };
     for (const [flag, value] of Object.entries(own)) {
       const asked = config[flag as keyof PretrainConfig];
       if (given.has(flag) && asked !== value)
         throw new InputError(
-          `--${flag} ${String(asked)}: the adapter at --peft_path has ${String(value)}; leave the flag out`,
+          `--${flag} ${shown(asked)}: the adapter at --peft_path has ${shown(value)}; leave the flag out`,
           { place: config.peft_path },
         );
     }
@@ -33,7 +34,7 @@ export async function attachAdapter(
         `--modules_to_save ${saved.join(",") || "None"}: the adapter at --peft_path has ${lora.modules_to_save.join(",") || "none"}; leave the flag out`,
         { place: config.peft_path },
       );
-    if (given.has("target_modules") && !sameTargets(model, config.target_modules, lora.target_modules))
+    if (given.has("target_modules") && !sameTargets(model, config.target_modules, lora))
       throw new InputError(
         `--target_modules ${config.target_modules.join(",")}: the adapter at --peft_path has other targets; leave the flag out`,
         { place: config.peft_path },
@@ -46,16 +47,20 @@ export async function attachAdapter(
     lora_alpha: config.lora_alpha,
     lora_dropout: config.lora_dropout,
     target_modules: targets.includes("all") ? suffixes(model.linears) : targets,
-    use_rslora: false,
+    use_rslora: config.use_rslora,
     modules_to_save: config.modules_to_save ?? [],
   };
   model.addLora(lora, seededRandom(config.seed));
   return lora;
 }
 
-function sameTargets(model: CausalLm, asked: readonly string[], own: LoraConfig["target_modules"]): boolean {
-  const all = suffixes(model.linears);
-  const list = asked.includes("all") ? all : asked;
-  const resolve = (targets: LoraConfig["target_modules"]) => model.targets(targets).join();
-  return resolve(list) === resolve(own);
+function sameTargets(model: CausalLm, asked: readonly string[], own: LoraConfig): boolean {
+  const list = asked.includes("all") ? suffixes(model.linears) : asked;
+  const resolve = (targets: LoraTargets) => model.targets(targets).join();
+  return resolve({ target_modules: list, modules_to_save: own.modules_to_save }) === resolve(own);
+}
+
+/** A value as it is written on a command line. */
+function shown(value: unknown): string {
+  return value === true ? "True" : value === false ? "False" : String(value);
 }

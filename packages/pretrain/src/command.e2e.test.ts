@@ -407,6 +407,11 @@ describe("unusable input", () => {
       error: /^target_modules: no linear module is called "query_key_value"; this model has q_proj, k_proj/,
     },
     {
+      what: "a module that is not there to save",
+      flags: () => ({ modules_to_save: "lm_head,wte" }),
+      error: 'modules_to_save: the model has no module "wte"',
+    },
+    {
       what: "blocks longer than the model's positions",
       flags: () => ({ block_size: 129 }),
       error: "--block_size 129: the model has only 128 positions",

@@ -118,6 +118,10 @@ const loraFlags = topic("LoRA", {
     help: "The adapter's output is scaled by lora_alpha / lora_rank.",
   }),
   lora_dropout: flag(dropout, { default: 0.05, help: "Dropout of the adapter's input in training." }),
+  use_rslora: flag(z.boolean(), {
+    default: false,
+    help: "Scale the adapter's output by lora_alpha / sqrt(lora_rank) instead (rank-stabilised LoRA).",
+  }),
   peft_path: flag(path.nullable(), { default: null, help: "The folder of an adapter to go on training." }),
   modules_to_save: flag(z.array(z.string()).nullable(), {
     default: null,

@@ -79,4 +79,7 @@ function checkModel(
     say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
   if (maxPositions !== undefined && config.block_size > maxPositions)
     throw new InputError(`--block_size ${config.block_size}: the model has only ${maxPositions} positions`);
+  const dropout = model.unusedDropout.join(", ");
+  if (config.do_train && dropout !== "")
+    say(`config.json asks for dropout inside the model (${dropout}), which is not applied; --lora_dropout is`, "warn");
 }

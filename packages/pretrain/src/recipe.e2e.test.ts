@@ -121,7 +121,7 @@ describe.each(backends)("on the %s backend", (backend) => {
     const model = { ...flags, model_name_or_path: toys.at(family), max_steps: 3 };
     const [plain, recomputed] = [
       await toys.run(`plain-${family}-${backend}`, model),
-      await toys.run(`recomputed-${family}-${backend}`, { ...model, gradient_checkpointing: true }),
+      await toys.run(`recomputed-${family}-${backend}`, { ...model, gradient_checkpointing: "full" }),
     ];
     expect(await logged(recomputed.dir)).toEqual(await logged(plain.dir));
     expect(await sameBytes(join(recomputed.dir, ADAPTER), join(plain.dir, ADAPTER))).toBe(true);
@@ -163,6 +163,8 @@ describe.each(backends)("on the %s backend", (backend) => {
     ["llama", "embed_tokens,lm_head", ["lm_head", "model.embed_tokens"]],
     ["qwen2", "lm_head", ["lm_head"]],
     ["bloom", "word_embeddings", ["transformer.word_embeddings"]],
+    ["gemma2", "embed_tokens", ["model.embed_tokens"]],
+    ["gpt2", "wte,lm_head", ["lm_head", "transformer.wte"]],
   ])("trains and saves whole modules of %s beside the adapter: %s", async (family, modules_to_save, saved) => {
     const evaluation = { do_eval: true, validation_file_dir: toys.at("held") };
     const settings = { ...flags, model_name_or_path: toys.at(family), max_steps: 4, modules_to_save, ...evaluation };
@@ -179,6 +181,28 @@ describe.each(backends)("on the %s backend", (backend) => {
     const resume_from_checkpoint = join(dir, "checkpoint-2");
     const resumed = await toys.run(`saved-resumed-${family}-${backend}`, { ...settings, resume_from_checkpoint });
     expect(await sameBytes(join(resumed.dir, ADAPTER), join(dir, ADAPTER))).toBe(true);
+  });
+
+  it("says that dropout inside the model is not applied, where its config asks for it", async () => {
+    const warnings = async (family: Family): Promise<string[]> => {
+      const settings = { ...flags, model_name_or_path: toys.at(family), max_steps: 1 };
+      const { events } = await toys.run(`dropout-${family}-${backend}`, settings);
+      return events.flatMap((event) => (event.type === "message" && event.level === "warn" ? [event.text] : []));
+    };
+    expect(await warnings("gpt2")).toEqual([
+      "config.json asks for dropout inside the model (attn_pdrop 0.1, embd_pdrop 0.1, resid_pdrop 0.1), which is not applied; --lora_dropout is",
+    ]);
+    expect(await warnings("llama")).toEqual([]);
+  });
+
+  it("writes what --use_rslora and GPT-2's weights mean for PEFT", async () => {
+    const settings = { ...flags, model_name_or_path: toys.at("gpt2"), max_steps: 2, use_rslora: true };
+    const { dir } = await toys.run(`rslora-${backend}`, settings);
+    expect(await readJson(dir, "adapter_config.json")).toMatchObject({
+      use_rslora: true,
+      fan_in_fan_out: true,
+      target_modules: ["c_attn", "c_fc", "c_proj"],
+    });
   });
 
   it("trains a copy of a tied embedding, as PEFT does: the head keeps the base's weight", async () => {
@@ -240,7 +264,7 @@ describe.skipIf(!backends.includes("native"))("native kernels", () => {
   it.each(FAMILIES)("recompute in bfloat16 to the same bits, for %s", async (family: Family) => {
     const flags = { backend: "native", bf16: true, model_name_or_path: toys.at(family), max_steps: 3 };
     const plain = await toys.run(`bf16-${family}`, flags);
-    const recomputed = await toys.run(`bf16-recomputed-${family}`, { ...flags, gradient_checkpointing: true });
+    const recomputed = await toys.run(`bf16-recomputed-${family}`, { ...flags, gradient_checkpointing: "full" });
     expect(await sameBytes(join(recomputed.dir, ADAPTER), join(plain.dir, ADAPTER))).toBe(true);
   });
 
@@ -311,6 +335,7 @@ describe("an adapter to go on training", () => {
     ["lora_rank", 8, "--lora_rank 8: the adapter at --peft_path has 4; leave the flag out"],
     ["lora_alpha", 32, "--lora_alpha 32: the adapter at --peft_path has 12; leave the flag out"],
     ["lora_dropout", 0.05, "--lora_dropout 0.05: the adapter at --peft_path has 0.1; leave the flag out"],
+    ["use_rslora", true, "--use_rslora True: the adapter at --peft_path has False; leave the flag out"],
     [
       "modules_to_save",
       "lm_head",

@@ -54,7 +54,7 @@ export async function runPretrain(
         arena: model.arena as NonNullable<typeof model.arena>,
         rows: data.train.count,
         batch: batchesOf(data.train),
-        loss: causalLoss(model, lora?.lora_dropout ?? 0, chooseRecomputation(model, lora?.r ?? 0, config, say)),
+        loss: causalLoss(model, lora?.lora_dropout ?? 0, chooseRecomputation(model, config, say)),
         evaluate: evaluates(config) && data.validation.count > 0 ? evaluateModel : undefined,
         saveModel: async (dir: string) => void (await saveModel(loaded, config, dir)),
         loadModel: (dir: string) => model.restore(dir),

@@ -2,29 +2,24 @@
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
 import type { LoraConfig } from "../nn/lora.js";
-import { readJsonObject } from "./read-json-object.js";
+import { isJsonObject, readJsonObject } from "./read-json-object.js";
 import { openSafetensors, writeSafetensors, type TensorInfo, type TensorToWrite } from "./safetensors.js";
 
 /** The PEFT release whose files these are. */
 const PEFT_VERSION = "0.21.2";
 
-/** Every key PEFT writes for a plain LoRA, with the values that mean "not used". */
+/** Every key PEFT writes that nothing here acts on, with the values that mean "not used". */
 const UNUSED = {
   alora_invocation_tokens: null,
-  alpha_pattern: {},
   arrow_config: null,
   auto_mapping: null,
   bias: "none",
   corda_config: null,
   ensure_weight_tying: false,
   eva_config: null,
-  exclude_modules: null,
-  fan_in_fan_out: false,
   init_lora_weights: true,
   kasa_config: null,
   layer_replication: null,
-  layers_pattern: null,
-  layers_to_transform: null,
   loftq_config: {},
   lora_bias: false,
   lora_ga_config: null,
@@ -32,7 +27,6 @@ const UNUSED = {
   megatron_core: "megatron.core",
   monteclora_config: null,
   qalora_group_size: 16,
-  rank_pattern: {},
   revision: null,
   target_parameters: null,
   trainable_token_indices: null,
@@ -42,7 +36,7 @@ const UNUSED = {
   velora_config: null,
 } as const;
 
-/** Keys whose value changes nothing in what an adapter computes. */
+/** Those whose value changes nothing in what an adapter computes. */
 const INERT = new Set([
   "megatron_core",
   "qalora_group_size",
@@ -83,27 +77,39 @@ export async function openAdapter(dir: string): Promise<Adapter> {
         place,
       });
   }
-  const number = (key: string, fallback?: number): number => {
-    const value = raw[key] ?? fallback;
-    if (typeof value !== "number")
-      throw new InputError(`expected a number at "${key}", got ${JSON.stringify(raw[key])}`, { place });
+  const wrong = (key: string, expected: string): InputError =>
+    new InputError(`expected "${key}" to be ${expected}, got ${JSON.stringify(raw[key])}`, { place });
+  /** The value of a key that is there and not null. */
+  const given = <T>(key: string, expected: string, is: (value: unknown) => value is T): T | undefined => {
+    const value = raw[key] ?? undefined;
+    if (value !== undefined && !is(value)) throw wrong(key, expected);
     return value;
   };
-  const targets = raw.target_modules;
-  if (typeof targets !== "string" && !isStrings(targets))
-    throw new InputError(`expected "target_modules" to be names or a pattern, got ${JSON.stringify(targets)}`, {
-      place,
-    });
-  const modulesToSave = raw.modules_to_save ?? [];
-  if (!isStrings(modulesToSave))
-    throw new InputError(`expected "modules_to_save" to be names, got ${JSON.stringify(modulesToSave)}`, { place });
+  const number = (key: string, fallback?: number): number => {
+    const value = given(key, "a number", isNumber) ?? fallback;
+    if (value === undefined) throw wrong(key, "a number");
+    return value;
+  };
+  const patterns = (key: string) => given(key, "an object of numbers", isNumbers) ?? {};
+  const targets = given("target_modules", "names or a pattern", isNames);
+  if (targets === undefined) throw wrong("target_modules", "names or a pattern");
+  const excluded = given("exclude_modules", "names or a pattern", isNames);
+  const layers = given("layers_to_transform", "whole numbers", isLayers);
+  const lists = given("layers_pattern", "names", isNames);
+  if (typeof targets === "string" && layers !== undefined)
+    throw new InputError('"layers_to_transform" needs "target_modules" to be a list of names', { place });
   const config: LoraConfig = {
     r: number("r"),
     lora_alpha: number("lora_alpha"),
     lora_dropout: number("lora_dropout", 0),
     target_modules: targets,
-    use_rslora: raw.use_rslora === true,
-    modules_to_save: modulesToSave,
+    use_rslora: given("use_rslora", "true or false", isBoolean) ?? false,
+    modules_to_save: given("modules_to_save", "names", isStrings) ?? [],
+    rank_pattern: patterns("rank_pattern"),
+    alpha_pattern: patterns("alpha_pattern"),
+    ...(excluded !== undefined && { exclude_modules: excluded }),
+    ...(layers !== undefined && { layers_to_transform: [layers].flat() }),
+    ...(lists !== undefined && { layers_pattern: [lists].flat() }),
   };
 
   const file = join(dir, "adapter_model.safetensors");
@@ -138,26 +144,34 @@ export function adapterTensors({ factors, saved }: Adapter): Map<string, TensorI
  * @param tensors by live name without ".default": `<module>.lora_A.weight` (rank, in), `<module>.lora_B.weight` (out,
  * rank), and full parameter names of saved modules; f32
  * @param base what `base_model_name_or_path` says
+ * @param fanInFanOut whether the base stores the adapted weights (in, out)
  */
 export async function writeAdapter(
   dir: string,
   config: LoraConfig,
   base: string,
   tensors: readonly TensorToWrite[],
+  fanInFanOut: boolean,
 ): Promise<void> {
   const entries = tensors.map((entry) => ({ ...entry, name: KEY_PREFIX + entry.name }));
   await writeSafetensors(join(dir, "adapter_model.safetensors"), entries, { format: "pt" });
   const targets = typeof config.target_modules === "string" ? config.target_modules : [...config.target_modules].sort();
   const content = {
     ...UNUSED,
+    alpha_pattern: config.alpha_pattern ?? {},
     base_model_name_or_path: base,
+    exclude_modules: config.exclude_modules ?? null,
+    fan_in_fan_out: fanInFanOut,
     inference_mode: true,
+    layers_pattern: config.layers_pattern ?? null,
+    layers_to_transform: config.layers_to_transform ?? null,
     lora_alpha: config.lora_alpha,
     lora_dropout: config.lora_dropout,
     modules_to_save: config.modules_to_save.length === 0 ? null : config.modules_to_save,
     peft_type: "LORA",
     peft_version: PEFT_VERSION,
     r: config.r,
+    rank_pattern: config.rank_pattern ?? {},
     target_modules: targets,
     task_type: "CAUSAL_LM",
     use_rslora: config.use_rslora,
@@ -166,6 +180,26 @@ export async function writeAdapter(
   await writeFileAtomic(join(dir, "adapter_config.json"), JSON.stringify(sorted, undefined, 2) + "\n");
 }
 
+function isNumber(value: unknown): value is number {
+  return typeof value === "number";
+}
+
+function isBoolean(value: unknown): value is boolean {
+  return typeof value === "boolean";
+}
+
 function isStrings(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
+}
+
+function isNames(value: unknown): value is string | string[] {
+  return typeof value === "string" || isStrings(value);
+}
+
+function isNumbers(value: unknown): value is Record<string, number> {
+  return isJsonObject(value) && Object.values(value).every(isNumber);
+}
+
+function isLayers(value: unknown): value is number | number[] {
+  return [value].flat().every((item) => Number.isSafeInteger(item));
 }

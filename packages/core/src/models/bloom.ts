@@ -1,10 +1,12 @@
 import { InputError } from "@medgpt/artifacts";
-import { optionalBool, optionalNumber, requireInt, tieWordEmbeddings } from "../checkpoint/hf-config.js";
+import { optionalBool, optionalInt, optionalNumber, requireInt, tieWordEmbeddings } from "../checkpoint/hf-config.js";
+import { unsupported } from "./config-fields.js";
 import type { Family } from "./family.js";
 
 /** BLOOM and BLOOMZ: LayerNorm also on the embeddings, ALiBi, queries, keys and values interleaved by head. */
 export const bloom: Family = {
   modelType: "bloom",
+  dropout: { attention_dropout: 0, hidden_dropout: 0 },
   decoder: (config) => {
     const hiddenSize = requireInt(config, "hidden_size", "n_embed");
     const heads = requireInt(config, "n_head", "num_attention_heads");
@@ -12,7 +14,10 @@ export const bloom: Family = {
     if (!Number.isInteger(headDim))
       throw new InputError(`hidden_size ${hiddenSize} is not a multiple of n_head ${heads}`, { place: config.path });
     if (optionalBool(config, "apply_residual_connection_post_layernorm"))
-      throw new InputError("apply_residual_connection_post_layernorm is not supported", { place: config.path });
+      throw unsupported(config, "apply_residual_connection_post_layernorm", "the residual stream is not normed");
+    // pretraining_tp alone changes nothing; with this transformers leaves the biases of two projections out.
+    if (optionalBool(config, "slow_but_exact") && (optionalInt(config, "pretraining_tp") ?? 1) > 1)
+      throw unsupported(config, "slow_but_exact", "with pretraining_tp above 1 it leaves biases out");
     return {
       hiddenSize,
       layers: requireInt(config, "n_layer", "num_hidden_layers"),
@@ -33,12 +38,13 @@ export const bloom: Family = {
         finalNorm: "transformer.ln_f",
         head: "lm_head",
       },
-      inputNorm: "input_layernorm",
-      postAttentionNorm: "post_attention_layernorm",
+      attentionNorm: { before: "input_layernorm" },
       attention: {
         packed: { name: "self_attention.query_key_value", out: 3 * hiddenSize, in: hiddenSize, bias: true },
+        packing: "by head",
       },
       attentionOutput: { name: "self_attention.dense", out: hiddenSize, in: hiddenSize, bias: true },
+      mlpNorm: { before: "post_attention_layernorm" },
       mlp: {
         up: { name: "mlp.dense_h_to_4h", out: 4 * hiddenSize, in: hiddenSize, bias: true },
         down: { name: "mlp.dense_4h_to_h", out: hiddenSize, in: 4 * hiddenSize, bias: true },

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
+import { optionalNumber, readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
@@ -15,13 +15,24 @@ import {
   type ForwardOptions,
   type LinearModule,
 } from "../nn/decoder.js";
-import { initLoraA, initZero, loraScale, resolveTargets, type LoraConfig } from "../nn/lora.js";
+import {
+  checkTargets,
+  initLoraA,
+  initZero,
+  loraRank,
+  loraScale,
+  resolveTargets,
+  type LoraConfig,
+  type LoraTargets,
+} from "../nn/lora.js";
 import { createArena, decays, disposeArena, type ParameterArena, type ParameterSpec } from "../nn/parameters.js";
 import { linear, linearCrossEntropy, type Compute } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { empty, mapped, tensor, type Parameter, type Tensor } from "../tensor/tensor.js";
+import { refuseFields } from "./config-fields.js";
 import { families } from "./families.js";
+import type { Family } from "./family.js";
 
 export interface LoadOptions {
   readonly backend: Backend;
@@ -62,8 +73,26 @@ export class CausalLm implements DecoderWeights {
   }
 
   /** Full names of the linear modules that the targets of an adapter mean. */
-  targets(targets: readonly string[] | string): string[] {
+  targets(targets: LoraTargets): string[] {
     return resolveTargets(targets, this.linears);
+  }
+
+  /** Ranks of the adapters of a layer, summed; of the layer that has most. */
+  get adapterRanks(): number {
+    const ranks = Array.from({ length: this.options.layers }, () => 0);
+    for (const [module, { a }] of this.#adapters) {
+      const layer = Number(module.slice(this.options.names.layers.length + 1).split(".", 1)[0]);
+      ranks[layer] = (ranks[layer] as number) + (a.shape[0] as number);
+    }
+    return Math.max(0, ...ranks);
+  }
+
+  /** Dropout inside the model that config.json asks for in training and that is not applied, as "attn_pdrop 0.1". */
+  get unusedDropout(): string[] {
+    return Object.entries(familyOf(this.config).dropout).flatMap(([key, fallback]) => {
+      const p = optionalNumber(this.config, key) ?? fallback;
+      return p === 0 ? [] : [`${key} ${p}`];
+    });
   }
 
   /** Number of elements of all weights, adapters not counted. */
@@ -101,17 +130,27 @@ export class CausalLm implements DecoderWeights {
   loss(batch: Batch, options: RunOptions = {}): { nll: Tensor; correct: Tensor } {
     return scope(() => {
       const labels = tensor(this.backend, batch.labels, [batch.labels.length]);
-      return linearCrossEntropy(this.forward(batch, options), this.head, labels, { compute: this.compute });
+      const softCap = this.options.logitSoftCap ?? 0;
+      return linearCrossEntropy(this.forward(batch, options), this.head, labels, { compute: this.compute, softCap });
     });
   }
 
   /** Logits (rows, vocab) f32 of some hidden states (rows, hidden). */
   logits(hidden: Tensor): Tensor {
-    return scope(() => noGrad(() => linear(hidden, [{ weight: this.head, dtype: "f32" }], this.compute)[0] as Tensor));
+    return scope(() => {
+      const logits = noGrad(() => linear(hidden, [{ weight: this.head, dtype: "f32" }], this.compute)[0] as Tensor);
+      const cap = this.options.logitSoftCap;
+      if (cap !== undefined) this.backend.kernels.softCap({ out: logits, x: logits, count: logits.size, cap });
+      return logits;
+    });
   }
 
-  /** Adds a fresh adapter: lora_A random, lora_B zero. */
+  /**
+   * Adds a fresh adapter: lora_A random, lora_B zero.
+   * @throws InputError when the configuration names a module that the model has not
+   */
   addLora(config: LoraConfig, random: () => number): void {
+    checkTargets(config, this.linears);
     this.#adapt(config, {
       a: (value) => initLoraA(this.backend, value, random),
       b: (value) => initZero(this.backend, value),
@@ -126,7 +165,9 @@ export class CausalLm implements DecoderWeights {
       new InputError(`expected ${expected} at "${key}", got ${JSON.stringify(config[key])}`, {
         place: join(dir, "adapter_config.json"),
       });
-    if (!Number.isSafeInteger(config.r) || config.r < 1) throw wrong("r", "a positive integer");
+    const isRank = (rank: number): boolean => Number.isSafeInteger(rank) && rank >= 1;
+    if (!isRank(config.r)) throw wrong("r", "a positive integer");
+    if (!Object.values(config.rank_pattern ?? {}).every(isRank)) throw wrong("rank_pattern", "positive integers");
     if (!(config.lora_dropout >= 0 && config.lora_dropout < 1))
       throw wrong("lora_dropout", "a number from 0 to less than 1");
     const info = (module: string, side: "a" | "b"): TensorInfo => {
@@ -134,9 +175,15 @@ export class CausalLm implements DecoderWeights {
       if (found === undefined) throw new InputError(`the adapter has no weights for ${module}`, { place: dir });
       return found;
     };
-    for (const module of factors.keys())
-      if (!this.linears.includes(module))
-        throw new InputError(`the adapter is for another model: this one has no module ${module}`, { place: dir });
+    const stray = (modules: readonly string[]) => [...factors.keys()].find((module) => !modules.includes(module));
+    const foreign = stray(this.linears);
+    if (foreign !== undefined)
+      throw new InputError(`the adapter is for another model: this one has no module ${foreign}`, { place: dir });
+    const untargeted = stray(this.targets(config));
+    if (untargeted !== undefined)
+      throw new InputError(`the adapter has weights for ${untargeted}, which its configuration does not target`, {
+        place: dir,
+      });
     this.#adapt(config, {
       a: (value, module) => this.#copyInto(value, info(module, "a")),
       b: (value, module) => this.#copyInto(value, info(module, "b")),
@@ -200,21 +247,21 @@ export class CausalLm implements DecoderWeights {
       saved: (value: Tensor, name: string) => void;
     },
   ): void {
-    const scale = loraScale(config);
     const shapes = this.#linearModules();
-    const targets = this.targets(config.target_modules);
+    const targets = this.targets(config);
     const factors = targets.flatMap((module): ParameterSpec[] => {
       const { out, in: width } = shapes.get(module) as { out: number; in: number };
+      const rank = loraRank(config, module);
       return [
         {
           name: `${module}.lora_A.weight`,
-          shape: [config.r, width],
+          shape: [rank, width],
           decay: decays(module, false),
           init: (value) => init.a(value, module),
         },
         {
           name: `${module}.lora_B.weight`,
-          shape: [out, config.r],
+          shape: [out, rank],
           decay: decays(module, false),
           init: (value) => init.b(value, module),
         },
@@ -231,7 +278,7 @@ export class CausalLm implements DecoderWeights {
     else own?.dispose();
     targets.forEach((module, index) => {
       const [a, b] = (this.#arena as ParameterArena).parameters.slice(2 * index) as [Parameter, Parameter];
-      this.#adapters.set(module, { a, b, scale });
+      this.#adapters.set(module, { a, b, scale: loraScale(config, module) });
     });
   }
 
@@ -308,8 +355,14 @@ export class CausalLm implements DecoderWeights {
  * @throws InputError for a family or a field that is not supported
  */
 export function decoderOptions(config: HfConfig): DecoderOptions {
+  const family = familyOf(config);
+  refuseFields(config);
+  return family.decoder(config);
+}
+
+function familyOf(config: HfConfig): Family {
   const family = families.find(({ modelType }) => modelType === config.modelType);
-  if (family !== undefined) return family.decoder(config);
+  if (family !== undefined) return family;
   const known = families.map(({ modelType }) => modelType).join(", ");
   throw new InputError(`model_type "${config.modelType}" is not supported; supported are ${known}`, {
     place: config.path,
@@ -326,32 +379,39 @@ export async function loadCausalLm(dir: string, options: LoadOptions): Promise<C
 
 /** Name and shape of every weight a decoder has; a tied head is not one. */
 export function weightSpecs(options: DecoderOptions): WeightSpec[] {
-  const { names, norm, hiddenSize, vocabSize } = options;
-  const matrix = (name: string, out: number, width: number): WeightSpec => ({
+  const { names, norm, hiddenSize, vocabSize, positions, attention } = options;
+  const matrix = (name: string, rows: number, cols: number): WeightSpec => ({
     name: `${name}.weight`,
-    shape: [out, width],
+    shape: [rows, cols],
     isNorm: false,
   });
   const vector = (name: string, size: number, isNorm: boolean): WeightSpec => ({ name, shape: [size], isNorm });
-  const normOf = (name: string): WeightSpec[] =>
-    (norm.kind === "rms" ? ["weight"] : ["weight", "bias"]).map((part) => vector(`${name}.${part}`, hiddenSize, true));
+  const norms = (owners: readonly (string | undefined)[], size = hiddenSize, prefix = ""): WeightSpec[] =>
+    owners
+      .filter((owner) => owner !== undefined)
+      .flatMap((owner) => (norm.kind === "rms" ? ["weight"] : ["weight", "bias"]).map((part) => `${owner}.${part}`))
+      .map((name) => vector(prefix + name, size, true));
   const layers = Array.from({ length: options.layers }, (_, index) => {
-    const prefix = `${names.layers}.${index}`;
+    const prefix = `${names.layers}.${index}.`;
     const linears = layerLinears(options).flatMap(({ name, out, in: width, bias }) => [
-      matrix(`${prefix}.${name}`, out, width),
-      ...(bias ? [vector(`${prefix}.${name}.bias`, out, false)] : []),
+      options.fanInFanOut ? matrix(prefix + name, width, out) : matrix(prefix + name, out, width),
+      ...(bias ? [vector(`${prefix}${name}.bias`, out, false)] : []),
     ]);
+    const heads = "packed" in attention ? [] : [attention.qNorm, attention.kNorm];
+    const { attentionNorm, mlpNorm } = options;
     return [
-      ...normOf(`${prefix}.${options.inputNorm}`),
+      ...norms([attentionNorm.before], hiddenSize, prefix),
       ...linears,
-      ...normOf(`${prefix}.${options.postAttentionNorm}`),
+      ...norms(heads, options.headDim, prefix),
+      ...norms([attentionNorm.after, mlpNorm.before, mlpNorm.after], hiddenSize, prefix),
     ];
   });
   return [
     matrix(names.embedding, vocabSize, hiddenSize),
-    ...(names.embeddingNorm === undefined ? [] : normOf(names.embeddingNorm)),
+    ...(positions.kind === "learned" ? [matrix(positions.name, positions.count, hiddenSize)] : []),
+    ...norms([names.embeddingNorm]),
     ...layers.flat(),
-    ...normOf(names.finalNorm),
+    ...norms([names.finalNorm]),
     ...(options.tieWordEmbeddings ? [] : [matrix(names.head, vocabSize, hiddenSize)]),
   ];
 }

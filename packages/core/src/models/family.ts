@@ -4,6 +4,8 @@ import type { DecoderOptions } from "../nn/decoder.js";
 /** One model family: its `model_type` in config.json and how that file describes the decoder. */
 export interface Family {
   readonly modelType: string;
+  /** Fields for dropout inside the model, which is not applied, and what transformers takes where they are absent. */
+  readonly dropout: Readonly<Record<string, number>>;
   /** @throws InputError naming a field of config.json that is missing, malformed or not supported */
   readonly decoder: (config: HfConfig) => DecoderOptions;
 }

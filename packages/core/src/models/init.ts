@@ -7,7 +7,7 @@ import { decoderOptions, weightSpecs } from "./causal-lm.js";
 
 /**
  * Writes the folder of a model that has learnt nothing: matrices normal with the config's initializer_range (0.02 where
- * it has none), biases 0, norms 1, as transformers initialises them; f32.
+ * it has none), biases 0, norms 1 (stored as 0 where they are stored less one), as transformers initialises them; f32.
  * @param config contents of config.json; `model_type` decides the family
  * @param tokenizerDir where tokenizer.json and tokenizer_config.json are copied from
  */
@@ -28,7 +28,7 @@ export async function initCausalLm(
   const tensors = weightSpecs(options).map(({ name, shape, isNorm }) => {
     const values = new Float32Array(shape.reduce((product, extent) => product * extent, 1));
     if (shape.length > 1) for (let i = 0; i < values.length; i++) values[i] = deviation * normal();
-    else if (isNorm && name.endsWith(".weight")) values.fill(1);
+    else if (isNorm && name.endsWith(".weight")) values.fill(1 - (options.norm.offset ?? 0));
     return { name, dtype: "f32" as const, shape, data: new Uint8Array(values.buffer) };
   });
   await writeSafetensors(join(dir, "model.safetensors"), tensors);

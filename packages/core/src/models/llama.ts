@@ -1,21 +1,21 @@
 import { InputError } from "@medgpt/artifacts";
+import type { Activation } from "../backends/kernels.js";
 import {
-  inverseFrequencies,
   optionalBool,
   optionalInt,
   optionalNumber,
-  optionalString,
   requireInt,
-  ropeParameters,
   tieWordEmbeddings,
   type HfConfig,
 } from "../checkpoint/hf-config.js";
 import type { DecoderOptions, LinearModule } from "../nn/decoder.js";
+import { activationField, rotaryEmbedding } from "./config-fields.js";
 import type { Family } from "./family.js";
 
 /** Llama 1 to 3, and what shares their block: RMSNorm, rotary positions, grouped queries, a gated SiLU MLP. */
 export const llama: Family = {
   modelType: "llama",
+  dropout: { attention_dropout: 0 },
   decoder: (config) => {
     const attentionBias = optionalBool(config, "attention_bias") ?? false;
     return llamaLike(config, {
@@ -26,19 +26,27 @@ export const llama: Family = {
   },
 };
 
-/** The decoder of llama and the families that differ from it in biases alone. */
-export function llamaLike(
-  config: HfConfig,
-  biases: { qkvBias: boolean; outputBias: boolean; mlpBias: boolean },
-): DecoderOptions {
+/** What families with llama's block have of their own. */
+export interface LlamaVariant {
+  readonly qkvBias: boolean;
+  readonly outputBias: boolean;
+  readonly mlpBias: boolean;
+  /** Norms of each head of queries (q_norm) and of keys (k_norm). */
+  readonly headNorms?: boolean;
+  /** Default hidden_act. */
+  readonly activation?: Activation;
+  /** As DecoderOptions.scores.windows. */
+  readonly windows?: readonly number[] | undefined;
+}
+
+/** The decoder of llama and the families that vary it. */
+export function llamaLike(config: HfConfig, variant: LlamaVariant): DecoderOptions {
   const hiddenSize = requireInt(config, "hidden_size");
   const heads = requireInt(config, "num_attention_heads");
   const kvHeads = optionalInt(config, "num_key_value_heads") ?? heads;
-  const headDim = optionalInt(config, "head_dim") ?? hiddenSize / heads;
+  const given = optionalInt(config, "head_dim") === undefined ? undefined : requireInt(config, "head_dim");
+  const headDim = given ?? hiddenSize / heads;
   const inner = requireInt(config, "intermediate_size");
-  const act = optionalString(config, "hidden_act") ?? "silu";
-  if (act !== "silu")
-    throw new InputError(`expected hidden_act "silu", got "${act}", which is not supported`, { place: config.path });
   if (!Number.isInteger(headDim))
     throw new InputError(`hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}`, {
       place: config.path,
@@ -47,8 +55,7 @@ export function llamaLike(
     throw new InputError(`num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`, {
       place: config.path,
     });
-  const maxPositions = requireInt(config, "max_position_embeddings");
-  const { invFreq, attentionFactor } = inverseFrequencies(ropeParameters(config), headDim);
+  const { positions, maxPositions } = rotaryEmbedding(config, headDim);
   const module = (name: string, out: number, width: number, bias: boolean): LinearModule => ({
     name,
     out,
@@ -65,8 +72,8 @@ export function llamaLike(
     maxPositions,
     tieWordEmbeddings: tieWordEmbeddings(config),
     norm: { kind: "rms", eps: optionalNumber(config, "rms_norm_eps") ?? 1e-6 },
-    positions: { kind: "rope", invFreq, factor: attentionFactor },
-    activation: "silu",
+    positions,
+    activation: variant.activation ?? activationField(config, "hidden_act", "silu"),
     names: {
       basePrefix: "model.",
       embedding: "model.embed_tokens",
@@ -74,18 +81,20 @@ export function llamaLike(
       finalNorm: "model.norm",
       head: "lm_head",
     },
-    inputNorm: "input_layernorm",
-    postAttentionNorm: "post_attention_layernorm",
+    attentionNorm: { before: "input_layernorm" },
     attention: {
-      q: module("self_attn.q_proj", heads * headDim, hiddenSize, biases.qkvBias),
-      k: module("self_attn.k_proj", kvHeads * headDim, hiddenSize, biases.qkvBias),
-      v: module("self_attn.v_proj", kvHeads * headDim, hiddenSize, biases.qkvBias),
+      q: module("self_attn.q_proj", heads * headDim, hiddenSize, variant.qkvBias),
+      k: module("self_attn.k_proj", kvHeads * headDim, hiddenSize, variant.qkvBias),
+      v: module("self_attn.v_proj", kvHeads * headDim, hiddenSize, variant.qkvBias),
+      ...(variant.headNorms && { qNorm: "self_attn.q_norm", kNorm: "self_attn.k_norm" }),
     },
-    attentionOutput: module("self_attn.o_proj", hiddenSize, heads * headDim, biases.outputBias),
+    attentionOutput: module("self_attn.o_proj", hiddenSize, heads * headDim, variant.outputBias),
+    scores: { windows: variant.windows },
+    mlpNorm: { before: "post_attention_layernorm" },
     mlp: {
-      gate: module("mlp.gate_proj", inner, hiddenSize, biases.mlpBias),
-      up: module("mlp.up_proj", inner, hiddenSize, biases.mlpBias),
-      down: module("mlp.down_proj", hiddenSize, inner, biases.mlpBias),
+      gate: module("mlp.gate_proj", inner, hiddenSize, variant.mlpBias),
+      up: module("mlp.up_proj", inner, hiddenSize, variant.mlpBias),
+      down: module("mlp.down_proj", hiddenSize, inner, variant.mlpBias),
     },
   };
 }

@@ -10,7 +10,9 @@ import type { CausalLm } from "./causal-lm.js";
 
 /** Writes adapter_config.json and adapter_model.safetensors. */
 export async function saveAdapter(model: CausalLm, config: LoraConfig, base: string, dir: string): Promise<string[]> {
-  await writeAdapter(dir, config, base, trainedTensors(model));
+  const all = config.target_modules === "all" || config.target_modules === "all-linear";
+  const written = all ? { ...config, target_modules: model.targets(config) } : config;
+  await writeAdapter(dir, written, base, trainedTensors(model), model.options.fanInFanOut ?? false);
   return ["adapter_config.json", "adapter_model.safetensors"];
 }
 

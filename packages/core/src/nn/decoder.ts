@@ -1,6 +1,6 @@
 /**
  * The one decoder behind every family: norm, attention, norm, MLP, with two residual additions, on a ragged batch of
- * tokens. A family file says which pieces it has and what its modules are called.
+ * tokens. A family file says which pieces it has and what its modules are called; a piece that it leaves out is not there.
  */
 import type { Backend } from "../backends/backend.js";
 import type { Activation } from "../backends/kernels.js";
@@ -18,6 +18,7 @@ import {
   type Compute,
   type DropoutDraw,
   type LoraFactors,
+  type Packing,
   type Projection,
 } from "../ops/index.js";
 import { checkpoint } from "../tensor/autograd.js";
@@ -40,13 +41,23 @@ export interface DecoderOptions {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly vocabSize: number;
-  /** Longest sequence the positions allow; undefined where there is no limit (ALiBi). */
+  /** Longest sequence the positions allow; undefined where there is no limit (ALiBi, dynamic rotary scaling). */
   readonly maxPositions: number | undefined;
   readonly tieWordEmbeddings: boolean;
-  readonly norm: { readonly kind: "rms" | "layer"; readonly eps: number };
+  /** `offset` is 1 where RMSNorm's weights are stored less one. */
+  readonly norm: { readonly kind: "rms" | "layer"; readonly eps: number; readonly offset?: 0 | 1 };
   readonly positions:
-    { readonly kind: "rope"; readonly invFreq: Float32Array; readonly factor: number } | { readonly kind: "alibi" };
+    | ({ readonly kind: "rope" } & RotaryEmbedding)
+    | { readonly kind: "alibi" }
+    /** A table (count, hidden) added to the embeddings. */
+    | { readonly kind: "learned"; readonly name: string; readonly count: number };
   readonly activation: Activation;
+  /** Multiplies the embeddings, default 1. */
+  readonly embeddingScale?: number;
+  /** Logits become cap * tanh(logits / cap). */
+  readonly logitSoftCap?: number | undefined;
+  /** Weights of the layers' linear modules are stored (in, out). */
+  readonly fanInFanOut?: boolean;
   /** Full names of the modules outside the layers, and the prefix that published base-model files leave out. */
   readonly names: {
     readonly basePrefix: string;
@@ -56,14 +67,42 @@ export interface DecoderOptions {
     readonly finalNorm: string;
     readonly head: string;
   };
-  /** Names below `${names.layers}.${index}.`. */
-  readonly inputNorm: string;
-  readonly postAttentionNorm: string;
+  // Names of modules from here on are below `${names.layers}.${index}.`.
+  readonly attentionNorm: HalfLayerNorm;
   readonly attention:
-    | { readonly packed: LinearModule }
-    | { readonly q: LinearModule; readonly k: LinearModule; readonly v: LinearModule };
+    | { readonly packed: LinearModule; readonly packing: Packing }
+    | {
+        readonly q: LinearModule;
+        readonly k: LinearModule;
+        readonly v: LinearModule;
+        /** Norms of each head of the queries and of the keys, weights (headDim). */
+        readonly qNorm?: string;
+        readonly kNorm?: string;
+      };
   readonly attentionOutput: LinearModule;
+  readonly scores?: {
+    /** Default 1 / sqrt(headDim). */
+    readonly scale?: number | undefined;
+    /** Scores become cap * tanh(score / cap). */
+    readonly softCap?: number | undefined;
+    /** How many keys a query of each layer sees, itself included; 0 is all before it, as in every layer by default. */
+    readonly windows?: readonly number[] | undefined;
+  };
+  readonly mlpNorm: HalfLayerNorm;
   readonly mlp: { readonly gate?: LinearModule; readonly up: LinearModule; readonly down: LinearModule };
+}
+
+/** Norms around attention or the MLP: of what it takes from the residual stream, and of what it adds to it. */
+export interface HalfLayerNorm {
+  readonly before: string;
+  readonly after?: string;
+}
+
+export interface RotaryEmbedding {
+  /** Inverse frequencies (headDim / 2) for a batch whose longest sequence has so many tokens. */
+  readonly frequencies: (longest: number) => Float32Array;
+  /** Multiplies cosines and sines. */
+  readonly factor: number;
 }
 
 /** What the decoder reads its weights from. */
@@ -119,6 +158,7 @@ export function decoderForward(
         const dropout = run.dropout && { ...run.dropout, site: site(name) };
         return {
           weight: weights.weight(`${name}.weight`),
+          fanInFanOut: options.fanInFanOut,
           bias: module.bias ? weights.weight(`${name}.bias`) : undefined,
           lora: lora && { ...lora, dropout },
           dtype,
@@ -128,36 +168,62 @@ export function decoderForward(
     };
     const norm = (x: Tensor, name: string, dtype: DType): [normed: Tensor, x: Tensor] => {
       const weight = weights.weight(`${name}.weight`);
-      const { kind, eps } = options.norm;
+      const { kind, eps, offset = 0 } = options.norm;
       return kind === "rms"
-        ? rmsNorm(x, weight, { eps, dtype })
+        ? rmsNorm(x, weight, { eps, offset, dtype })
         : layerNorm(x, weight, weights.weight(`${name}.bias`), { eps, dtype });
     };
-
-    const constants = attentionConstants(options, batch, backend);
-    const layer = (x: Tensor, constants: AttentionConstants, prefix: string): Tensor => {
-      const attended = scope(() => {
-        const [normed, residual] = norm(x, `${prefix}.${options.inputNorm}`, dtype);
-        const modules =
-          "packed" in options.attention
-            ? [options.attention.packed]
-            : [options.attention.q, options.attention.k, options.attention.v];
-        const heads = attend(options, constants, project(normed, prefix, modules), compute);
-        return add(residual, only(project(heads, prefix, [options.attentionOutput], "f32")));
-      });
-      return scope(() => {
-        const [normed, residual] = norm(attended, `${prefix}.${options.postAttentionNorm}`, dtype);
-        const { gate, up, down } = options.mlp;
-        const [first, second] = project(normed, prefix, gate === undefined ? [up] : [gate, up]);
-        const activated = activation(first as Tensor, options.activation, second);
-        return add(residual, only(project(activated, prefix, [down], "f32")));
-      });
+    /** What half a layer adds to the residual stream: its last projection, normed where the family says so. */
+    const output = (x: Tensor, prefix: string, module: LinearModule, { after }: HalfLayerNorm): Tensor => {
+      if (after === undefined) return only(project(x, prefix, [module], "f32"));
+      return norm(only(project(x, prefix, [module])), `${prefix}.${after}`, "f32")[0];
     };
 
-    let x = embedding(weights.weight(`${names.embedding}.weight`), ids, { dtype: "f32" });
-    if (names.embeddingNorm !== undefined) [x] = norm(x, names.embeddingNorm, "f32");
+    const attentionHalf = (x: Tensor, { segments, slopes, table }: AttentionConstants, index: number): Tensor => {
+      const prefix = `${names.layers}.${index}`;
+      const [normed, residual] = norm(x, `${prefix}.${options.attentionNorm.before}`, dtype);
+      const shape = { ...attentionShape(options, index), segments, slopes, compute };
+      const heads = scope(() => {
+        if ("packed" in options.attention) {
+          const { packed, packing } = options.attention;
+          return attentionPacked(only(project(normed, prefix, [packed])), packing, shape);
+        }
+        const { q, k, v, qNorm, kNorm } = options.attention;
+        const [queries, keys, values] = project(normed, prefix, [q, k, v]) as [Tensor, Tensor, Tensor];
+        const placed = (x: Tensor, heads: number, normName: string | undefined): Tensor => {
+          const scaled = normName === undefined ? x : norm(x, `${prefix}.${normName}`, dtype)[0];
+          return table === undefined ? scaled : rope(scaled, table, heads);
+        };
+        return attention(placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm), values, shape);
+      });
+      return add(residual, output(heads, prefix, options.attentionOutput, options.attentionNorm));
+    };
+    const mlpHalf = (x: Tensor, index: number): Tensor => {
+      const prefix = `${names.layers}.${index}`;
+      const [normed, residual] = norm(x, `${prefix}.${options.mlpNorm.before}`, dtype);
+      const { gate, up, down } = options.mlp;
+      const [first, second] = project(normed, prefix, gate === undefined ? [up] : [gate, up]);
+      const activated = activation(first as Tensor, options.activation, second);
+      return add(residual, output(activated, prefix, down, options.mlpNorm));
+    };
+
+    const { constants, positions } = batchConstants(options, batch, backend);
+    let x = scope(() => {
+      const factor = options.embeddingScale ?? 1;
+      const words = embedding(weights.weight(`${names.embedding}.weight`), ids, { dtype: "f32", factor });
+      const learned = options.positions.kind === "learned" ? options.positions.name : undefined;
+      const placed =
+        learned === undefined ? words : add(words, embedding(weights.weight(`${learned}.weight`), positions));
+      return names.embeddingNorm === undefined ? placed : norm(placed, names.embeddingNorm, "f32")[0];
+    });
     for (let index = 0; index < options.layers; index++) {
-      const body = (x: Tensor, constants: AttentionConstants) => layer(x, constants, `${names.layers}.${index}`);
+      const body = (x: Tensor, constants: AttentionConstants): Tensor =>
+        scope(() =>
+          mlpHalf(
+            scope(() => attentionHalf(x, constants, index)),
+            index,
+          ),
+        );
       const next = index < (run.recomputedLayers ?? 0) ? checkpoint(x, constants, body) : body(x, constants);
       x.dispose();
       x = next;
@@ -166,35 +232,33 @@ export function decoderForward(
   });
 }
 
-/** What attention needs beside its projections, the same in every layer. */
+/** Tensors that attention needs beside its projections, the same in every layer. */
 type AttentionConstants = {
   readonly segments: Tensor;
   readonly slopes: Tensor | undefined;
   readonly table: Tensor | undefined;
 };
 
-function attentionConstants({ heads, positions }: DecoderOptions, batch: Batch, backend: Backend): AttentionConstants {
+function batchConstants(
+  { heads, positions: places }: DecoderOptions,
+  batch: Batch,
+  backend: Backend,
+): { constants: AttentionConstants; positions: Tensor } {
   const ints = (data: Int32Array) => tensor(backend, data, [data.length]);
   const floats = (data: Float32Array) => tensor(backend, data, [data.length]);
-  const rotary =
-    positions.kind === "rope"
-      ? ropeTable(ints(batch.positions), floats(positions.invFreq), positions.factor)
-      : undefined;
-  const slopes = positions.kind === "alibi" ? floats(alibiSlopes(heads)) : undefined;
-  return { segments: ints(batch.segments), slopes, table: rotary };
+  const positions = ints(batch.positions);
+  const rotary = (): Tensor | undefined => {
+    if (places.kind !== "rope") return undefined;
+    const longest = batch.positions.reduce((last, position) => Math.max(last, position), 0) + 1;
+    return ropeTable(positions, floats(places.frequencies(longest)), places.factor);
+  };
+  const slopes = places.kind === "alibi" ? floats(alibiSlopes(heads)) : undefined;
+  return { constants: { segments: ints(batch.segments), slopes, table: rotary() }, positions };
 }
 
-/** Attention on one packed projection, or on queries, keys and values. */
-function attend(
-  { heads, kvHeads, headDim: dim }: DecoderOptions,
-  { segments, slopes, table }: AttentionConstants,
-  [first, k, v]: readonly Tensor[],
-  compute: Compute,
-): Tensor {
-  const shape = { segments, slopes, heads, kvHeads, dim, compute };
-  const rotate = (x: Tensor, heads: number) => (table === undefined ? x : rope(x, table, heads));
-  if (k === undefined || v === undefined) return attentionPacked(first as Tensor, shape);
-  return attention(rotate(first as Tensor, heads), rotate(k, kvHeads), v, shape);
+function attentionShape({ heads, kvHeads, headDim: dim, scores = {} }: DecoderOptions, layer: number) {
+  const { scale = 1 / Math.sqrt(dim), softCap = 0, windows } = scores;
+  return { heads, kvHeads, dim, scale, softCap, window: windows?.[layer] ?? 0 };
 }
 
 /** ALiBi slopes for any number of heads, as Bloom computes them. */

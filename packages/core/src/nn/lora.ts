@@ -3,46 +3,102 @@ import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
 
-export interface LoraConfig {
+/** Which modules an adapter is on. */
+export interface LoraTargets {
+  /** Names or suffixes of modules, or a regular expression for the whole name; "all" and "all-linear" are every linear module but the head. */
+  readonly target_modules: readonly string[] | string;
+  /** Modules to leave out, told as target_modules are. */
+  readonly exclude_modules?: readonly string[] | string;
+  /** Numbers of the layers that suffixes in target_modules mean; without it all. */
+  readonly layers_to_transform?: readonly number[];
+  /** Names of the list of layers that those are numbers in, such as "layers"; without it the first list of any name. */
+  readonly layers_pattern?: readonly string[];
+  /** Suffixes of modules that are trained and saved whole, and so have no adapter. */
+  readonly modules_to_save?: readonly string[];
+}
+
+export interface LoraConfig extends LoraTargets {
   readonly r: number;
   readonly lora_alpha: number;
   readonly lora_dropout: number;
-  /** Names or suffixes of modules, or a regular expression for the whole name; "all" and "all-linear" are every linear module but the head. */
-  readonly target_modules: readonly string[] | string;
   readonly use_rslora: boolean;
   readonly modules_to_save: readonly string[];
+  /** Ranks and alphas of modules whose name, or its end from a dot on, is the regular expression; the first that fits counts. */
+  readonly rank_pattern?: Readonly<Record<string, number>>;
+  readonly alpha_pattern?: Readonly<Record<string, number>>;
 }
 
-/** alpha / r, or alpha / sqrt(r) for rslora (Kalajdzievski 2023, arXiv:2312.03732). */
-export function loraScale({ r, lora_alpha, use_rslora }: LoraConfig): number {
-  return lora_alpha / (use_rslora ? Math.sqrt(r) : r);
+/** Rank of a module's adapter. */
+export function loraRank(config: LoraConfig, module: string): number {
+  return patternValue(config, "rank_pattern", module) ?? config.r;
+}
+
+/** alpha / r, or alpha / sqrt(r) for rslora (Kalajdzievski 2023, arXiv:2312.03732), of a module's adapter. */
+export function loraScale(config: LoraConfig, module: string): number {
+  const alpha = patternValue(config, "alpha_pattern", module) ?? config.lora_alpha;
+  const rank = loraRank(config, module);
+  return alpha / (config.use_rslora ? Math.sqrt(rank) : rank);
+}
+
+function patternValue(config: LoraConfig, key: "rank_pattern" | "alpha_pattern", module: string): number | undefined {
+  return Object.entries(config[key] ?? {}).find(([source]) => fits(key, `(?:.*\\.)?(?:${source})`, module))?.[1];
 }
 
 /**
  * Full names of the targeted modules, in the model's order.
  * @param linears full names of the linear modules below the layers
- * @throws InputError when a target matches nothing
+ * @throws InputError when nothing is targeted
  */
-export function resolveTargets(targets: readonly string[] | string, linears: readonly string[]): string[] {
-  if (targets === "all" || targets === "all-linear") return [...linears];
-  if (typeof targets === "string") {
-    const pattern = toPattern(targets);
-    const found = linears.filter((name) => pattern.test(name));
-    if (found.length === 0) throw noTarget(targets, linears);
-    return found;
-  }
-  const matches = (name: string, target: string) => name === target || name.endsWith(`.${target}`);
-  for (const target of targets) if (!linears.some((name) => matches(name, target))) throw noTarget(target, linears);
-  return linears.filter((name) => targets.some((target) => matches(name, target)));
+export function resolveTargets(config: LoraTargets, linears: readonly string[]): string[] {
+  const { target_modules: targets, exclude_modules: excluded = [], modules_to_save: saved = [] } = config;
+  const isLeftOut = (name: string): boolean =>
+    (typeof excluded === "string" ? fits("exclude_modules", excluded, name) : endsWithAny(name, excluded)) ||
+    saved.some((whole) => fits("modules_to_save", `(?:.*\\.)?(?:${whole})(?:\\..*)?`, name));
+  const isTarget = (name: string): boolean => {
+    if (typeof targets === "string")
+      return targets === "all" || targets === "all-linear" || fits("target_modules", targets, name);
+    return targets.includes(name) || (endsWithAny(name, targets) && isInLayers(config, name));
+  };
+  const found = linears.filter((name) => isTarget(name) && !isLeftOut(name));
+  if (found.length === 0) throw noTarget(typeof targets === "string" ? targets : targets.join(", "), linears);
+  return found;
 }
 
-function toPattern(target: string): RegExp {
+/**
+ * What PEFT does not look at when it makes an adapter: that every name in a list of targets is one of a module.
+ * @throws InputError naming a target that no linear module has
+ */
+export function checkTargets({ target_modules: targets }: LoraTargets, linears: readonly string[]): void {
+  if (typeof targets === "string") return;
+  const wrong = targets.find((target) => !linears.some((name) => endsWithAny(name, [target])));
+  if (wrong !== undefined) throw noTarget(wrong, linears);
+}
+
+/** Whether a module is one of the names or ends with one. */
+function endsWithAny(module: string, names: readonly string[]): boolean {
+  return names.some((name) => module === name || module.endsWith(`.${name}`));
+}
+
+/** Whether the first number in a module's name, behind the name of a list of layers, is that of a layer to transform. */
+function isInLayers(config: LoraTargets, module: string): boolean {
+  const { layers_to_transform: layers = [], layers_pattern: lists = [] } = config;
+  if (layers.length === 0) return true;
+  const before = lists.length === 0 ? [".*?\\.[^.]*"] : lists.map((list) => `(?:.*?\\.)?(?:${list})`);
+  const matches = before.map((list) => wholePattern("layers_pattern", `${list}\\.(?<layer>\\d+)\\..*`).exec(module));
+  const layer = matches.find((match) => match !== null)?.groups?.["layer"];
+  return layer !== undefined && layers.includes(Number(layer));
+}
+
+/** Whether the regular expression matches the whole name. */
+function fits(key: string, source: string, name: string): boolean {
+  return wholePattern(key, source).test(name);
+}
+
+function wholePattern(key: string, source: string): RegExp {
   try {
-    return new RegExp(`^(?:${target})$`);
+    return new RegExp(`^(?:${source})$`);
   } catch (cause) {
-    throw new InputError(`target_modules: "${target}" is no regular expression (${(cause as Error).message})`, {
-      cause,
-    });
+    throw new InputError(`${key}: "${source}" is no regular expression (${(cause as Error).message})`, { cause });
   }
 }
 

@@ -45,19 +45,26 @@ export const attention = op("attention", (q: Tensor, k: Tensor, v: Tensor, optio
   return attend(options, layout, [q, k, v] as const, ([q, k, v]) => ({ q, k, v }));
 });
 
+/** How one projection holds queries, keys and values: [head][query, key, value][dim] (Bloom) or [query, key, value][head][dim] (GPT-2). */
+export type Packing = "by head" | "by part";
+
 /**
- * The same on one projection whose columns are [head][query, key, value][dim], as Bloom stores it.
- * @param qkv (tokens, heads * 3 * dim)
+ * The same on one projection.
+ * @param qkv (tokens, 3 * heads * dim)
  */
-export const attentionPacked = op("attentionPacked", (qkv: Tensor, options: AttentionOptions): Tensor => {
-  const { heads, dim } = options;
-  const [rows] = rowsOf(qkv, "qkv");
-  expectShape(qkv, [rows, heads * 3 * dim], "qkv");
-  const [stride, head] = [heads * 3 * dim, 3 * dim];
-  const layout = { qStride: stride, kStride: stride, vStride: stride, qHead: head, kHead: head, vHead: head };
-  const part = (x: Tensor, index: number) => x.view([x.size - index * dim], index * dim);
-  return attend(options, layout, [qkv] as const, ([x]) => ({ q: part(x, 0), k: part(x, 1), v: part(x, 2) }));
-});
+export const attentionPacked = op(
+  "attentionPacked",
+  (qkv: Tensor, packing: Packing, options: AttentionOptions): Tensor => {
+    const { heads, dim } = options;
+    const [rows] = rowsOf(qkv, "qkv");
+    expectShape(qkv, [rows, 3 * heads * dim], "qkv");
+    const stride = 3 * heads * dim;
+    const [head, next] = packing === "by head" ? [3 * dim, dim] : [dim, heads * dim];
+    const layout = { qStride: stride, kStride: stride, vStride: stride, qHead: head, kHead: head, vHead: head };
+    const part = (x: Tensor, index: number) => x.view([x.size - index * next], index * next);
+    return attend(options, layout, [qkv] as const, ([x]) => ({ q: part(x, 0), k: part(x, 1), v: part(x, 2) }));
+  },
+);
 
 interface Layout {
   qStride: number;

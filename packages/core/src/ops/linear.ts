@@ -30,6 +30,8 @@ export interface LoraFactors {
 export interface Projection {
   /** (out, in), as torch.nn.Linear stores it. */
   readonly weight: Tensor;
+  /** The weight is (in, out), as GPT-2's Conv1D stores it. */
+  readonly fanInFanOut?: boolean | undefined;
   /** (out) */
   readonly bias?: Tensor | undefined;
   readonly lora?: LoraFactors | undefined;
@@ -60,11 +62,11 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     return out;
   };
   const down: (Tensor | undefined)[] = []; // scale * dropout(x) A^T, (tokens, rank)
-  const outputs = projections.map(({ weight, bias, lora, dtype }) => {
-    const [width] = rowsOf(weight, "weight");
-    expectShape(weight, [width, cols], "weight");
+  const outputs = projections.map(({ weight, fanInFanOut, bias, lora, dtype }) => {
+    const width = rowsOf(weight, "weight")[fanInFanOut ? 1 : 0];
+    expectShape(weight, fanInFanOut ? [cols, width] : [width, cols], "weight");
     expectShape(bias, [width], "bias");
-    const terms = [times(x, weight, cols)];
+    const terms = [fanInFanOut ? through(x, weight, cols, width) : times(x, weight, cols)];
     let u: Tensor | undefined;
     if (lora !== undefined) {
       const [rank] = rowsOf(lora.a, "lora_A");
@@ -93,18 +95,20 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
     const next = () => rest.shift() as Tensor;
     const x = needsInput ? next() : undefined;
     const terms: MatMulTerm[] = []; // of dx
-    projections.forEach(({ weight: parameter, bias, lora }, index) => {
+    projections.forEach(({ weight: parameter, fanInFanOut, bias, lora }, index) => {
       const weight = next();
       const [u, a, b] = lora === undefined ? [] : [next(), next(), next()];
       const dy = gradients[index];
       if (dy === undefined) return;
-      const width = weight.shape[0] as number;
+      const width = weight.shape[fanInFanOut ? 1 : 0] as number;
       const dWeight = gradOf(parameter);
       const dBias = gradOf(bias);
-      if (dWeight !== undefined && x !== undefined)
-        product(dWeight, width, cols, [transposed(dy, width, x, cols, rows)], undefined, 1);
+      if (dWeight !== undefined && x !== undefined) {
+        if (fanInFanOut) product(dWeight, cols, width, [transposed(x, cols, dy, width, rows)], undefined, 1);
+        else product(dWeight, width, cols, [transposed(dy, width, x, cols, rows)], undefined, 1);
+      }
       if (dBias !== undefined) kernels.sumRows({ out: dBias, x: dy, rows, cols: width });
-      if (wanted) terms.push(through(dy, weight, width, cols));
+      if (wanted) terms.push(fanInFanOut ? times(dy, weight, width) : through(dy, weight, width, cols));
       if (lora === undefined || u === undefined || a === undefined || b === undefined) return;
       const { dropout, scale } = lora;
       const rank = a.shape[0] as number;

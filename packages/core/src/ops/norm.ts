@@ -2,11 +2,12 @@ import { gradEnabled, gradOf, record } from "../tensor/autograd.js";
 import type { DType } from "../tensor/dtype.js";
 import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
-import { expectShape, rowsOf } from "./rows.js";
+import { expectShape, rowsOf, ShapeError } from "./rows.js";
 
 /**
- * x / sqrt(mean(x^2) + eps) * (weight + offset) over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467).
- * @param x (tokens, hidden), weight (hidden)
+ * x / sqrt(mean(x^2) + eps) * (weight + offset) over the last axis (Zhang and Sennrich 2019, arXiv:1910.07467), or over
+ * each part of it that is as long as the weight: heads are normed that way.
+ * @param x (tokens, hidden), weight (hidden), or (dim) where hidden is heads * dim
  * @param offset 1 for Gemma, whose weights are stored less one
  * @returns the normed tensor, and x for the residual connection: both gradients of x are then one sum in one pass
  */
@@ -17,8 +18,12 @@ export const rmsNorm = op(
     weight: Tensor,
     { eps, offset = 0, dtype = x.dtype }: { eps: number; offset?: number; dtype?: DType },
   ): [normed: Tensor, x: Tensor] => {
-    const [rows, cols] = rowsOf(x);
+    const [tokens, hidden] = rowsOf(x);
+    const cols = weight.size;
     expectShape(weight, [cols], "weight");
+    if (hidden % cols !== 0)
+      throw new ShapeError(`${hidden} columns are not made of parts as long as weight (${cols})`);
+    const rows = (tokens * hidden) / cols;
     const compute = (x: Tensor, weight: Tensor): { out: Tensor; rstd: Tensor } => {
       const out = empty(x.backend, x.shape, dtype);
       const rstd = empty(x.backend, [rows], "f32");

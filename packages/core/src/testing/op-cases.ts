@@ -100,6 +100,17 @@ export const opCases: readonly OpCase[] = [
   },
   {
     op: "rmsNorm",
+    name: "heads normed apart and rotated",
+    parameters: { x: [6, 5], weight: [3] },
+    run: (p, b) =>
+      ops.rope(
+        ops.rmsNorm(act(p["x"] as Tensor), p["weight"] as Tensor, { eps: 1e-5 })[0],
+        ops.ropeTable(ints(b, [0, 3, 1, 2, 5]), tensor(b, [0.7], [1])),
+        2,
+      ),
+  },
+  {
+    op: "rmsNorm",
     name: "beside a residual connection",
     parameters: { x: [5, 7], weight: [5] },
     run: (p) => ops.add(...ops.rmsNorm(act(p["x"] as Tensor), p["weight"] as Tensor, { eps: 1e-5 })),
@@ -125,6 +136,24 @@ export const opCases: readonly OpCase[] = [
       ) as [Tensor, Tensor];
       return ops.add(ops.sum(y, 0.6), ops.sum(z, -0.8));
     },
+  },
+  {
+    op: "linear",
+    name: "a weight stored (in, out), with an adapter",
+    parameters: { x: [5, 3], w: [5, 4], bias: [4], a: [2, 5], b: [4, 2] },
+    run: (p) =>
+      ops.linear(
+        act(p["x"] as Tensor),
+        [
+          {
+            weight: p["w"] as Tensor,
+            fanInFanOut: true,
+            bias: p["bias"],
+            lora: { a: p["a"] as Tensor, b: p["b"] as Tensor, scale: 0.7 },
+          },
+        ],
+        "f32",
+      )[0] as Tensor,
   },
   {
     op: "linear",
@@ -173,13 +202,26 @@ export const opCases: readonly OpCase[] = [
     name: "alibi on interleaved heads",
     parameters: { qkv: [18, 5] },
     run: (p, backend) =>
-      ops.attentionPacked(act(p["qkv"] as Tensor), {
+      ops.attentionPacked(act(p["qkv"] as Tensor), "by head", {
         segments: ints(backend, [0, 2, 5]),
         heads: 2,
         kvHeads: 2,
         dim: 3,
         compute: "f32",
         slopes: tensor(backend, [0.5, 0.25], [2]),
+      }),
+  },
+  {
+    op: "attentionPacked",
+    name: "queries, keys and values one after the other",
+    parameters: { qkv: [18, 5] },
+    run: (p, backend) =>
+      ops.attentionPacked(act(p["qkv"] as Tensor), "by part", {
+        segments: ints(backend, [0, 2, 5]),
+        heads: 2,
+        kvHeads: 2,
+        dim: 3,
+        compute: "f32",
       }),
   },
   {

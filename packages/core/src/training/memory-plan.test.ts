@@ -13,16 +13,19 @@ import { keptByLayer, planMemory } from "./memory-plan.js";
 
 const tokenizer = fileURLToPath(new URL("../../../../datasets/sample/tokenizer", import.meta.url));
 const backends = await availableBackends();
+const gated = {
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  intermediate_size: 256,
+  num_hidden_layers: 6,
+  max_position_embeddings: 256,
+};
 const CONFIGS = {
-  llama: {
-    model_type: "llama",
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    intermediate_size: 256,
-    num_hidden_layers: 6,
-    max_position_embeddings: 256,
-  },
+  llama: { model_type: "llama", ...gated },
+  qwen3: { model_type: "qwen3", ...gated, head_dim: 32 },
+  gemma2: { model_type: "gemma2", ...gated, head_dim: 32 },
   bloom: { model_type: "bloom", n_head: 4, n_layer: 6 },
+  gpt2: { model_type: "gpt2", n_head: 4, n_layer: 6, n_positions: 256 },
 };
 
 describe.each(Object.entries(CONFIGS))("the memory plan of %s", (_name, config) => {
@@ -45,7 +48,8 @@ describe.each(Object.entries(CONFIGS))("the memory plan of %s", (_name, config) 
       loss.dispose();
       return bytes;
     };
-    const shape = { options: model.options, tokens: 200, bytes: compute === "bf16" ? 2 : 4, rank: 8 } as const;
+    const ranks = model.adapterRanks;
+    const shape = { options: model.options, tokens: 200, bytes: compute === "bf16" ? 2 : 4, ranks } as const;
     const boundary = 4 * 200 * model.options.hiddenSize;
     const perLayer = (alive(0) - alive(6)) / 6 + boundary;
     expect(keptByLayer(shape) / perLayer).toBeGreaterThan(0.95);

@@ -1,7 +1,7 @@
 /** How many layers to recompute so that a training step fits into memory. */
 import { totalmem } from "node:os";
 import type { CausalLm } from "../models/causal-lm.js";
-import { layerLinears, type DecoderOptions } from "../nn/decoder.js";
+import type { DecoderOptions } from "../nn/decoder.js";
 
 export interface StepShape {
   readonly options: DecoderOptions;
@@ -9,8 +9,8 @@ export interface StepShape {
   readonly tokens: number;
   /** Bytes of an activation: 2 in bf16, 4 in f32. */
   readonly bytes: 2 | 4;
-  /** Rank of the adapters, 0 without. */
-  readonly rank: number;
+  /** Ranks of a layer's adapters, summed; 0 without. */
+  readonly ranks: number;
 }
 
 export interface MemoryPlan {
@@ -21,14 +21,17 @@ export interface MemoryPlan {
 }
 
 /**
- * Bytes that a layer keeps for its backward pass: its two residual inputs, queries, keys and values, the attention's
- * output and log-sum-exp, the MLP's projections, norm statistics and the adapters' inner products.
+ * Bytes that a layer keeps for its backward pass: the inputs of its norms (two of the residual stream, the others where
+ * there are any), queries, keys and values, the attention's output and log-sum-exp, the MLP's projections, norm
+ * statistics and the adapters' inner products.
  */
-export function keptByLayer({ options, tokens, bytes, rank }: StepShape): number {
-  const { hiddenSize, heads, kvHeads, headDim, mlp } = options;
+export function keptByLayer({ options, tokens, bytes, ranks }: StepShape): number {
+  const { hiddenSize, heads, kvHeads, headDim, mlp, attention, attentionNorm, mlpNorm } = options;
+  const headNorms = "packed" in attention || attention.qNorm === undefined ? 0 : heads + kvHeads;
+  const norms = 2 + [attentionNorm.after, mlpNorm.after].filter((name) => name !== undefined).length;
   const inner = mlp.up.out * (mlp.gate === undefined ? 1 : 2);
-  const activations = 2 * hiddenSize + (2 * heads + 2 * kvHeads) * headDim + inner;
-  const statistics = heads + (options.norm.kind === "rms" ? 2 : 4) + rank * layerLinears(options).length;
+  const activations = norms * hiddenSize + (2 * heads + 2 * kvHeads + headNorms) * headDim + inner;
+  const statistics = heads + norms * (options.norm.kind === "rms" ? 1 : 2) + headNorms + ranks;
   return tokens * (bytes * activations + 4 * statistics);
 }
 
@@ -60,12 +63,7 @@ export interface RecomputationFlags {
 }
 
 /** Decides how many layers to recompute, and says what was chosen and what it costs. */
-export function chooseRecomputation(
-  model: CausalLm,
-  rank: number,
-  flags: RecomputationFlags,
-  say: (text: string) => void,
-): number {
+export function chooseRecomputation(model: CausalLm, flags: RecomputationFlags, say: (text: string) => void): number {
   const mode = flags.gradient_checkpointing;
   if (mode === false) return 0;
   const limit =
@@ -77,7 +75,7 @@ export function chooseRecomputation(
   const { options } = model;
   const tokens = flags.per_device_train_batch_size * flags.block_size;
   const { recomputed, expected } = planMemory(
-    { options, tokens, bytes: model.compute === "bf16" ? 2 : 4, rank },
+    { options, tokens, bytes: model.compute === "bf16" ? 2 : 4, ranks: model.adapterRanks },
     limit - held,
     mode,
   );

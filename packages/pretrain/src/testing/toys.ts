@@ -39,6 +39,22 @@ const gated = {
 const CONFIGS = {
   llama: { architectures: ["LlamaForCausalLM"], model_type: "llama", ...gated, tie_word_embeddings: false },
   qwen2: { architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", ...gated, tie_word_embeddings: true },
+  qwen3: {
+    architectures: ["Qwen3ForCausalLM"],
+    model_type: "qwen3",
+    ...gated,
+    head_dim: 16,
+    tie_word_embeddings: true,
+  },
+  mistral: { architectures: ["MistralForCausalLM"], model_type: "mistral", ...gated, sliding_window: 24 },
+  gemma2: {
+    ...{ architectures: ["Gemma2ForCausalLM"], model_type: "gemma2", ...gated, head_dim: 8, sliding_window: 24 },
+    ...{ query_pre_attn_scalar: 8, attn_logit_softcapping: 5, final_logit_softcapping: 6 },
+  },
+  gpt2: {
+    ...{ architectures: ["GPT2LMHeadModel"], model_type: "gpt2", vocab_size: VOCABULARY },
+    ...{ n_embd: 32, n_layer: 2, n_head: 4, n_positions: 128 },
+  },
   bloom: {
     architectures: ["BloomForCausalLM"],
     model_type: "bloom",
