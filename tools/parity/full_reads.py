@@ -24,6 +24,10 @@ FAMILIES = {
     "llama": {**SIZES, **LLAMA, "architectures": ["LlamaForCausalLM"]},
     "qwen2": {**SIZES, **LLAMA, "architectures": ["Qwen2ForCausalLM"], "tie_word_embeddings": True},
     "bloom": {**SIZES, "n_head": 4, "n_layer": 2, "architectures": ["BloomForCausalLM"], "tie_word_embeddings": True},
+    "qwen3": {**SIZES, **LLAMA, "head_dim": 24, "architectures": ["Qwen3ForCausalLM"]},
+    "mistral": {**SIZES, **LLAMA, "head_dim": 16, "sliding_window": 24, "architectures": ["MistralForCausalLM"]},
+    "gemma2": {**SIZES, **LLAMA, "head_dim": 16, "sliding_window": 24, "architectures": ["Gemma2ForCausalLM"], "tie_word_embeddings": True},
+    "gpt2": {**SIZES, "n_embd": 64, "n_head": 4, "n_layer": 2, "n_positions": 256, "architectures": ["GPT2LMHeadModel"], "tie_word_embeddings": True},
 }
 
 INIT = """
