@@ -214,7 +214,12 @@ describe("openArtifact", () => {
       await symlink(`../../blobs/blob-${file}`, join(snapshot, file));
     }
     expect((await openArtifact(snapshot, "tokenizer")).digest).toBe(digest);
-    await rename(at("models--a--b", "blobs", "blob-tokenizer.json"), at("models--a--b", "moved"));
+    // A blob that repositories of the cache share.
+    await mkdir(at("blobs"));
+    await rename(at("models--a--b", "blobs", "blob-tokenizer.json"), at("blobs", "shared"));
+    await symlink("../../blobs/shared", at("models--a--b", "blobs", "blob-tokenizer.json"));
+    expect((await openArtifact(snapshot, "tokenizer")).digest).toBe(digest);
+    await rename(at("blobs", "shared"), at("models--a--b", "moved"));
     await rm(join(snapshot, "tokenizer.json"));
     await symlink("../../moved", join(snapshot, "tokenizer.json"));
     await expectRefusal(openArtifact(snapshot, "tokenizer"), { reason: "path-escape", file: "tokenizer.json" });
@@ -239,6 +244,7 @@ describe("openArtifact", () => {
       ['"details.rank"', (manifest) => ((manifest.details as { rank: unknown }).rank = "8")],
       ['"details.base"', (manifest) => ((manifest.details as { base: unknown }).base = null)],
       ['"inputs"', (manifest) => (manifest["inputs"] = [{ kind: "causal-lm", path: "x", digest: "123" }] as never)],
+      ['"inputs"', (manifest) => ((manifest.inputs[0] as { hub?: unknown }).hub = { id: "org/name" })],
       ['"files"', (manifest) => (manifest.files["adapter_config.json"]!.bytes = -1)],
       ['"createdBy"', (manifest) => delete (manifest as Partial<Manifest>).createdBy],
       ['"details"', (manifest) => delete (manifest as Partial<Manifest>).details],

@@ -37,12 +37,22 @@ export interface Details {
 
 export type ArtifactKind = keyof Details;
 
+/** Where an artifact came from on a hub. */
+export interface HubOrigin {
+  /** "name" or "owner/name". */
+  id: string;
+  /** Git's full hash. */
+  commit: string;
+}
+
 /** A pointer to another artifact: where it was, and which exact bytes it was. */
 export interface ArtifactRef<K extends ArtifactKind = ArtifactKind> {
   kind: K;
   path: string;
   /** sha256 of its manifest; null when it is known by name only, as the base of a plain PEFT adapter is. */
   digest: string | null;
+  /** The repository of which `path` is a copy. */
+  hub?: HubOrigin;
 }
 
 export interface CreatedBy {
@@ -89,6 +99,6 @@ export type RewardModelArtifact = Artifact<"reward-model">;
 export type AnyArtifact<K extends ArtifactKind = ArtifactKind> = { [Each in K]: Artifact<Each> }[K];
 
 /** The pointer that another artifact's `inputs` keeps to this one. */
-export function artifactRef<K extends ArtifactKind>(artifact: Artifact<K>): ArtifactRef<K> {
-  return { kind: artifact.kind, path: artifact.dir, digest: artifact.digest };
+export function artifactRef<K extends ArtifactKind>(artifact: Artifact<K>, hub?: HubOrigin): ArtifactRef<K> {
+  return { kind: artifact.kind, path: artifact.dir, digest: artifact.digest, ...(hub && { hub }) };
 }

@@ -28,7 +28,12 @@ const has =
   (value) =>
     isObject(value) && Object.entries(fields).every(([name, check]) => check(value[name]));
 
-const isRef: Check = has({ kind: isString, path: isString, digest: or(isSha256, isOneOf(null)) });
+const isRef: Check = has({
+  kind: isString,
+  path: isString,
+  digest: or(isSha256, isOneOf(null)),
+  hub: or(isOneOf(undefined), has({ id: isString, commit: isString })),
+});
 const model = { family: isString, parameters: isCount, vocabSize: isCount, tokenizer: or(isSha256, isOneOf(null)) };
 
 /** What `details` must hold, field by field, for each kind. */

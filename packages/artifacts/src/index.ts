@@ -12,6 +12,7 @@ export {
   type DatasetArtifact,
   type DatasetFormat,
   type Details,
+  type HubOrigin,
   type Manifest,
   type ModelDetails,
   type RewardModelArtifact,

@@ -93,7 +93,8 @@ export function checkInnerName(dir: string, name: string): void {
 
 /**
  * Size of a listed file, after a check that it lies inside the folder when links are followed.
- * A snapshot in the Hugging Face cache (…/snapshots/REVISION) consists of links into …/blobs; these count as inside.
+ * A snapshot in the Hugging Face cache (…/REPOSITORY/snapshots/REVISION) consists of links into …/REPOSITORY/blobs, which
+ * may lead on into …/blobs, where repositories share what they have in common; both count as inside.
  */
 export async function innerFileSize(dir: string, name: string): Promise<number> {
   checkInnerName(dir, name);
@@ -114,7 +115,8 @@ export async function innerFileSize(dir: string, name: string): Promise<number> 
     });
   }
   const root = await realpath(dir);
-  const roots = basename(dirname(root)) === "snapshots" ? [root, join(root, "..", "..", "blobs")] : [root];
+  const cached = basename(dirname(root)) === "snapshots";
+  const roots = cached ? [root, join(root, "../../blobs"), join(root, "../../../blobs")] : [root];
   if (!roots.some((each) => real.startsWith(each + sep))) {
     throw new ArtifactError(`is a link to ${real}, out of the folder; put the file itself there`, {
       reason: "path-escape",
