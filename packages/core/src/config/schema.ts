@@ -28,6 +28,7 @@ interface FlagOptions<T> {
   default: T;
   help: string;
   alias?: readonly string[];
+  secret?: boolean;
 }
 
 /** The key of FlagInfo in a field's zod metadata. */
@@ -51,7 +52,7 @@ export function flag<T extends z.ZodType>(type: T, options: FlagOptions<z.output
     class: "acts",
     help: options.help,
     alias: options.alias ?? [],
-    secret: false,
+    secret: options.secret ?? false,
   });
 }
 

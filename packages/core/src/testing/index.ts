@@ -1,0 +1,1 @@
+export { failure, HubServer, type Answer, type HubRequest, type RepositoryOptions } from "./hub-server.js";
