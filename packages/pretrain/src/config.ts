@@ -23,7 +23,6 @@ const dropout = z.number().min(0).lt(1);
 
 const ONE_PROCESS = "training runs in one process";
 const ON_CPU = "the model runs on the CPU";
-const LOCAL_MODELS = "models are read from local folders";
 const NOTHING_PUSHED = "nothing is pushed to a hub";
 const TRACKERS = "runs are tracked in TensorBoard files only";
 const NO_LOADER = "blocks are read as they are needed, without a loader";
@@ -31,18 +30,25 @@ const NO_GENERATION = "this stage generates no text";
 
 const modelFlags = topic("Model", {
   model_name_or_path: required(path, {
-    help: "The folder of the model: config.json, safetensors files and tokenizer.",
+    help: "The folder of the model (config.json, safetensors files and tokenizer), or its name on the hub, such as Qwen/Qwen2.5-0.5B.",
   }),
   tokenizer_name_or_path: flag(path.nullable(), {
     default: null,
-    help: "The folder of the tokenizer, where it is not the model's.",
+    help: "The folder of the tokenizer or its name on the hub, where it is not the model's.",
   }),
   model_type: flag(z.string().nullable(), {
     default: null,
     help: "The architecture, to be checked against the one that config.json names.",
   }),
-  model_revision: accepted(z.string().nullable(), { default: "main", because: LOCAL_MODELS }),
-  hf_hub_token: accepted(z.string().nullable(), { default: null, because: LOCAL_MODELS, secret: true }),
+  model_revision: flag(z.string().nullable(), {
+    default: "main",
+    help: "The branch, tag or commit of a model on the hub.",
+  }),
+  hf_hub_token: flag(z.string().nullable(), {
+    default: null,
+    help: "The access token for the hub; by default that of HF_TOKEN or of the file that `hf auth login` writes.",
+    secret: true,
+  }),
   use_fast_tokenizer: accepted(z.boolean(), { default: false, because: "every tokenizer here is a fast one" }),
   trust_remote_code: accepted(z.boolean(), { default: true, because: "no code of a model folder is ever run" }),
   device_map: accepted(z.string().nullable(), { default: "auto", because: "--backend chooses where the model runs" }),
@@ -92,13 +98,13 @@ const dataFlags = topic("Data", {
     because: "text is tokenised in one pass and then cached",
   }),
   overwrite_cache: flag(z.boolean(), { default: false, help: "Tokenise again, even if the cache has the text." }),
-  dataset_name: refused(z.string().nullable(), {
+  dataset_name: flag(z.string().nullable(), {
     default: null,
-    why: "data sets are not downloaded; put their files in a folder and give --train_file_dir",
+    help: "In place of train_file_dir: a data set on the hub, such as owner/name, or its folder; its splits train and validation are used.",
   }),
-  dataset_config_name: refused(z.string().nullable(), {
+  dataset_config_name: flag(z.string().nullable(), {
     default: null,
-    why: "data sets are not downloaded; put their files in a folder and give --train_file_dir",
+    help: "Which of the data set's configurations, where it has several.",
   }),
   streaming: refused(z.boolean(), {
     default: false,
@@ -122,7 +128,10 @@ const loraFlags = topic("LoRA", {
     default: false,
     help: "Scale the adapter's output by lora_alpha / sqrt(lora_rank) instead (rank-stabilised LoRA).",
   }),
-  peft_path: flag(path.nullable(), { default: null, help: "The folder of an adapter to go on training." }),
+  peft_path: flag(path.nullable(), {
+    default: null,
+    help: "The folder of an adapter to go on training, or its name on the hub.",
+  }),
   modules_to_save: flag(z.array(z.string()).nullable(), {
     default: null,
     help: "Modules trained and saved in full beside the adapter, such as embed_tokens,lm_head.",
@@ -408,8 +417,16 @@ export const pretrainSchema = z
       context.addIssue({ code: "custom", path: [name], message });
     };
     if (!config.do_train && !evaluates(config)) fail("do_train", "nothing to do: give --do_train, --do_eval or both");
-    if (config.do_train && config.train_file_dir === null) fail("train_file_dir", "--do_train needs a folder of text");
-    if (evaluates(config) && config.train_file_dir === null && config.validation_file_dir === null) {
+    const { train_file_dir, dataset_name } = config;
+    if (train_file_dir !== null && dataset_name !== null) {
+      fail("dataset_name", "expected one of --train_file_dir and --dataset_name, got both");
+    }
+    if (config.dataset_config_name !== null && dataset_name === null) {
+      fail("dataset_config_name", "expected a data set in --dataset_name too");
+    }
+    const hasText = train_file_dir !== null || dataset_name !== null;
+    if (config.do_train && !hasText) fail("train_file_dir", "--do_train needs a folder of text, or --dataset_name");
+    if (evaluates(config) && !hasText && config.validation_file_dir === null) {
       fail("validation_file_dir", "--do_eval needs a folder of text here or in --train_file_dir");
     }
     if (config.fp16 && config.bf16) fail("fp16", "expected at most one of --fp16 and --bf16");

@@ -9,9 +9,11 @@ import {
   tokenizeFiles,
   validationCount,
   type Rows,
+  type TextFiles,
   type TokenCache,
   type TokenDocuments,
 } from "@medgpt/core/data";
+import type { ResolvedDataset } from "@medgpt/core/hub";
 import type { Batch } from "@medgpt/core/nn";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
@@ -26,20 +28,22 @@ export interface PretrainData {
 
 /**
  * Tokenises the text folders (or finds them tokenised) and cuts them into blocks, or rows without packing. Without a
- * validation folder the first validation_split_percentage of the documents are set aside.
+ * validation folder or split the first validation_split_percentage of the documents are set aside.
+ * @param dataset the files of config.dataset_name
  * @throws InputError for a missing or empty folder and for malformed text, with file:line:column
  */
 export async function loadData(
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
+  dataset?: ResolvedDataset,
 ): Promise<PretrainData> {
   const opened: TokenCache[] = [];
   const close = async (): Promise<void> => {
     for (const cache of opened) await cache.close();
   };
   try {
-    return { ...(await loadRows(config, tokenizer, context, opened)), close };
+    return { ...(await loadRows(config, tokenizer, context, opened, dataset)), close };
   } catch (error) {
     await close();
     throw error;
@@ -51,21 +55,26 @@ async function loadRows(
   tokenizer: Tokenizer,
   context: RunContext,
   opened: TokenCache[],
+  dataset: ResolvedDataset | undefined,
 ): Promise<{ train: Rows; validation: Rows }> {
   const none = sliceDocuments(
     { offsets: new Float64Array(1), readTokens: () => Promise.resolve(new Int32Array()) },
     0,
     0,
   );
-  const read = async (dir: string | null): Promise<TokenDocuments> => {
-    if (dir === null) return none;
-    const cache = await tokenize(dir, config, tokenizer, context);
+  const { dataset_name: name, train_file_dir, validation_file_dir } = config;
+  const read = async (dir: string | null, split: "train" | "validation"): Promise<TokenDocuments | undefined> => {
+    const files = dataset?.[split] ?? [];
+    if (dir === null && (name === null || files.length === 0)) return undefined;
+    const source =
+      dir === null ? { name: `${name}, ${split}`, files, ignored: 0 } : { name: dir, ...(await listTextFiles(dir)) };
+    const cache = await tokenize(source, config, tokenizer, context);
     opened.push(cache);
     return cache;
   };
-  let train = await read(config.train_file_dir);
-  let validation = evaluates(config) ? await read(config.validation_file_dir) : none;
-  if (evaluates(config) && config.validation_file_dir === null) {
+  let train = (await read(train_file_dir, "train")) ?? none;
+  let validation = evaluates(config) ? await read(validation_file_dir, "validation") : none;
+  if (validation === undefined) {
     const held = validationCount(documentCount(train), config.validation_split_percentage);
     validation = sliceDocuments(train, 0, held);
     train = sliceDocuments(train, held, documentCount(train));
@@ -81,10 +90,9 @@ async function loadRows(
     context.log({ type: "message", level: "info", text });
   }
   if (config.do_train && data.train.count === 0)
-    throw new InputError(
-      "--do_train: no document is left to train on",
-      config.train_file_dir === null ? {} : { place: config.train_file_dir },
-    );
+    throw new InputError("--do_train: no document is left to train on", {
+      place: train_file_dir ?? name ?? "",
+    });
   if (evaluates(config) && data.validation.count === 0)
     throw new InputError(
       "no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir",
@@ -98,12 +106,11 @@ export function batchesOf(rows: Rows): (indices: readonly number[]) => Promise<B
 }
 
 async function tokenize(
-  dir: string,
+  { name, files, ignored }: TextFiles & { readonly name: string },
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
 ): Promise<TokenCache> {
-  const { files, ignored } = await listTextFiles(dir);
   const options = {
     keepLinebreaks: config.keep_linebreaks,
     cacheDir: config.cache_dir ?? undefined,
@@ -116,7 +123,7 @@ async function tokenize(
   context.log({
     type: "message",
     level: "info",
-    text: `${dir}: ${counts.join(", ")}${cache.reused ? " (from the cache)" : ""}`,
+    text: `${name}: ${counts.join(", ")}${cache.reused ? " (from the cache)" : ""}`,
   });
   return cache;
 }

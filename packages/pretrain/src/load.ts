@@ -1,6 +1,7 @@
-import { InputError, openArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import { artifactRef, InputError, openArtifact, type ArtifactRef } from "@medgpt/artifacts";
 import { chooseBackend, type Backend } from "@medgpt/core/backends";
 import { resolvePrecision } from "@medgpt/core/config";
+import { connectHub, resolveDataset, resolveModel } from "@medgpt/core/hub";
 import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
 import type { LoraConfig } from "@medgpt/core/nn";
 import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
@@ -11,9 +12,9 @@ import { loadData, type PretrainData } from "./data.js";
 
 /** Everything that a run works on. */
 export interface Loaded {
-  readonly base: CausalLmArtifact;
-  /** The adapter at peft_path. */
-  readonly start: AdapterArtifact | undefined;
+  readonly base: ArtifactRef<"causal-lm">;
+  /** The base, the adapter at peft_path, and a data set of the hub. */
+  readonly inputs: readonly ArtifactRef[];
   readonly tokenizer: Tokenizer;
   readonly backend: Backend;
   readonly model: CausalLm;
@@ -24,7 +25,8 @@ export interface Loaded {
 }
 
 /**
- * Checks and opens what the configuration names, and says what was chosen. Nothing is written.
+ * Checks and opens what the configuration names, and says what was chosen. What is on the hub is fetched into its cache;
+ * nothing else is written.
  * @throws InputError for unusable input
  */
 export async function load(config: PretrainConfig, given: ReadonlySet<string>, context: RunContext): Promise<Loaded> {
@@ -33,10 +35,28 @@ export async function load(config: PretrainConfig, given: ReadonlySet<string>, c
   await checkFolder("output_dir", config.output_dir);
   if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
   if (config.do_train) await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
-  const base = await openArtifact(model_name_or_path, "causal-lm");
-  const start = config.use_peft && peft_path !== null ? await openArtifact(peft_path, "adapter") : undefined;
-  if (!config.use_peft && peft_path !== null) say("--peft_path: changes nothing with --use_peft False", "warn");
-  const tokenizer = await loadTokenizer(tokenizer_name_or_path ?? base.dir);
+  const hub = await connectHub(context, { token: config.hf_hub_token });
+  const found = await resolveModel(model_name_or_path, "model", hub, config.model_revision ?? "main");
+  if (found.hub === undefined && given.has("model_revision"))
+    say("--model_revision: changes nothing for a local folder");
+  const base = await openArtifact(found.dir, "causal-lm");
+  const inputs: ArtifactRef[] = [artifactRef(base, found.hub)];
+  let adapter: string | undefined;
+  if (peft_path !== null && !config.use_peft) say("--peft_path: changes nothing with --use_peft False", "warn");
+  else if (peft_path !== null) {
+    const start = await resolveModel(peft_path, "adapter", hub);
+    adapter = start.dir;
+    inputs.push(artifactRef(await openArtifact(start.dir, "adapter"), start.hub));
+  }
+  const otherTokenizer = tokenizer_name_or_path !== null && tokenizer_name_or_path !== model_name_or_path;
+  const tokenizer = await loadTokenizer(
+    otherTokenizer ? (await resolveModel(tokenizer_name_or_path, "tokenizer", hub)).dir : base.dir,
+  );
+  const { dataset_name, dataset_config_name } = config;
+  const dataset = dataset_name === null ? undefined : await resolveDataset(dataset_name, dataset_config_name, hub);
+  if (config.do_train && dataset?.train.length === 0)
+    throw new InputError("--do_train: the data set has no split train", { place: dataset_name ?? "" });
+  if (dataset?.hub !== undefined) inputs.push({ kind: "dataset", path: dataset.dir, digest: null, hub: dataset.hub });
 
   const threads = config.threads === null ? {} : { threads: config.threads };
   const { backend, reason } = await chooseBackend({ backend: config.backend, ...threads });
@@ -46,16 +66,18 @@ export async function load(config: PretrainConfig, given: ReadonlySet<string>, c
     if (line !== undefined) say(line);
     const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
     checkModel(model, config, tokenizer, say);
-    const lora = config.use_peft ? await attachAdapter(model, config, given) : undefined;
+    const lora = config.use_peft
+      ? await attachAdapter(model, { ...config, peft_path: adapter ?? null }, given)
+      : undefined;
     if (lora === undefined && config.do_train) model.trainAll();
     const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${trained} of ${all} parameters are trained`);
-    const data = await loadData(config, tokenizer, context);
+    const data = await loadData(config, tokenizer, context, dataset);
     const close = async (): Promise<void> => {
       await data.close();
       await backend.dispose(); // and with it the model
     };
-    return { base, start, tokenizer, backend, model, lora, data, close };
+    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, data, close };
   } catch (error) {
     await backend.dispose();
     throw error;

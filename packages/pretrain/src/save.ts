@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { artifactRef, sealArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import { sealArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
 import { fieldsOf } from "@medgpt/core/config";
 import { saveAdapter, saveCausalLm } from "@medgpt/core/models";
 import { saveTokenizer } from "@medgpt/core/tokenizer";
@@ -20,14 +20,14 @@ export async function saveArtifact(
   config: PretrainConfig,
   state: TrainerState,
 ): Promise<AdapterArtifact | CausalLmArtifact> {
-  const { model, lora, base, start, tokenizer } = loaded;
+  const { model, lora, base, inputs, tokenizer } = loaded;
   const dir = config.output_dir;
   const files = [...(await saveModel(loaded, config, dir)), ...(await saveTokenizer(tokenizer, dir))];
   await writeModelCard(dir, config.model_name_or_path, lora);
   await writeTrainerState(dir, state);
   const common = {
     createdBy: { package: "@medgpt/pretrain", version: packageVersion(), config: withoutSecrets(config) },
-    inputs: [artifactRef(base), ...(start === undefined ? [] : [artifactRef(start)])],
+    inputs,
     // Metrics are no part of the artifact: another evaluation may replace them.
     files: [...files, "README.md", "trainer_state.json"],
   };
@@ -43,7 +43,7 @@ export async function saveArtifact(
   }
   const targets = lora.target_modules;
   const targetModules = typeof targets === "string" ? targets : [...targets];
-  const details = { base: artifactRef(base), rank: lora.r, alpha: lora.lora_alpha, targetModules };
+  const details = { base, rank: lora.r, alpha: lora.lora_alpha, targetModules };
   return sealArtifact(dir, { ...common, kind: "adapter", details });
 }
 

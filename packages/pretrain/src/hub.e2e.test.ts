@@ -1,0 +1,138 @@
+/** A run on a model and a data set of a hub, from the command line to what it leaves behind. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openArtifact } from "@medgpt/artifacts";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { HubServer } from "@medgpt/core/testing";
+import { readJson, snapshot, Toys, type Outcome } from "./testing/toys.js";
+
+let toys: Toys;
+let server: HubServer;
+let commit: string;
+let texts: string;
+beforeAll(async () => {
+  toys = await Toys.make();
+  server = await HubServer.start();
+  commit = server.publish(
+    "org/tiny",
+    { ...(await contents("llama")), "pytorch_model.bin": "x" },
+    { revisions: ["main", "v1"] },
+  );
+  const [train, held] = [await readFile(toys.at("text/one.txt")), await readFile(toys.at("held/three.txt"))];
+  texts = server.publish("datasets/org/texts", { "train.txt": train, "validation.txt": held, "test.txt": "unused" });
+  vi.stubEnv("HF_ENDPOINT", server.url);
+  vi.stubEnv("HF_HOME", toys.at("hf"));
+  vi.stubEnv("HF_TOKEN", "hf_secret");
+});
+afterEach(() => void vi.stubEnv("HF_HUB_OFFLINE", ""));
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await server.close();
+  await toys.remove();
+});
+
+const contents = async (dir: string): Promise<Record<string, Buffer>> =>
+  Object.fromEntries(
+    await Promise.all(
+      (await readdir(toys.at(dir))).map(async (name) => [name, await readFile(toys.at(dir, name))] as const),
+    ),
+  );
+const flags = {
+  model_name_or_path: "org/tiny",
+  train_file_dir: undefined,
+  dataset_name: "org/texts",
+  backend: "js",
+  max_steps: 2,
+  do_eval: true,
+};
+const run = (output: string, more = {}): Promise<Outcome> => toys.command(toys.argv(output, { ...flags, ...more }));
+
+describe("a run on org/tiny and org/texts", () => {
+  it("trains on the split train, evaluates on validation, and records where they came from", async () => {
+    const { code, stderr } = await run("out", { model_revision: "v1" });
+    expect(stderr).toContain(`org/tiny@v1: commit ${commit}`);
+    expect(stderr).toMatch(/^org\/texts, train: \d+ documents/m);
+    expect(stderr).toMatch(/^org\/texts, validation: \d+ documents/m);
+    expect(code).toBe(0);
+    expect(
+      (await readJson<Record<string, unknown>>(toys.at("out"), "adapter_config.json"))["base_model_name_or_path"],
+    ).toBe("org/tiny");
+    const { manifest } = await openArtifact(toys.at("out"), "adapter");
+    const model = toys.at("hf/hub/models--org--tiny/snapshots", commit);
+    expect(manifest.inputs).toMatchObject([
+      { kind: "causal-lm", path: model, hub: { id: "org/tiny", commit } },
+      { kind: "dataset", digest: null, hub: { id: "org/texts", commit: texts } },
+    ]);
+    expect(manifest.details.base).toEqual(manifest.inputs[0]);
+    expect(await readdir(model)).not.toContain("pytorch_model.bin");
+    expect(JSON.stringify(await snapshot(toys.at("out")))).not.toContain(Buffer.from("hf_secret").toString("base64"));
+  });
+
+  it("gives the same bits as one on the folders, and offline", async () => {
+    vi.stubEnv("HF_HUB_OFFLINE", "1");
+    server.requests.length = 0;
+    expect((await run("offline", { model_revision: "v1" })).code).toBe(0);
+    expect(server.requests).toEqual([]);
+    const local = { model_name_or_path: toys.at("llama"), dataset_name: undefined, train_file_dir: undefined };
+    const dirs = { train_file_dir: await only("one", "text/one.txt"), validation_file_dir: toys.at("held") };
+    expect((await run("local", { ...local, ...dirs })).code).toBe(0);
+    const weights = (output: string): Promise<Buffer> => readFile(toys.at(output, "adapter_model.safetensors"));
+    expect((await weights("offline")).equals(await weights("local"))).toBe(true);
+    expect((await readJson(toys.at("offline"), "eval_results.json"))["eval_loss"]).toBe(
+      (await readJson(toys.at("local"), "eval_results.json"))["eval_loss"],
+    );
+  });
+
+  it("takes an adapter and a tokenizer of the hub, whatever the model's revision", async () => {
+    server.publish("org/adapter", await contents("out"));
+    server.publish("org/tokenizer", await contents("llama"));
+    const { code, stderr } = await run("second", {
+      model_revision: "v1",
+      peft_path: "org/adapter",
+      tokenizer_name_or_path: "org/tokenizer",
+    });
+    expect(stderr).toContain("org/adapter: commit");
+    expect(code).toBe(0);
+    const { manifest } = await openArtifact(toys.at("second"), "adapter");
+    expect(manifest.inputs.map(({ hub }) => hub?.id)).toEqual(["org/tiny", "org/adapter", "org/texts"]);
+    expect(await readdir(toys.at("hf/hub"))).toContain("models--org--tokenizer");
+    expect(server.asked(/^\/org\/tokenizer\/.*safetensors/)).toEqual([]);
+  });
+
+  it("sets a part of train aside where the data set has no other split, and takes a folder for one", async () => {
+    server.publish("datasets/org/plain", { "poems.txt": await readFile(toys.at("text/one.txt")) });
+    const split = { dataset_name: "org/plain", validation_split_percentage: 30 };
+    const { code, stderr } = await run("plain", split);
+    expect(stderr).toMatch(/^org\/plain, train: \d+ documents/m);
+    expect(stderr).toMatch(/^validation: \d+ blocks/m);
+    expect(code).toBe(0);
+    const folder = await run("folder", { ...split, dataset_name: await only("plain-folder", "text/one.txt") });
+    expect(folder.code).toBe(0);
+    const lossOf = async (output: string): Promise<number | undefined> =>
+      (await readJson(toys.at(output), "eval_results.json"))["eval_loss"];
+    expect(await lossOf("folder")).toBe(await lossOf("plain"));
+  });
+
+  it.each([
+    [{ model_name_or_path: "org/other" }, /^error: org\/other: no folder here and no such model at http/m],
+    [{ dataset_name: "org/other" }, /^error: org\/other: no folder here and no such dataset at http/m],
+    [{ dataset_name: "org/held" }, /^error: org\/held: --do_train: the data set has no split train$/m],
+    [{ model_revision: "v9" }, /^error: org\/tiny@v9: the model has no revision "v9"/m],
+    [
+      { dataset_config_name: "en" },
+      /^error: org\/texts: --dataset_config_name: the data set has no configuration "en"/m,
+    ],
+  ])("ends with one line and no output for %j", async (more, message) => {
+    server.publish("datasets/org/held", { "validation.txt": "held" });
+    const { code, stderr } = await run("refused", more);
+    expect(stderr).toMatch(message);
+    expect(code).toBe(2);
+    expect(await snapshot(toys.at("refused"))).toBeUndefined();
+  });
+});
+
+/** A folder with a copy of one file. */
+async function only(dir: string, file: string): Promise<string> {
+  await toys.write(join(dir, "one.txt"), await readFile(toys.at(file)));
+  return toys.at(dir);
+}
