@@ -7,11 +7,16 @@ export interface CommandEntry {
   load(): Promise<Command>;
 }
 
-/** Every command of medgpt, in the order of the pipeline. */
+/** Every command of medgpt: the stages in the order of the pipeline, then what works on what they write. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "pretrain",
     summary: "Continue the pretraining of a causal language model on domain text, with LoRA or in full.",
     load: async () => (await import("@medgpt/pretrain")).command,
+  },
+  {
+    name: "merge",
+    summary: "Merge a LoRA adapter into its base and write a whole model.",
+    load: async () => (await import("./merge.js")).command,
   },
 ];

@@ -24,3 +24,4 @@ export {
   type TensorToWrite,
 } from "./safetensors.js";
 export { openCheckpoint, type Checkpoint } from "./shards.js";
+export { parseShardSize, splitIntoShards, writeCheckpoint } from "./write-checkpoint.js";

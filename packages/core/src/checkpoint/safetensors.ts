@@ -186,8 +186,11 @@ export interface TensorToWrite {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** The raw little-endian bytes, or a function that is called when their turn comes, so that not all need be in memory. */
-  readonly data: Uint8Array | (() => Promise<Uint8Array>);
+  /**
+   * The raw little-endian bytes, or a function that is called when their turn comes, so that not all need be in memory;
+   * it may give them in blocks.
+   */
+  readonly data: Uint8Array | (() => Promise<Uint8Array> | AsyncIterable<Uint8Array>);
 }
 
 /**
@@ -227,20 +230,26 @@ export async function writeSafetensors(
       yield length;
       yield padded;
       for (const { name, dtype, shape, data } of sorted) {
-        const bytes = typeof data === "function" ? await data() : data;
+        const given = typeof data === "function" ? data() : data;
+        const blocks = Symbol.asyncIterator in given ? given : [await given];
         const expected = byteLength(dtype, shape);
-        if (bytes.byteLength !== expected) {
+        let written = 0;
+        for await (const block of blocks) {
+          written += block.byteLength;
+          yield block;
+        }
+        if (written !== expected) {
           throw new MedgptError(
-            `writeSafetensors: tensor ${describeJson(name)} (${dtype} [${shape.join(", ")}]) takes ${expected} bytes, got ${bytes.byteLength}`,
+            `writeSafetensors: tensor ${describeJson(name)} (${dtype} [${shape.join(", ")}]) takes ${expected} bytes, got ${written}`,
           );
         }
-        yield bytes;
       }
     })(),
   );
 }
 
-function byteLength(dtype: DType, shape: readonly number[]): number {
+/** Bytes of a dense tensor. */
+export function byteLength(dtype: DType, shape: readonly number[]): number {
   return shape.reduce((product, n) => product * n, BYTES[dtype]);
 }
 

@@ -5,8 +5,8 @@ import { BYTES } from "../tensor/dtype.js";
 import { describeJson, isJsonObject, readJsonObject } from "./read-json-object.js";
 import { openSafetensors, type TensorInfo } from "./safetensors.js";
 
-const SINGLE = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
+export const SINGLE = "model.safetensors";
+export const INDEX = "model.safetensors.index.json";
 
 export interface Checkpoint {
   readonly tensors: Map<string, TensorInfo>;

@@ -111,6 +111,11 @@ export class CausalLm implements DecoderWeights {
     return found;
   }
 
+  /** Where a weight lies in the checkpoint; a tied head lies where the embedding does. */
+  source(name: string): TensorInfo {
+    return this.#sourceOf(name);
+  }
+
   lora(module: string): { readonly a: Tensor; readonly b: Tensor; readonly scale: number } | undefined {
     return this.#adapters.get(module);
   }
@@ -158,9 +163,13 @@ export class CausalLm implements DecoderWeights {
     });
   }
 
-  /** Adds the adapter of a PEFT folder and returns its configuration. */
-  async loadAdapter(dir: string): Promise<LoraConfig> {
-    const { config, factors, saved } = await openAdapter(dir);
+  /**
+   * Adds the adapter of a PEFT folder and returns its configuration.
+   * @param besides saved modules that are no part of the decoder, such as a classifier's score: the caller's business
+   */
+  async loadAdapter(dir: string, besides: readonly string[] = []): Promise<LoraConfig> {
+    const { config: read, factors, saved } = await openAdapter(dir);
+    const config = { ...read, modules_to_save: read.modules_to_save.filter((module) => !besides.includes(module)) };
     const wrong = (key: keyof LoraConfig, expected: string): InputError =>
       new InputError(`expected ${expected} at "${key}", got ${JSON.stringify(config[key])}`, {
         place: join(dir, "adapter_config.json"),

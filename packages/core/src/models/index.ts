@@ -3,3 +3,4 @@ export { families } from "./families.js";
 export type { Family } from "./family.js";
 export { saveAdapter, saveCausalLm } from "./save.js";
 export { initCausalLm } from "./init.js";
+export { mergeAdapter, type MergeOptions, type WeightDType } from "./merge.js";

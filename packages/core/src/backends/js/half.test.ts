@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { bf16ToF32, f16ToF32, f32ToBf16 } from "./half.js";
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./half.js";
 
 it("reads IEEE halves: normal, subnormal, infinite and NaN", () => {
   const halves = [0x3c00, 0xc000, 0x3555, 0x7bff, 0x0001, 0x83ff, 0x7c00, 0xfc00, 0x7e00].map(f16ToF32);
@@ -18,4 +18,15 @@ it("rounds to the nearest bf16, ties to even, and keeps NaN and infinity", () =>
 it("reads back every bf16 that is a number", () => {
   const numbers = Array.from({ length: 0x10000 }, (_, bits) => bits).filter((bits) => !Number.isNaN(bf16ToF32(bits)));
   expect(numbers.map((bits) => f32ToBf16(bf16ToF32(bits)))).toEqual(numbers);
+});
+
+it("reads back every half that is a number, and rounds what lies between two to the nearest, ties to even", () => {
+  const numbers = Array.from({ length: 0x10000 }, (_, bits) => bits).filter((bits) => !Number.isNaN(f16ToF32(bits)));
+  expect(numbers.map((bits) => f32ToF16(f16ToF32(bits)))).toEqual(numbers);
+  for (let bits = 0; bits < 0x7bff; bits++) {
+    const middle = (f16ToF32(bits) + f16ToF32(bits + 1)) / 2;
+    const nearest = [middle * (1 - 2 ** -20), middle, middle * (1 + 2 ** -20)].map((value) => f32ToF16(value));
+    expect(nearest).toEqual([bits, bits + (bits & 1), bits + 1]);
+  }
+  expect([65_519.996, 65_520, -1e30, NaN].map(f32ToF16)).toEqual([0x7bff, 0x7c00, 0xfc00, 0x7e00]);
 });

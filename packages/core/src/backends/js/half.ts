@@ -26,3 +26,20 @@ export function f16ToF32(half: number): number {
   if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
+
+/** Rounds to nearest even; from 65520 on to infinity; a NaN stays a NaN. */
+export function f32ToF16(value: number): number {
+  if (Number.isNaN(value)) return 0x7e00;
+  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
+  const size = Math.abs(value);
+  if (size >= 65_520) return sign | 0x7c00;
+  // Steps of the result: 2^-24 below 2^-14, above that 2^-10 of the power of two.
+  scratch[0] = size;
+  const exponent = Math.max((bits[0]! >>> 23) - 127, -14);
+  const steps = size * 2 ** (10 - exponent);
+  const below = Math.floor(steps);
+  const rest = steps - below;
+  const rounded = below + (rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? 1 : 0);
+  // A carry out of the fraction goes into the exponent by itself.
+  return sign | ((exponent + 14) * 1024 + rounded);
+}

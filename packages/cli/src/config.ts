@@ -1,0 +1,66 @@
+/** The flags of the commands that belong to no stage. */
+import { accepted, commandFlags, flag, refused, required, topic } from "@medgpt/core/config";
+import { z } from "zod";
+
+const path = z.string();
+
+/** `medgpt merge`: the flags of MedicalGPT's merge_peft_adapter.py, under their names there and those of the stages. */
+export const mergeSchema = z.strictObject({
+  ...topic("Merging", {
+    model_name_or_path: required(path, {
+      alias: ["base_model"],
+      help: "The folder of the model that the adapter was trained on.",
+    }),
+    lora_model: required(path, {
+      alias: ["adapter", "peft_path"],
+      help: "The folder of the adapter: adapter_config.json and adapter_model.safetensors.",
+    }),
+    tokenizer_name_or_path: flag(path.nullable(), {
+      default: null,
+      alias: ["tokenizer_path"],
+      help: "The folder of the tokenizer to copy; by default the adapter's own, or the model's where it has none.",
+    }),
+    output_dir: flag(path, { default: "merged", help: "The folder for the merged model." }),
+    overwrite_output_dir: flag(z.boolean(), {
+      default: false,
+      help: "Replace the model in output_dir; a folder that holds anything else is never replaced.",
+    }),
+    max_shard_size: flag(z.string(), {
+      default: "5GB",
+      help: "The size up to which weights go into one file, such as 500MB or a number of bytes.",
+    }),
+    torch_dtype: flag(z.enum(["auto", "bfloat16", "float16", "float32"]), {
+      default: "auto",
+      alias: ["dtype"],
+      help: "The dtype to write the weights in; auto keeps the model's.",
+    }),
+    resize_emb: accepted(z.boolean(), {
+      default: false,
+      because: "the merged model keeps the embeddings that the adapter was trained with",
+    }),
+    model_type: accepted(z.string().nullable(), { default: null, because: "config.json says what the model is" }),
+    hf_hub_model_id: refused(z.string().nullable(), {
+      default: null,
+      asks: (id) => id !== null && id !== "",
+      why: "nothing is pushed to a hub; push the merged folder with huggingface-cli",
+    }),
+    hf_hub_token: accepted(z.string().nullable(), {
+      default: null,
+      because: "nothing is pushed to a hub",
+      secret: true,
+    }),
+  }),
+  ...topic("Processes and devices", {
+    backend: flag(z.enum(["auto", "native", "js"]), {
+      default: "auto",
+      help: "Compute with the native kernels, in JavaScript, or with the fastest that is there (auto).",
+    }),
+    threads: flag(z.int().min(1).nullable(), {
+      default: null,
+      help: "Threads to compute with; by default one a core.",
+    }),
+  }),
+  ...commandFlags,
+});
+
+export type MergeConfig = z.output<typeof mergeSchema>;

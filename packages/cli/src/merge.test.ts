@@ -1,0 +1,75 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { EventEmitter } from "node:events";
+
+import { createJsBackend } from "@medgpt/core/backends";
+import { parseFlags, withOptionTable, type CommandIo } from "@medgpt/core/config";
+import { initCausalLm, loadCausalLm, saveAdapter } from "@medgpt/core/models";
+import { seededRandom } from "@medgpt/core/nn";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { mergeSchema } from "./config.js";
+import { main } from "./main.js";
+
+const root = mkdtempSync(join(tmpdir(), "medgpt-cli-merge-"));
+afterAll(() => rmSync(root, { recursive: true }));
+const [base, adapter] = [join(root, "base"), join(root, "adapter")];
+
+beforeAll(async () => {
+  const sizes = { vocab_size: 2000, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1 };
+  const heads = { num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 64 };
+  const config = { architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", ...sizes, ...heads };
+  const tokenizer = fileURLToPath(new URL("../../../datasets/sample/tokenizer", import.meta.url));
+  await initCausalLm(base, { ...config, tie_word_embeddings: true }, tokenizer);
+  const backend = createJsBackend();
+  const model = await loadCausalLm(base, { backend });
+  const lora = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: ["q_proj"], use_rslora: false };
+  model.addLora({ ...lora, modules_to_save: [] }, seededRandom(1));
+  await saveAdapter(model, { ...lora, modules_to_save: [] }, base, adapter);
+  await backend.dispose();
+});
+
+async function medgpt(...argv: string[]) {
+  const [out, err]: [string[], string[]] = [[], []];
+  const stream = (into: string[]) => Object.assign(new EventEmitter(), { write: (text: string) => into.push(text) });
+  const io = Object.assign(new EventEmitter(), { stdout: stream(out), stderr: stream(err), env: {}, exit: () => {} });
+  const code = await main(argv, io as unknown as CommandIo);
+  return { code, out: out.join(""), err: err.join("") };
+}
+
+describe("medgpt merge", () => {
+  it("merges, under the flags of MedicalGPT's script, and says how far the logits are apart", async () => {
+    const output = join(root, "merged");
+    const flags = ["--base_model", base, "--lora_model", adapter, "--tokenizer_path", base, "--resize_emb"];
+    const { code, out, err } = await medgpt("merge", ...flags, "--output_dir", output, "--backend", "js");
+    expect({ code, err }).toEqual({
+      code: 0,
+      err: expect.stringMatching(
+        /^--resize_emb True: changes nothing here.*\nbackend: js .*\nmerged against base \+ adapter on a sample: .* rounding to float32 explains \S+\n$/,
+      ),
+    });
+    expect(out).toMatch(new RegExp(`^saved causal-lm in ${output}$`, "m"));
+    expect(out).toMatch(/^merging {2}[\d,]+\/[\d,]+ bytes$/m);
+  });
+
+  it.each([
+    [["--max_shard_size", "big"], 'expected a size such as 5GB, 500MB or a number of bytes, got "big"'],
+    [["--hf_hub_model_id", "me/model"], "refused: nothing is pushed to a hub"],
+    [["--torch_dtype", "int8"], "expected one of auto, bfloat16, float16, float32"],
+  ])("refuses %j in one line", async (flags, message) => {
+    const output = join(root, "refused");
+    const { code, err } = await medgpt("merge", "--base_model", base, "--adapter", adapter, "--output_dir", output, ...flags);
+    expect(code).toBe(2);
+    expect(err).toContain(message);
+    expect(err.trimEnd()).not.toContain("\n");
+  });
+
+  it("is described by a README whose table is current and whose command parses", () => {
+    const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+    expect(withOptionTable(readme, mergeSchema)).toBe(readme);
+    const flags = /npx medgpt merge (.*)/.exec(readme)![1]!;
+    expect(parseFlags(mergeSchema, flags.split(" ")).config).toMatchObject({ output_dir: "merged-pt" });
+  });
+});
