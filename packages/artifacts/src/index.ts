@@ -23,4 +23,4 @@ export { InputError, MedgptError } from "./medgpt-error.js";
 export { openArtifact, openDataset, openRef, type OpenOptions } from "./read-artifact.js";
 export { weightedSum, type RewardRequest, type RewardScorer } from "./reward-scorer.js";
 export { sealArtifact, writeArtifact, type ArtifactDescription } from "./write-artifact.js";
-export { writeFileAtomic, type FileData } from "./write-file-atomic.js";
+export { syncFolder, UNFINISHED_FILE, writeError, writeFileAtomic, type FileData } from "./write-file-atomic.js";

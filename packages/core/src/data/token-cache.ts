@@ -5,10 +5,10 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat, type FileHandle } from "node:fs/promises";
-import { homedir } from "node:os";
+import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { homedir, hostname } from "node:os";
 import { basename, extname, join } from "node:path";
-import { InputError, MedgptError } from "@medgpt/artifacts";
+import { InputError, MedgptError, syncFolder } from "@medgpt/artifacts";
 import type { RunContext } from "../training/run-context.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { readDocuments } from "./read-documents.js";
@@ -75,9 +75,10 @@ export async function tokenizeFiles(
     const cache = await openCache(folder, true);
     if (cache !== undefined) return cache;
   }
-  const partial = join(root, `.${key}.partial-${process.pid}`);
+  const partial = join(root, partialName(key, process.pid));
   try {
     await mkdir(partial, { recursive: true });
+    await removeLeftovers(root);
     await build(partial, files, tokenizer, { ...settings, totalBytes: contents.bytes }, context);
     // A folder cannot be renamed onto another; whoever has the old one open keeps its files.
     await rm(folder, { recursive: true, force: true });
@@ -85,9 +86,10 @@ export async function tokenizeFiles(
       // Another process was faster, and equal names mean equal contents.
       if (error.code !== "ENOTEMPTY" && error.code !== "EEXIST") throw error;
     });
+    await syncFolder(root);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "EACCES" || code === "EROFS" || code === "ENOSPC" || code === "ENOTDIR") {
+    if (["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR"].includes(code ?? "")) {
       throw new InputError(`the token cache cannot be written (${message}); give a folder with --cache_dir`, {
         place: root,
         cause: error,
@@ -101,6 +103,28 @@ export async function tokenizeFiles(
   const cache = await openCache(folder, false);
   if (cache === undefined) throw new MedgptError(`the token cache ${folder} was damaged while it was written`);
   return cache;
+}
+
+/** The folder that a process tokenises into; its name says which process, so that a killed one's can be told. */
+function partialName(key: string, pid: number): string {
+  return `.${key}.partial-${pid}-${hostname()}`;
+}
+
+/** Removes what processes of this machine that are no longer there left half tokenised. */
+async function removeLeftovers(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    const [, key, pid] = /^\.([0-9a-f]{32})\.partial-(\d+)-/.exec(name) ?? [];
+    if (key === undefined || name !== partialName(key, Number(pid)) || isRunning(Number(pid))) continue;
+    await rm(join(root, name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0); // signal 0 only asks
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 /** What the files hold, in order; names do not matter but for the extension, so a copied folder is found again. */
@@ -167,6 +191,7 @@ async function build(
   );
   const meta = { documents: offsets.length - 1, tokens: offsets.at(-1)!, skippedBlank: reader.skippedBlank };
   await withNewFile(join(folder, "meta.json"), (file) => file.writeFile(JSON.stringify(meta)));
+  await syncFolder(folder);
 }
 
 function joinIds(encoded: readonly Int32Array[]): Uint8Array {

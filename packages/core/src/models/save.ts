@@ -1,5 +1,5 @@
 /** Writing what was trained as the Hugging Face libraries read it. */
-import { copyFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
@@ -23,7 +23,7 @@ export async function saveCausalLm(model: CausalLm, dir: string): Promise<string
   await writeFileAtomic(join(dir, "config.json"), JSON.stringify({ ...config, dtype: "float32" }, undefined, 2) + "\n");
   const generation = join(model.dir, "generation_config.json");
   if (!existsSync(generation)) return ["config.json", "model.safetensors"];
-  await copyFile(generation, join(dir, "generation_config.json"));
+  await writeFileAtomic(join(dir, "generation_config.json"), await readFile(generation));
   return ["config.json", "generation_config.json", "model.safetensors"];
 }
 

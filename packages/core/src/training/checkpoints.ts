@@ -1,11 +1,12 @@
 /**
- * Checkpoint folders `checkpoint-<step>`: written beside and renamed when complete, found again by number, rotated. The
+ * Checkpoint folders `checkpoint-<step>`: written beside and renamed when complete, found again by number, rotated. A
+ * folder loses its name before it is removed, so that one with a name is complete whenever the process is killed. The
  * optimizer's moments are a safetensors file of the parameters' names.
  */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { InputError, writeFileAtomic } from "@medgpt/artifacts";
+import { basename, dirname, join } from "node:path";
+import { InputError, syncFolder, UNFINISHED_FILE, writeFileAtomic } from "@medgpt/artifacts";
 import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
 import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import type { ParameterArena } from "../nn/parameters.js";
@@ -15,6 +16,8 @@ import { readTrainerState, stringifySorted, writeTrainerState, type TrainerState
 
 const NAME = /^checkpoint-(\d+)$/;
 const RANDOM_STATE = "rng_state.json";
+/** Folders that are being written or removed. */
+const UNFINISHED_FOLDER = /^\.checkpoint-\d+\.(partial|removed)$/;
 
 /** What must be the same for a run to continue bit for bit. */
 export interface RandomState {
@@ -58,7 +61,20 @@ export async function listCheckpoints(outputDir: string): Promise<{ step: number
     .sort((a, b) => a.step - b.step);
 }
 
-/** Writes `checkpoint-<step>` so that it is there completely or not at all; returns its path. */
+/** Whether a name in an output folder is that of something a killed run left half written or half removed. */
+export function isLeftover(name: string): boolean {
+  return UNFINISHED_FOLDER.test(name) || UNFINISHED_FILE.test(name);
+}
+
+/** Removes a checkpoint, at no moment of which it can be taken for a complete one. */
+export async function removeCheckpoint(dir: string): Promise<void> {
+  const doomed = join(dirname(dir), `.${basename(dir)}.removed`);
+  await rm(doomed, { recursive: true, force: true });
+  await rename(dir, doomed);
+  await rm(doomed, { recursive: true });
+}
+
+/** Writes `checkpoint-<step>` so that it is there completely or not at all, after a power failure too; returns its path. */
 export async function saveCheckpoint(outputDir: string, contents: CheckpointContents): Promise<string> {
   const { state, random, unlogged, arena, optimizer, saveModel } = contents;
   const dir = checkpointDir(outputDir, state.global_step);
@@ -76,10 +92,12 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
     }
     await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted({ ...random, unlogged }, 2) + "\n");
     await writeTrainerState(aside, state);
-    await rm(dir, { recursive: true, force: true });
+    if (existsSync(dir)) await removeCheckpoint(dir);
     await rename(aside, dir);
+    await syncFolder(outputDir);
   } catch (error) {
-    await rm(aside, { recursive: true, force: true });
+    // Best effort: what went wrong is thrown already.
+    await rm(aside, { recursive: true, force: true }).catch(() => undefined);
     throw error;
   }
   return dir;
@@ -94,7 +112,7 @@ export async function rotateCheckpoints(
   if (limit === null || limit <= 0) return;
   const all = await listCheckpoints(outputDir);
   const removable = all.filter(({ dir }) => !keep.includes(dir));
-  for (const { dir } of removable.slice(0, Math.max(0, all.length - limit))) await rm(dir, { recursive: true });
+  for (const { dir } of removable.slice(0, Math.max(0, all.length - limit))) await removeCheckpoint(dir);
 }
 
 /**
@@ -106,13 +124,18 @@ export async function findCheckpoint(outputDir: string, resume: string | boolean
   if (resume !== true) {
     if (!(await stat(resume).catch(() => undefined))?.isDirectory())
       throw new InputError("--resume_from_checkpoint: no such folder", { place: resume });
+    if (UNFINISHED_FOLDER.test(basename(resume)))
+      throw new InputError("--resume_from_checkpoint: a killed run left this checkpoint unfinished; give another", {
+        place: resume,
+      });
     return resume;
   }
   const last = (await listCheckpoints(outputDir)).at(-1);
   if (last === undefined)
-    throw new InputError("--resume_from_checkpoint: there is no checkpoint-<step> folder to continue from", {
-      place: outputDir,
-    });
+    throw new InputError(
+      "--resume_from_checkpoint: there is no checkpoint-<step> folder to continue from; to start from the beginning, give --overwrite_output_dir in its place",
+      { place: outputDir },
+    );
   return last.dir;
 }
 

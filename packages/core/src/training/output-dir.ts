@@ -1,8 +1,8 @@
-import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { isAbsolute, join, relative, resolve, sep } from "node:path";
-import { InputError, MANIFEST_FILE } from "@medgpt/artifacts";
-import { findCheckpoint, listCheckpoints } from "./checkpoints.js";
+import { constants, existsSync } from "node:fs";
+import { access, mkdir, readdir, rm, stat } from "node:fs/promises";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { InputError, MANIFEST_FILE, writeError } from "@medgpt/artifacts";
+import { findCheckpoint, isLeftover, listCheckpoints, removeCheckpoint } from "./checkpoints.js";
 
 export interface OutputDirFlags {
   readonly output_dir: string;
@@ -10,11 +10,16 @@ export interface OutputDirFlags {
   readonly resume_from_checkpoint: string | boolean | null;
 }
 
-/** @throws InputError when the folder that a flag names is a file; it need not be there yet */
+/** @throws InputError when the folder that a flag names is a file or may not be written; it need not be there yet */
 export async function checkFolder(flag: string, dir: string): Promise<void> {
   const found = await stat(dir).catch(() => undefined);
   if (found?.isDirectory() === false)
     throw new InputError(`--${flag}: expected a folder, this is a file`, { place: dir });
+  let there = resolve(dir);
+  while (!existsSync(there)) there = dirname(there);
+  await access(there, constants.W_OK).catch((error: unknown) => {
+    throw writeError(error, dir);
+  });
 }
 
 /**
@@ -29,7 +34,7 @@ export async function checkOutputDir(
 ): Promise<void> {
   await checkFolder("output_dir", dir);
   if ((await findCheckpoint(dir, resume_from_checkpoint)) !== undefined || !existsSync(dir)) return;
-  if (!overwrite_output_dir && (await readdir(dir)).length > 0)
+  if (!overwrite_output_dir && !(await readdir(dir)).every(isLeftover))
     throw new InputError(
       "--output_dir is not empty: give --overwrite_output_dir, --resume_from_checkpoint True, or another folder",
       { place: dir },
@@ -46,8 +51,9 @@ export async function checkOutputDir(
 }
 
 /**
- * Makes the output folder ready, once `checkOutputDir` has let it pass. Overwriting removes the checkpoints of the run
- * before, and nothing else; the manifest goes in both cases, since the folder is not complete until it is written anew.
+ * Makes the output folder ready, once `checkOutputDir` has let it pass. The manifest goes first, since the folder is not
+ * complete until it is written anew. Overwriting removes the checkpoints of the run before, and nothing else; what a
+ * killed run left half written goes in both cases.
  * @throws InputError when the folder cannot be made
  */
 export async function prepareOutputDir({ output_dir: dir, resume_from_checkpoint }: OutputDirFlags): Promise<void> {
@@ -59,11 +65,10 @@ export async function prepareOutputDir({ output_dir: dir, resume_from_checkpoint
       cause,
     });
   }
-  const resuming = resume_from_checkpoint !== null && resume_from_checkpoint !== false;
-  if (!resuming) for (const checkpoint of await listCheckpoints(dir)) await rm(checkpoint.dir, { recursive: true });
-  for (const name of await readdir(dir))
-    if (/^\.checkpoint-\d+\.partial$/.test(name)) await rm(join(dir, name), { recursive: true });
   await rm(join(dir, MANIFEST_FILE), { force: true });
+  const resuming = resume_from_checkpoint !== null && resume_from_checkpoint !== false;
+  if (!resuming) for (const checkpoint of await listCheckpoints(dir)) await removeCheckpoint(checkpoint.dir);
+  for (const name of await readdir(dir)) if (isLeftover(name)) await rm(join(dir, name), { recursive: true });
 }
 
 function isInside(path: string, folder: string): boolean {

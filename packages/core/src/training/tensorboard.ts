@@ -5,6 +5,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { writeError } from "@medgpt/artifacts";
 
 export interface TensorBoardWriter {
   readonly path: string;
@@ -28,7 +29,11 @@ export function createTensorBoardWriter(dir: string): TensorBoardWriter {
   const path = join(dir, `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${filesStarted++}`);
   const file = openSync(path, "ax");
   const append = (event: Uint8Array): void => {
-    writeSync(file, record(event));
+    try {
+      writeSync(file, record(event));
+    } catch (error) {
+      throw writeError(error, path);
+    }
   };
   const now = (): number => Date.now() / 1000;
 

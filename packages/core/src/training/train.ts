@@ -4,7 +4,6 @@
  * comes from the stage.
  */
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { labelCount } from "../data/collate.js";
@@ -23,6 +22,7 @@ import {
   checkpointDir,
   findCheckpoint,
   listCheckpoints,
+  removeCheckpoint,
   resumeFrom,
   rotateCheckpoints,
   saveCheckpoint,
@@ -345,6 +345,12 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     free();
   }
 
+  // A run that was killed between its last checkpoint and the removal of an older one goes on here.
+  if (lastSaved !== undefined) {
+    const kept = [checkpointDir(args.output_dir, lastSaved), state.best_model_checkpoint];
+    await rotateCheckpoints(args.output_dir, args.save_total_limit, kept);
+  }
+
   const seconds = (performance.now() - started) / 1000;
   const steps = state.global_step - firstStep;
   const samples =
@@ -369,7 +375,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   }
   // The newest was kept for resuming; now the run is complete.
   if (best !== null && args.save_total_limit === 1)
-    for (const { dir } of await listCheckpoints(args.output_dir)) if (dir !== best) await rm(dir, { recursive: true });
+    for (const { dir } of await listCheckpoints(args.output_dir)) if (dir !== best) await removeCheckpoint(dir);
   return { state, metrics: { ...metrics, epoch: state.epoch } };
 }
 

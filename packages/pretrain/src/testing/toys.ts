@@ -15,7 +15,8 @@ import { runPretrain } from "../recipe.js";
 
 const repository = fileURLToPath(new URL("../../../../", import.meta.url));
 const sample = join(repository, "datasets/sample");
-const bin = join(repository, "packages/cli/bin/medgpt.js");
+/** The built command, as users get it. */
+export const bin = join(repository, "packages/cli/bin/medgpt.js");
 
 /** Those a run can be asked to take: js always, native where it is built. */
 export const backends: readonly ("js" | "native")[] = await chooseBackend({ backend: "native" }).then(
