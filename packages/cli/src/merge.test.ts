@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +18,7 @@ afterAll(() => rmSync(root, { recursive: true }));
 const [base, adapter] = [join(root, "base"), join(root, "adapter")];
 
 beforeAll(async () => {
+  mkdirSync(adapter);
   const sizes = { vocab_size: 2000, hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1 };
   const heads = { num_attention_heads: 2, num_key_value_heads: 1, max_position_embeddings: 64 };
   const config = { architectures: ["Qwen2ForCausalLM"], model_type: "qwen2", ...sizes, ...heads };

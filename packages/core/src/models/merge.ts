@@ -18,6 +18,7 @@ import {
   type RewardModelArtifact,
 } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
+import { f32ToBf16, f32ToF16 } from "../backends/js/half.js";
 import type { View } from "../backends/kernels.js";
 import { readHfConfig } from "../checkpoint/hf-config.js";
 import { openAdapter, type Adapter } from "../checkpoint/peft.js";
@@ -329,24 +330,32 @@ async function* mappedBlocks(backend: Backend, info: TensorInfo, dtype: WeightDT
   }
 }
 
-/** The bytes of a tensor in a dtype. */
+/** The bytes of a tensor in a dtype, rounded by the backend where it has that dtype. */
 async function* blocks(value: Tensor, dtype: WeightDType): AsyncIterable<Uint8Array> {
   const { backend } = value;
+  const casts = value.dtype !== dtype && backend.dtypes.includes("bf16");
   for (let start = 0; start < value.size; start += BLOCK) {
     const count = Math.min(BLOCK, value.size - start);
     const block = scope(() => {
       const part = value.view([count], start);
-      if (part.dtype === dtype) return part;
+      if (!casts) return part;
       const out = empty(backend, [count], dtype);
       backend.kernels.copy({ out, x: part, count });
       return out;
     });
     try {
-      yield await backend.readBytes(block, count);
+      yield block.dtype === dtype
+        ? await backend.readBytes(block, count)
+        : rounded((await block.read()) as Float32Array, dtype);
     } finally {
       block.dispose();
     }
   }
+}
+
+function rounded(values: Float32Array, dtype: WeightDType): Uint8Array {
+  const stored = dtype === "f32" ? values : Uint16Array.from(values, dtype === "bf16" ? f32ToBf16 : f32ToF16);
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
 }
 
 function withProgress(parts: readonly Part[], { log, signal }: RunContext): Part[] {
@@ -472,7 +481,8 @@ export function compareOutputs(
     size += value ** 2;
   });
   const [mean, allowed] = [squares, size * EXPLAINED[dtype] ** 2].map((sum) => Math.sqrt(sum / expected.length));
-  const found = `the largest of ${expected.length.toLocaleString("en")} differences is ${largest.toPrecision(2)}, their root mean square ${mean!.toPrecision(2)}; rounding to ${TORCH_DTYPES[dtype]} explains ${allowed!.toPrecision(2)}`;
+  const [most, rms, explained] = [largest, mean!, allowed!].map((value) => value.toExponential(1));
+  const found = `the largest of ${expected.length.toLocaleString("en")} differences is ${most}, their root mean square ${rms}; rounding to ${TORCH_DTYPES[dtype]} explains ${explained}`;
   if (!(mean! <= allowed!))
     throw new InputError(
       `the merged model does not compute what base + adapter do: ${found}; nothing was written${dtype === "f32" ? "" : ", float32 rounds less"}`,

@@ -5,7 +5,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { BYTES, type DType } from "../../tensor/dtype.js";
 import type { View } from "../kernels.js";
-import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "./half.js";
+import { bf16ToF32, f16ToF32 } from "./half.js";
 
 export type Floats = Float32Array | Float64Array;
 type Stored = Floats | Int32Array | Uint8Array;
@@ -92,14 +92,14 @@ export class JsMemory {
     return this.#slice(view, count).slice();
   }
 
-  /** The region as a file would hold it: f32 in four bytes even where it is kept in double precision, halves in two. */
+  /** The region as a file would hold it: f32 in four bytes even where it is kept in double precision. */
   bytes(view: View, count: number): Uint8Array {
     const array = this.#slice(view, count);
     const buffer = this.#get(view.buffer);
     if ("path" in buffer) {
       return readRegion(buffer.path, buffer.byteOffset + view.offset * BYTES[view.dtype], count * BYTES[view.dtype]);
     }
-    const stored = asStored(array, view.dtype);
+    const stored = array instanceof Float64Array ? Float32Array.from(array) : array;
     return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength).slice();
   }
 
@@ -150,13 +150,6 @@ function newArray(dtype: DType, size: number, float64: boolean): Stored {
 function expectFloats(array: Stored, view: View): Floats {
   if (array instanceof Float32Array || array instanceof Float64Array) return array;
   throw new Error(`buffer ${view.buffer} is ${view.dtype}; floats are needed`);
-}
-
-/** What a file holds of a buffer; halves are f32 here until they are written. */
-function asStored(array: Stored, dtype: DType): Exclude<Stored, Float64Array> | Uint16Array {
-  if (dtype === "bf16") return Uint16Array.from(array, f32ToBf16);
-  if (dtype === "f16") return Uint16Array.from(array, f32ToF16);
-  return array instanceof Float64Array ? Float32Array.from(array) : array;
 }
 
 function fileIdentity(path: string): string {
