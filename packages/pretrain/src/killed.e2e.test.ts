@@ -16,7 +16,7 @@ it("ends with the same bits after it was killed while tokenising, evaluating and
     { phase: "save", after: 2, delay: 1 },
   ];
   const text = await writeLongText(toys);
-  const flags = { ...text, max_train_samples: 20, max_eval_samples: 8, max_steps: 30, num_train_epochs: 3 };
+  const flags = { ...text, max_train_samples: 20, max_eval_samples: 8, max_steps: 16 };
   const found = await surviveKills(toys, "three", flags, moments);
   expect(Object.values(found).reduce((sum, count) => sum + count)).toBe(3);
 });

@@ -6,7 +6,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { InputError, syncFolder, UNFINISHED_FILE, writeFileAtomic } from "@medgpt/artifacts";
+import { InputError, syncFolder, UNFINISHED_FILE, writeError, writeFileAtomic } from "@medgpt/artifacts";
 import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
 import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import type { ParameterArena } from "../nn/parameters.js";
@@ -66,11 +66,12 @@ export function isLeftover(name: string): boolean {
   return UNFINISHED_FOLDER.test(name) || UNFINISHED_FILE.test(name);
 }
 
-/** Removes a checkpoint, at no moment of which it can be taken for a complete one. */
+/** Removes a checkpoint, which at no moment can be taken for a complete one, after a power failure neither. */
 export async function removeCheckpoint(dir: string): Promise<void> {
   const doomed = join(dirname(dir), `.${basename(dir)}.removed`);
   await rm(doomed, { recursive: true, force: true });
   await rename(dir, doomed);
+  await syncFolder(dirname(dir));
   await rm(doomed, { recursive: true });
 }
 
@@ -80,8 +81,9 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
   const dir = checkpointDir(outputDir, state.global_step);
   const aside = join(outputDir, `.checkpoint-${state.global_step}.partial`);
   await rm(aside, { recursive: true, force: true });
-  await mkdir(aside, { recursive: true });
   try {
+    await mkdir(outputDir, { recursive: true });
+    await mkdir(aside);
     await saveModel(aside);
     if (optimizer !== undefined) {
       const entries = [
@@ -98,7 +100,7 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
   } catch (error) {
     // Best effort: what went wrong is thrown already.
     await rm(aside, { recursive: true, force: true }).catch(() => undefined);
-    throw error;
+    throw writeError(error, aside);
   }
   return dir;
 }
