@@ -2,7 +2,8 @@ import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { writeFileAtomic } from "./write-file-atomic.js";
+import { InputError } from "./medgpt-error.js";
+import { UNFINISHED_FILE, writeError, writeFileAtomic } from "./write-file-atomic.js";
 
 let dir: string;
 beforeEach(async () => {
@@ -45,5 +46,41 @@ describe("writeFileAtomic", () => {
   it("leaves nothing behind when the name cannot be taken", async () => {
     await expect(writeFileAtomic(join(dir, "missing", "a.txt"), "x")).rejects.toThrow("ENOENT");
     expect(await readdir(dir)).toEqual([]);
+  });
+});
+
+describe("an unfinished file", () => {
+  it("has a name by which it is known when the process is killed", async () => {
+    let names: string[] = [];
+    async function* blocks() {
+      yield Uint8Array.of(1);
+      names = await readdir(dir);
+    }
+    await writeFileAtomic(join(dir, "a.bin"), blocks());
+    expect(names).toEqual([expect.stringMatching(UNFINISHED_FILE)]);
+    expect(names[0]).toContain("a.bin");
+    for (const other of ["a.bin", ".a.tmp", ".a.bin.0123.tmp", "a.0123456789ab.tmp"])
+      expect(UNFINISHED_FILE.test(other), other).toBe(false);
+  });
+});
+
+describe("the error of a write", () => {
+  const failure = (code: string): Error => Object.assign(new Error(`${code}: reason, write`), { code });
+
+  it.each([
+    ["ENOSPC", "free some space"],
+    ["EDQUOT", "free some space"],
+    ["EROFS", "give a folder that can be written"],
+    ["EACCES", "give a folder that can be written"],
+  ])("says what to do about %s", (code, mend) => {
+    const error = writeError(failure(code), "/out/x");
+    expect(error).toBeInstanceOf(InputError);
+    const text = `/out/x: cannot be written (${code}: reason, write): ${mend}; what was complete is left as it was`;
+    expect((error as Error).message).toBe(text);
+  });
+
+  it("is as it was where the user cannot mend it", () => {
+    const error = failure("EIO");
+    expect(writeError(error, "/out/x")).toBe(error);
   });
 });

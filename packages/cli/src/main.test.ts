@@ -25,7 +25,9 @@ describe("medgpt", () => {
   it.each([[[]], [["--help"]], [["-h"]], [["help"]]])("lists the commands for %j", async (argv) => {
     const { code, out } = await medgpt(...argv);
     expect(code).toBe(0);
-    expect(out).toMatch(/^ {2}pretrain {2}Continue.*\n {2}merge {5}Merge.*\n(?: {2}\S+ +\S.*\n)* {2}broken {4}Fails\.$/m);
+    expect(out).toMatch(
+      /^ {2}pretrain {2}Continue.*\n {2}merge {5}Merge.*\n(?: {2}\S+ +\S.*\n)* {2}broken {4}Fails\.$/m,
+    );
   });
 
   it("prints its version", async () => {

@@ -61,7 +61,16 @@ describe("medgpt merge", () => {
     [["--torch_dtype", "int8"], "expected one of auto, bfloat16, float16, float32"],
   ])("refuses %j in one line", async (flags, message) => {
     const output = join(root, "refused");
-    const { code, err } = await medgpt("merge", "--base_model", base, "--adapter", adapter, "--output_dir", output, ...flags);
+    const { code, err } = await medgpt(
+      "merge",
+      "--base_model",
+      base,
+      "--adapter",
+      adapter,
+      "--output_dir",
+      output,
+      ...flags,
+    );
     expect(code).toBe(2);
     expect(err).toContain(message);
     expect(err.trimEnd()).not.toContain("\n");

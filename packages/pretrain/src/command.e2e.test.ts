@@ -454,7 +454,8 @@ describe("unusable input", () => {
     {
       what: "no checkpoint to resume from",
       flags: () => ({ resume_from_checkpoint: true }),
-      error: /: --resume_from_checkpoint: there is no checkpoint-<step> folder to continue from$/,
+      error:
+        /: --resume_from_checkpoint: there is no checkpoint-<step> folder to continue from; to start from the beginning, give --overwrite_output_dir in its place$/,
     },
     {
       what: "a checkpoint folder that is not there",

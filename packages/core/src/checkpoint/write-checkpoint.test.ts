@@ -99,7 +99,8 @@ describe("writeCheckpoint", () => {
     const limit = first.reduce((sum, { size }) => sum + 4 * size, 0);
     const files = await writeCheckpoint(dir, copies, limit);
     expect(files).toHaveLength(3);
-    for (const file of files) expect(readFileSync(join(dir, file)).equals(readFileSync(join(golden, file))), file).toBe(true);
+    for (const file of files)
+      expect(readFileSync(join(dir, file)).equals(readFileSync(join(golden, file))), file).toBe(true);
     expect(Object.keys(index.weight_map)).toHaveLength(stored.size);
     expect((await openSafetensors(join(dir, files[0]!))).metadata).toEqual({ format: "pt" });
   });

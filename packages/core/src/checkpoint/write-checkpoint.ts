@@ -13,7 +13,8 @@ const UNITS: Readonly<Record<string, number>> = { KB: 1e3, MB: 1e6, GB: 1e9, TB:
 export function parseShardSize(text: string): number {
   const [, number = "", unit = ""] = /^\s*(\d+\.?\d*)\s*([KMGT]B)?\s*$/i.exec(text) ?? [];
   const bytes = Math.floor(Number(number) * (UNITS[unit.toUpperCase()] ?? 1));
-  if (number === "" || bytes < 1) throw new InputError(`expected a size such as 5GB, 500MB or a number of bytes, got "${text}"`);
+  if (number === "" || bytes < 1)
+    throw new InputError(`expected a size such as 5GB, 500MB or a number of bytes, got "${text}"`);
   return bytes;
 }
 

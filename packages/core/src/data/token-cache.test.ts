@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -8,8 +9,8 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { hostname, tmpdir } from "node:os";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
@@ -135,6 +136,20 @@ describe("tokenizeFiles", () => {
       /a\.txt: expected text, but there is none in any of the 2 files: 3 blank lines/,
     );
     expect(readdirSync(cacheDir)).toEqual([]);
+  });
+
+  it("removes what a process that is gone left half tokenised, and nothing else", async () => {
+    const gone = spawnSync(process.execPath, ["--eval", ""]).pid;
+    const key = "0123456789abcdef0123456789abcdef";
+    const [dead, running, elsewhere] = [
+      `.${key}.partial-${gone}-${hostname()}`,
+      `.${key}.partial-${process.ppid}-${hostname()}`,
+      `.${key}.partial-${gone}-another-machine`,
+    ];
+    for (const name of [dead, running, elsewhere, key]) mkdirSync(join(cacheDir, name), { recursive: true });
+    const cache = await run();
+    expect(readdirSync(cacheDir).sort()).toEqual([running, elsewhere, key, basename(cache.folder)].sort());
+    await cache.close();
   });
 
   it("says so when the cache folder cannot be made", async () => {

@@ -1,5 +1,14 @@
 /** Merging against PEFT (reference results B and E), and what it refuses, keeps and says, on toy models. */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -96,7 +105,10 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
     const backend = await create();
     const outputDir = fresh();
     const artifact = await mergeAdapter({ base: join(dir, base), adapter: dir, outputDir, backend }, silent);
-    expect(artifact).toMatchObject({ kind: "reward-model", manifest: { details: { pooling: "last-token", center: 0 } } });
+    expect(artifact).toMatchObject({
+      kind: "reward-model",
+      manifest: { details: { pooling: "last-token", center: 0 } },
+    });
     const { values: config, ...rest } = await readHfConfig(outputDir);
     const { architectures } = (await configOf(join(dir, base))) as { architectures: [string] };
     expect(config).toMatchObject({
@@ -118,7 +130,9 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
     const rewards: number[] = [];
     for (let row = 0; row < count; row++) {
       const end = golden.chosen_pooled_positions[row]! + 1;
-      const real = [...ids.data.subarray(row * width, row * width + end)].filter((_, i) => mask.data[row * width + i] === 1);
+      const real = [...ids.data.subarray(row * width, row * width + end)].filter(
+        (_, i) => mask.data[row * width + i] === 1,
+      );
       const hidden = scope(() => noGrad(() => model.forward(collate([{ ids: Int32Array.from(real) }]))));
       const pooled = ((await hidden.read()) as Float32Array).subarray(-score.length);
       rewards.push(pooled.reduce((sum, value, i) => sum + value * score[i]!, 0));
@@ -186,14 +200,22 @@ describe("a toy model", () => {
     model.addLora(config, random);
     for (const parameter of model.arena?.parameters ?? []) {
       const old = (await parameter.read()) as Float32Array;
-      backend.write(parameter, parameter.name.includes(".lora_B") ? old.map(() => random() - 0.5) : old.map((x) => 2 * x));
+      backend.write(
+        parameter,
+        parameter.name.includes(".lora_B") ? old.map(() => random() - 0.5) : old.map((x) => 2 * x),
+      );
     }
     await saveAdapter(model, config, base(family), dir);
     model.dispose();
     return dir;
   }
 
-  const merge = async (family: "llama" | "qwen2", lora: string, options: Partial<MergeOptions> = {}, context = silent) => {
+  const merge = async (
+    family: "llama" | "qwen2",
+    lora: string,
+    options: Partial<MergeOptions> = {},
+    context = silent,
+  ) => {
     const outputDir = options.outputDir ?? fresh();
     await mergeAdapter({ base: base(family), adapter: lora, backend, ...options, outputDir }, context);
     return outputDir;
@@ -203,7 +225,10 @@ describe("a toy model", () => {
   async function refusal(options: Partial<MergeOptions>, context = silent): Promise<Error> {
     const outputDir = options.outputDir ?? fresh();
     const before = existsSync(outputDir) ? readdirSync(outputDir) : undefined;
-    const failure = await mergeAdapter({ base: base("llama"), adapter: "", backend, ...options, outputDir }, context).then(
+    const failure = await mergeAdapter(
+      { base: base("llama"), adapter: "", backend, ...options, outputDir },
+      context,
+    ).then(
       () => undefined,
       (error: unknown) => error,
     );
@@ -237,7 +262,10 @@ describe("a toy model", () => {
     for (const [name, info] of before.tensors) {
       const now = await values(after.tensors.get(name));
       if (/q_proj|down_proj/.test(name))
-        expectClose(now, await sumOf(base("llama"), lora, name.replace(".weight", "")), { absolute: 1e-7, relative: 1e-6 });
+        expectClose(now, await sumOf(base("llama"), lora, name.replace(".weight", "")), {
+          absolute: 1e-7,
+          relative: 1e-6,
+        });
       else expect(now, name).toEqual(await values(info));
     }
     expect(await configOf(dir)).toEqual(await configOf(base("llama")));
@@ -271,7 +299,9 @@ describe("a toy model", () => {
     writeFileSync(join(lora, "chat_template.jinja"), "{{ messages }}");
     const dir = await merge("llama", lora);
     expect(readFileSync(join(dir, "chat_template.jinja"), "utf8")).toBe("{{ messages }}");
-    expect(existsSync(join(await merge("llama", lora, { tokenizer: base("llama") }), "chat_template.jinja"))).toBe(false);
+    expect(existsSync(join(await merge("llama", lora, { tokenizer: base("llama") }), "chat_template.jinja"))).toBe(
+      false,
+    );
   });
 
   it("writes shards beyond the limit", async () => {
@@ -282,42 +312,50 @@ describe("a toy model", () => {
     await openArtifact(dir, "causal-lm");
   });
 
-  const halves = backends.flatMap(({ name, create }) => (["bf16", "f16"] as const).map((dtype) => ({ name, create, dtype })));
-  it.each(halves)("is written in $dtype where asked, keeps it from then on, and is rounded once: $name", async (half) => {
-    const { dtype, create } = half;
-    const rounding = await create();
-    const lora = await adapter("llama");
-    const first = await merge("llama", lora, { dtype, backend: rounding });
-    expect((await configOf(first))["dtype"]).toBe(dtype === "bf16" ? "bfloat16" : "float16");
-    const second = await merge("llama", lora, { base: first, backend: rounding });
-    await rounding.dispose();
-    const { tensors } = await openCheckpoint(second);
-    for (const info of tensors.values()) expect(info.dtype).toBe(dtype);
-    expect(await configOf(second)).toEqual(await configOf(first));
-    const round = dtype === "bf16" ? (x: number) => bf16ToF32(f32ToBf16(x)) : (x: number) => f16ToF32(f32ToF16(x));
-    const embedding = "model.embed_tokens.weight";
-    const original = await values((await openCheckpoint(base("llama"))).tensors.get(embedding));
-    expect(await values(tensors.get(embedding))).toEqual(original.map(round));
-    const module = "model.layers.1.mlp.down_proj";
-    const merged = await values(tensors.get(`${module}.weight`));
-    const exact = await sumOf(first, lora, module);
-    const off = merged.filter((value, index) => value !== round(exact[index]!));
-    // The f32 sum may lie on the other side of the middle between two halves than the exact one.
-    expect(off.length).toBeLessThan(merged.length / 200);
-  });
+  const halves = backends.flatMap(({ name, create }) =>
+    (["bf16", "f16"] as const).map((dtype) => ({ name, create, dtype })),
+  );
+  it.each(halves)(
+    "is written in $dtype where asked, keeps it from then on, and is rounded once: $name",
+    async (half) => {
+      const { dtype, create } = half;
+      const rounding = await create();
+      const lora = await adapter("llama");
+      const first = await merge("llama", lora, { dtype, backend: rounding });
+      expect((await configOf(first))["dtype"]).toBe(dtype === "bf16" ? "bfloat16" : "float16");
+      const second = await merge("llama", lora, { base: first, backend: rounding });
+      await rounding.dispose();
+      const { tensors } = await openCheckpoint(second);
+      for (const info of tensors.values()) expect(info.dtype).toBe(dtype);
+      expect(await configOf(second)).toEqual(await configOf(first));
+      const round = dtype === "bf16" ? (x: number) => bf16ToF32(f32ToBf16(x)) : (x: number) => f16ToF32(f32ToF16(x));
+      const embedding = "model.embed_tokens.weight";
+      const original = await values((await openCheckpoint(base("llama"))).tensors.get(embedding));
+      expect(await values(tensors.get(embedding))).toEqual(original.map(round));
+      const module = "model.layers.1.mlp.down_proj";
+      const merged = await values(tensors.get(`${module}.weight`));
+      const exact = await sumOf(first, lora, module);
+      const off = merged.filter((value, index) => value !== round(exact[index]!));
+      // The f32 sum may lie on the other side of the middle between two halves than the exact one.
+      expect(off.length).toBeLessThan(merged.length / 200);
+    },
+  );
 
   it.each([
     { modules_to_save: ["embed_tokens"], twice: ["model.embed_tokens.weight"], once: ["lm_head.weight"] },
     { modules_to_save: ["lm_head"], twice: ["lm_head.weight"], once: ["model.embed_tokens.weight"] },
     { modules_to_save: ["embed_tokens", "lm_head"], twice: ["lm_head.weight", "model.embed_tokens.weight"], once: [] },
-  ])("is untied when it was tied and the adapter trained $modules_to_save", async ({ modules_to_save, twice, once }) => {
-    const dir = await merge("qwen2", await adapter("qwen2", { modules_to_save }));
-    expect((await configOf(dir))["tie_word_embeddings"]).toBe(false);
-    const { tensors } = await openCheckpoint(dir);
-    const table = await values((await openCheckpoint(base("qwen2"))).tensors.get("model.embed_tokens.weight"));
-    for (const name of twice) expect(await values(tensors.get(name)), name).toEqual(table.map((value) => 2 * value));
-    for (const name of once) expect(await values(tensors.get(name)), name).toEqual(table);
-  });
+  ])(
+    "is untied when it was tied and the adapter trained $modules_to_save",
+    async ({ modules_to_save, twice, once }) => {
+      const dir = await merge("qwen2", await adapter("qwen2", { modules_to_save }));
+      expect((await configOf(dir))["tie_word_embeddings"]).toBe(false);
+      const { tensors } = await openCheckpoint(dir);
+      const table = await values((await openCheckpoint(base("qwen2"))).tensors.get("model.embed_tokens.weight"));
+      for (const name of twice) expect(await values(tensors.get(name)), name).toEqual(table.map((value) => 2 * value));
+      for (const name of once) expect(await values(tensors.get(name)), name).toEqual(table);
+    },
+  );
 
   it("stays tied otherwise, norms trained in full or not", async () => {
     const dir = await merge("qwen2", await adapter("qwen2", { modules_to_save: ["norm"] }));

@@ -195,10 +195,9 @@ function scoreHead({ checkpoint, options }: CausalLm, { saved }: Adapter, adapte
     });
   const [labels = 0, width] = score.shape;
   if (score.shape.length !== 2 || width !== options.hiddenSize || labels === 0)
-    throw new InputError(
-      `${SCORE}: expected shape (labels, ${options.hiddenSize}), got (${score.shape.join(", ")})`,
-      { place: score.path },
-    );
+    throw new InputError(`${SCORE}: expected shape (labels, ${options.hiddenSize}), got (${score.shape.join(", ")})`, {
+      place: score.path,
+    });
   return score;
 }
 
@@ -435,7 +434,9 @@ function classifierName({ config }: CausalLm): string {
 function sampleIds({ options }: CausalLm, tokenizer: Tokenizer | undefined): Int32Array {
   const { vocabSize, maxPositions = SAMPLE_TOKENS } = options;
   const length = Math.min(SAMPLE_TOKENS, maxPositions);
-  return tokenizer?.encode(SAMPLE).slice(0, length) ?? Int32Array.from({ length }, (_, i) => (7919 * i + 11) % vocabSize);
+  return (
+    tokenizer?.encode(SAMPLE).slice(0, length) ?? Int32Array.from({ length }, (_, i) => (7919 * i + 11) % vocabSize)
+  );
 }
 
 /** Logits (tokens, vocabulary), or scores (tokens, labels), of a text in f32. */

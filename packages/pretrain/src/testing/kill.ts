@@ -28,7 +28,10 @@ const LIMIT = 2;
 /** Writes folders of text: `long`, which takes a while to tokenise, and `evaluated`, of which a part is a while to evaluate. */
 export async function writeLongText(toys: Toys): Promise<{ train_file_dir: string; validation_file_dir: string }> {
   const lines = (count: number): string =>
-    Array.from({ length: count }, (_, index) => `第${index}例：发热三天，咳嗽，体温39.2°C。 Case ${index}: fever, cough.\n`).join("");
+    Array.from(
+      { length: count },
+      (_, index) => `第${index}例：发热三天，咳嗽，体温39.2°C。 Case ${index}: fever, cough.\n`,
+    ).join("");
   await toys.write("long/text.txt", lines(8_000));
   await toys.write("evaluated/text.txt", lines(40));
   return { train_file_dir: toys.at("long"), validation_file_dir: toys.at("evaluated") };
