@@ -6,12 +6,13 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { MANIFEST_FILE, openArtifact } from "@medgpt/artifacts";
 import type { RunEvent } from "@medgpt/core/training";
 import { expect } from "vitest";
 import { bin, checkpoints, logged, readJson, type Flags, type Toys } from "./toys.js";
 
-/** What a run is doing when it is killed. */
-export type Phase = "tokenising" | "step" | "evaluation" | "save";
+/** What a run is doing when it is killed; "end" is writing its results after the last checkpoint. */
+export type Phase = "tokenising" | "step" | "evaluation" | "save" | "end";
 
 export interface Moment {
   readonly phase: Phase;
@@ -66,22 +67,29 @@ export async function surviveKills(
 
   const killed = { ...limited, cache_dir: toys.at(`${name}-cache`) };
   const [dir, cache] = [toys.at(`${name}-killed`), toys.at(`${name}-cache`)];
-  const found: Record<Phase, number> = { tokenising: 0, step: 0, evaluation: 0, save: 0 };
+  const lastStep = (await logged(uncut.dir)).at(-1)!["step"]!;
+  const places = { dir, cache, lastStep };
+  const found: Record<Phase, number> = { tokenising: 0, step: 0, evaluation: 0, save: 0, end: 0 };
   for (const moment of moments) {
     const before = await present(dir);
     const argv = toys.argv(`${name}-killed`, resuming(killed, before));
-    const { events, finished, stderr } = await runUntil(["pretrain", ...argv], moment, dir, cache);
-    expect(finished, `the run came to its end before it was killed: ${JSON.stringify(moment)}\n${stderr}`).toBe(false);
+    const { events, finished, stderr } = await runUntil(["pretrain", ...argv], moment, places);
+    // The end is short: it may be over by then.
+    if (moment.phase !== "end")
+      expect(finished, `the run came to its end before it was killed: ${JSON.stringify(moment)}\n${stderr}`).toBe(
+        false,
+      );
     expect(stderr).not.toContain("error:");
+    if (existsSync(join(dir, MANIFEST_FILE))) await openArtifact(dir, ["adapter", "causal-lm"]);
     if (before.length > 0 && events.some(({ type }) => type === "step")) expectContinued(events, before.at(-1)!);
-    found[phaseOf(events, dir, cache)]++;
+    found[moment.phase === "end" ? "end" : phaseOf(events, dir, cache)]++;
     const after = await present(dir);
     expect(after.length).toBeLessThanOrEqual(LIMIT + 2); // the best, and one that was about to be removed
     for (const step of after) await expectSameCheckpoint(dir, reference.dir, step);
   }
 
   const argv = toys.argv(`${name}-killed`, resuming(killed, await present(dir)));
-  const { finished, code, stderr } = await runUntil(["pretrain", ...argv], undefined, dir, cache);
+  const { finished, code, stderr } = await runUntil(["pretrain", ...argv], undefined, places);
   expect({ finished, code }, stderr).toEqual({ finished: true, code: 0 });
   const rows = (await logged(uncut.dir)).slice(0, -1);
   expect((await logged(dir)).slice(0, -1)).toEqual(rows);
@@ -111,8 +119,7 @@ async function present(dir: string): Promise<number[]> {
 function runUntil(
   argv: readonly string[],
   moment: Moment | undefined,
-  dir: string,
-  cache: string,
+  { dir, cache, lastStep }: { dir: string; cache: string; lastStep: number },
 ): Promise<{ finished: boolean; code: number | null; events: RunEvent[]; stderr: string }> {
   const child = spawn(process.execPath, [bin, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
   const events: RunEvent[] = [];
@@ -134,8 +141,10 @@ function runUntil(
     for (const line of lines) {
       const event = JSON.parse(line) as RunEvent;
       events.push(event);
+      if (moment?.phase === "end" && isAtEnd(event, lastStep)) arm();
       if (event.type !== "step" || ++steps < (moment?.after ?? Infinity)) continue;
-      if (moment?.phase === "step" || (moment?.phase === "evaluation" && event.step % EVERY === 0)) arm();
+      // Between two steps there is nothing else where neither an evaluation nor a checkpoint is due.
+      if (moment?.phase === (event.step % EVERY === 0 ? "evaluation" : "step")) arm();
     }
     look();
   });
@@ -155,6 +164,12 @@ function entries(dir: string): string[] {
 
 function isUnfinished(name: string): boolean {
   return /^\.checkpoint-\d+\.(partial|removed)$/.test(name);
+}
+
+/** Whether the checkpoint of the last step was written, or is continued from. */
+function isAtEnd(event: RunEvent, steps: number): boolean {
+  if (event.type === "saved") return event.path.endsWith(`checkpoint-${steps}`);
+  return event.type === "message" && event.text.endsWith(`at step ${steps} of ${steps}`);
 }
 
 /** What a killed run was doing, by what it left and said. */
