@@ -20,6 +20,7 @@ import {
 import type { Backend } from "../backends/backend.js";
 import { f32ToBf16, f32ToF16 } from "../backends/js/half.js";
 import type { View } from "../backends/kernels.js";
+import { editJson } from "../checkpoint/edit-json.js";
 import { readHfConfig } from "../checkpoint/hf-config.js";
 import { openAdapter, type Adapter } from "../checkpoint/peft.js";
 import { describeJson, readJsonObject } from "../checkpoint/read-json-object.js";
@@ -130,8 +131,8 @@ export async function mergeAdapter(
     const expected = await outputsOf(model, sample, score);
     const fill = async (staging: string): Promise<void> => {
       await writeCheckpoint(staging, withProgress(parts, context), maxShardBytes);
-      const config = JSON.stringify(mergedConfig(model, dtype, score), undefined, 2);
-      await writeFileAtomic(join(staging, "config.json"), config + "\n");
+      const config = await readFile(model.config.path, "utf8");
+      await writeFileAtomic(join(staging, "config.json"), editJson(config, configChanges(model, dtype, score)));
       const generation = join(base.dir, "generation_config.json");
       if (!classifies && existsSync(generation))
         await writeFileAtomic(join(staging, "generation_config.json"), await readFile(generation));
@@ -404,16 +405,17 @@ function sayLeftOut(model: CausalLm, say: Say): void {
   say(`left out, because the model has no such weight: ${rest.slice(0, 3).join(", ")}${more}`);
 }
 
-function mergedConfig(model: CausalLm, dtype: WeightDType | undefined, score: TensorInfo | undefined): object {
-  const config: Record<string, unknown> = { ...model.config.values };
-  if (dtype !== undefined) {
-    delete config["torch_dtype"];
-    config["dtype"] = TORCH_DTYPES[dtype];
-  }
-  if (score === undefined) return isUntied(model) ? { ...config, tie_word_embeddings: false } : config;
+/** What config.json says of the merged model that the base's does not. */
+function configChanges(
+  model: CausalLm,
+  dtype: WeightDType | undefined,
+  score: TensorInfo | undefined,
+): Record<string, unknown> {
+  const stored = dtype === undefined ? {} : { torch_dtype: undefined, dtype: TORCH_DTYPES[dtype] };
+  if (score === undefined) return isUntied(model) ? { ...stored, tie_word_embeddings: false } : stored;
   const labels = Array.from({ length: score.shape[0] as number }, (_, index) => `LABEL_${index}`);
   return {
-    ...config,
+    ...stored,
     architectures: [classifierName(model)],
     id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
     label2id: Object.fromEntries(labels.map((label, index) => [label, index])),

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
+import { editJson } from "../checkpoint/edit-json.js";
 import { writeAdapter } from "../checkpoint/peft.js";
 import { writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
 import type { LoraConfig } from "../nn/lora.js";
@@ -19,8 +20,8 @@ export async function saveAdapter(model: CausalLm, config: LoraConfig, base: str
 /** Writes config.json, model.safetensors and, where the base has one, generation_config.json. Every weight must be trained. */
 export async function saveCausalLm(model: CausalLm, dir: string): Promise<string[]> {
   await writeSafetensors(join(dir, "model.safetensors"), trainedTensors(model), { format: "pt" });
-  const { torch_dtype: _old, ...config } = model.config.values;
-  await writeFileAtomic(join(dir, "config.json"), JSON.stringify({ ...config, dtype: "float32" }, undefined, 2) + "\n");
+  const config = editJson(await readFile(model.config.path, "utf8"), { torch_dtype: undefined, dtype: "float32" });
+  await writeFileAtomic(join(dir, "config.json"), config);
   const generation = join(model.dir, "generation_config.json");
   if (!existsSync(generation)) return ["config.json", "model.safetensors"];
   await writeFileAtomic(join(dir, "generation_config.json"), await readFile(generation));
