@@ -21,6 +21,10 @@ BASES = {
     "bloom": {**SIZES, "n_head": 4, "n_layer": 2},
     "llama": {**SIZES, **LLAMA, "tie_word_embeddings": False},
     "qwen2": {**SIZES, **LLAMA, "tie_word_embeddings": True},
+    "qwen3": {**SIZES, **LLAMA, "head_dim": 32, "tie_word_embeddings": False},
+    "mistral": {**SIZES, **LLAMA, "sliding_window": 8, "tie_word_embeddings": False},
+    "gemma2": {**SIZES, **LLAMA, "head_dim": 16, "sliding_window": 8, "query_pre_attn_scalar": 16},
+    "gpt2": {"vocab_size": 2000, "n_embd": 64, "n_head": 4, "n_layer": 2, "n_positions": 64},
 }
 BOTH = ["embed_tokens", "lm_head"]
 CASES = [
@@ -31,6 +35,12 @@ CASES = [
     ("llama", {"target_modules": ["q_proj", "v_proj"], "modules_to_save": BOTH}),
     ("llama", {"target_modules": "all-linear", "task_type": "SEQ_CLS"}),
     ("bloom", {"target_modules": ["query_key_value"], "task_type": "SEQ_CLS"}),
+    ("qwen3", {"target_modules": "all-linear", "use_rslora": True}),
+    ("mistral", {"target_modules": ["q_proj", "down_proj"], "rank_pattern": {"q_proj": 6}, "alpha_pattern": {"down_proj": 24}, "layers_to_transform": [1]}),
+    ("gemma2", {"target_modules": "all-linear"}),
+    ("gpt2", {"target_modules": ["c_attn", "c_proj", "c_fc"], "fan_in_fan_out": True}),
+    ("gpt2", {"target_modules": ["c_attn"], "modules_to_save": ["wte"], "fan_in_fan_out": True}),
+    ("gpt2", {"target_modules": ["c_attn", "c_proj"], "task_type": "SEQ_CLS", "fan_in_fan_out": True}),
 ]
 IDS = torch.randint(0, SIZES["vocab_size"], (2, 24), generator=torch.Generator().manual_seed(1))
 
