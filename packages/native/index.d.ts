@@ -3,7 +3,10 @@
  * `sync` and `dispose` returns at once; a failure rejects the next `read` or `sync`, with the kernel's name.
  */
 export class Engine {
-  /** threads: in all, by default what the machine gives this process. isa: portable, avx512 or avx512bf16; by default the best. */
+  /**
+   * threads: in all, by default what the machine gives this process. isa: one of `instructionSets`, by default what the
+   * environment variable MEDGPT_ISA names, else the best.
+   */
   constructor(threads?: number, isa?: string);
   /** Instruction set and threads. */
   description(): string;
@@ -44,5 +47,8 @@ export class Tokenizer {
   idToToken(id: number): string | null;
 }
 
-/** GFLOP/s of a register loop of multiply-adds over `threads` threads, for benchmarks. */
+/** The instruction sets of this CPU that there are kernels for, the best last: portable, avx2, avx512, avx512bf16. */
+export function instructionSets(): string[];
+
+/** GFLOP/s of a register loop of multiply-adds over `threads` threads, with MEDGPT_ISA's set or the best, for benchmarks. */
 export function peakGflops(bf16: boolean, threads: number, milliseconds: number): Promise<number>;

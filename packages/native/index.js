@@ -10,4 +10,4 @@ if (!existsSync(file)) {
   );
 }
 
-export const { Engine, Tokenizer, peakGflops } = createRequire(import.meta.url)(file);
+export const { Engine, Tokenizer, instructionSets, peakGflops } = createRequire(import.meta.url)(file);

@@ -9,6 +9,7 @@ use napi_derive::napi;
 
 use crate::buffer::DType;
 use crate::engine::{self, Command, Reply};
+use crate::isa::Isa;
 use crate::kernels::{self, whole};
 use crate::tokenizer;
 
@@ -198,7 +199,14 @@ impl Tokenizer {
     }
 }
 
+/// The instruction sets of this CPU that there are kernels for, the best last.
+#[napi]
+pub fn instruction_sets() -> Vec<String> {
+    Isa::available().map(|isa| isa.name().to_string()).collect()
+}
+
 pub struct Peak {
+    isa: Isa,
     bf16: bool,
     threads: u32,
     milliseconds: u32,
@@ -209,7 +217,7 @@ impl Task for Peak {
     type JsValue = f64;
 
     fn compute(&mut self) -> Result<f64> {
-        Ok(crate::peak::peak_gflops(self.bf16, self.threads as usize, self.milliseconds as u64))
+        Ok(crate::peak::peak_gflops(self.isa, self.bf16, self.threads as usize, self.milliseconds as u64))
     }
 
     fn resolve(&mut self, _env: Env, output: f64) -> Result<f64> {
@@ -218,6 +226,7 @@ impl Task for Peak {
 }
 
 #[napi]
-pub fn peak_gflops(bf16: bool, threads: u32, milliseconds: u32) -> AsyncTask<Peak> {
-    AsyncTask::new(Peak { bf16, threads, milliseconds })
+pub fn peak_gflops(bf16: bool, threads: u32, milliseconds: u32) -> Result<AsyncTask<Peak>> {
+    let isa = Isa::choose(None).map_err(failed)?;
+    Ok(AsyncTask::new(Peak { isa, bf16, threads, milliseconds }))
 }

@@ -216,24 +216,25 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// Whether a query sees the key that it is this far behind of.
+    /// A query sees the keys that it is less than this far behind of.
     #[inline(always)]
-    fn sees(&self, behind: i32) -> bool {
-        behind >= 0 && (self.window == 0 || (behind as usize) < self.window)
+    fn reach(&self) -> u32 {
+        let farthest = i32::MAX as usize;
+        (if self.window == 0 { farthest } else { self.window.min(farthest) }) as u32
     }
 
     /// The score of a product.
     #[inline(always)]
-    fn of(&self, product: f32, behind: i32) -> f32 {
+    fn of<const CAP: bool>(&self, product: f32, behind: i32) -> f32 {
         let Scores { scale, soft_cap, slope, .. } = *self;
-        let capped = if soft_cap > 0.0 { soft_cap * tanh_f32(product * scale / soft_cap) } else { product * scale };
+        let capped = if CAP { soft_cap * tanh_f32(product * scale / soft_cap) } else { product * scale };
         capped - slope * behind as f32
     }
 
     /// The derivative of the cap.
     #[inline(always)]
-    fn slope_of_cap(&self, product: f32) -> f32 {
-        if self.soft_cap <= 0.0 {
+    fn slope_of_cap<const CAP: bool>(&self, product: f32) -> f32 {
+        if !CAP {
             return 1.0;
         }
         let t = tanh_f32(product * self.scale / self.soft_cap);
@@ -316,50 +317,80 @@ pub struct SoftmaxTile {
     pub dim: usize,
 }
 
+/// Runs `$body` for the tile's number of columns, that of a B panel, and with or without a soft cap: loops whose length is
+/// known vectorise.
+macro_rules! by_columns {
+    ($body:ident, $tile:expr, $columns:expr) => {
+        match ($columns, $tile.scores.soft_cap > 0.0) {
+            (8, false) => $body::<8, false>($tile),
+            (8, true) => $body::<8, true>($tile),
+            (16, false) => $body::<16, false>($tile),
+            (16, true) => $body::<16, true>($tile),
+            (32, false) => $body::<32, false>($tile),
+            (32, true) => $body::<32, true>($tile),
+            _ => unreachable!("no B panel is as wide"),
+        }
+    };
+}
+
 /// Turns products into exponentials relative to each column's running maximum, which is raised as need be, and rescales
 /// the sums so far. Unseen keys become 0.
 ///
 /// # Safety
-/// The tile has `columns <= COLUMNS` columns, and all of it and of the sums is the caller's.
+/// The tile has as many columns as a B panel, and all of it and of the sums is the caller's.
 #[inline(always)]
 unsafe fn softmax_body(tile: SoftmaxTile, columns: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { by_columns!(softmax_columns, tile, columns) }
+}
+
+/// # Safety
+/// As `softmax_body`.
+#[inline(always)]
+unsafe fn softmax_columns<const N: usize, const CAP: bool>(tile: SoftmaxTile) {
     let SoftmaxTile { s, keys: (from, to), q, k, scores, max, sum, acc, dim } = tile;
+    let reach = scores.reach();
     // SAFETY: the caller's promise.
     let (rows, max, sum, acc) = unsafe {
         (
-            std::slice::from_raw_parts_mut(s.add(from * columns), (to - from) * columns),
-            std::slice::from_raw_parts_mut(max, columns),
-            std::slice::from_raw_parts_mut(sum, columns),
-            std::slice::from_raw_parts_mut(acc, dim * columns),
+            std::slice::from_raw_parts_mut(s.add(from * N) as *mut [f32; N], to - from),
+            &mut *(max as *mut [f32; N]),
+            &mut *(sum as *mut [f32; N]),
+            std::slice::from_raw_parts_mut(acc as *mut [f32; N], dim),
         )
     };
-    let mut raised = [f32::NEG_INFINITY; COLUMNS];
-    raised[..columns].copy_from_slice(max);
-    for (row, key) in rows.chunks_exact_mut(columns).zip(k + from..) {
-        for (query, (x, raised)) in row.iter_mut().zip(&mut raised).enumerate() {
-            let behind = (q + query) as i32 - key as i32;
-            *x = if scores.sees(behind) { scores.of(*x, behind) } else { f32::NEG_INFINITY };
-            *raised = if *x > *raised { *x } else { *raised }; // a NaN is passed over; the sum keeps it
+    let mut raised = *max;
+    for (row, key) in rows.iter_mut().zip(k + from..) {
+        let behind = q as i32 - key as i32;
+        for query in 0..N {
+            let behind = behind + query as i32;
+            let score = scores.of::<CAP>(row[query], behind);
+            let score = if (behind as u32) < reach { score } else { f32::NEG_INFINITY };
+            row[query] = score;
+            raised[query] = if score > raised[query] { score } else { raised[query] };
+            // a NaN is passed over; the sum keeps it
         }
     }
     let mut base = raised;
     // Scores of -infinity only are relative to 0, so that their exponentials are 0.
     base.iter_mut().for_each(|x| *x = if *x == f32::NEG_INFINITY { 0.0 } else { *x });
-    let mut rescale = [0.0; COLUMNS];
-    for (column, rescale) in rescale.iter_mut().enumerate().take(columns) {
-        *rescale = exp_f32(max[column] - base[column]);
-        sum[column] *= *rescale;
-        max[column] = raised[column];
+    let mut rescale = [0.0; N];
+    for column in 0..N {
+        rescale[column] = exp_f32(max[column] - base[column]);
+        sum[column] *= rescale[column];
     }
-    if rescale[..columns].iter().any(|x| *x != 1.0) {
-        for acc in acc.chunks_exact_mut(columns) {
-            acc.iter_mut().zip(&rescale).for_each(|(acc, rescale)| *acc *= rescale);
+    *max = raised;
+    if rescale.iter().any(|x| *x != 1.0) {
+        for acc in acc {
+            for column in 0..N {
+                acc[column] *= rescale[column];
+            }
         }
     }
-    for row in rows.chunks_exact_mut(columns) {
-        for (column, x) in row.iter_mut().enumerate() {
-            *x = exp_f32(*x - base[column]);
-            sum[column] += *x;
+    for row in rows {
+        for column in 0..N {
+            row[column] = exp_f32(row[column] - base[column]);
+            sum[column] += row[column];
         }
     }
 }
@@ -373,7 +404,10 @@ fn vectors(isa: Isa, scores: Scores) -> bool {
     #[cfg(target_arch = "x86_64")]
     return isa >= Isa::Avx512 && attention_avx512::serves(scores);
     #[cfg(not(target_arch = "x86_64"))]
-    false
+    {
+        let _ = (isa, scores);
+        false
+    }
 }
 
 /// `softmax_body`; then packs the exponentials as a B panel, keys along k, from row 0 of the tile on. The panel is `spare`
@@ -556,27 +590,38 @@ pub struct GradientTile {
 /// Turns products s into probabilities and dp into gradients of the products (but for their scale).
 ///
 /// # Safety
-/// The tiles have `columns` columns and are the caller's.
+/// The tiles have as many columns as a B panel and are the caller's.
 #[inline(always)]
 unsafe fn gradient_body(tile: GradientTile, columns: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { by_columns!(gradient_columns, tile, columns) }
+}
+
+/// # Safety
+/// As `gradient_body`.
+#[inline(always)]
+unsafe fn gradient_columns<const N: usize, const CAP: bool>(tile: GradientTile) {
     let GradientTile { s, dp, queries, q, k, scores, lse, delta, .. } = tile;
+    let reach = scores.reach();
     for i in 0..queries {
         // SAFETY: the caller's promise.
         let (p, ds, lse, delta) = unsafe {
             (
-                std::slice::from_raw_parts_mut(s.add(i * columns), columns),
-                std::slice::from_raw_parts_mut(dp.add(i * columns), columns),
+                &mut *(s.add(i * N) as *mut [f32; N]),
+                &mut *(dp.add(i * N) as *mut [f32; N]),
                 lse.add(i).read(),
                 delta.add(i).read(),
             )
         };
-        for (column, (p, ds)) in p.iter_mut().zip(ds).enumerate() {
-            let behind = (q + i) as i32 - (k + column) as i32;
-            let seen = scores.sees(behind);
-            let score = scores.of(*p, behind);
-            let gradient = (*ds - delta) * scores.slope_of_cap(*p);
-            *p = if seen { exp_f32(score - lse) } else { 0.0 };
-            *ds = if seen { *p * gradient } else { 0.0 };
+        let behind = (q + i) as i32 - k as i32;
+        for column in 0..N {
+            let behind = behind - column as i32;
+            let seen = (behind as u32) < reach;
+            let score = scores.of::<CAP>(p[column], behind);
+            let gradient = (ds[column] - delta) * scores.slope_of_cap::<CAP>(p[column]);
+            let probability = exp_f32(score - lse);
+            p[column] = if seen { probability } else { 0.0 };
+            ds[column] = if seen { probability * gradient } else { 0.0 };
         }
     }
 }
@@ -934,7 +979,7 @@ pub fn backward(pool: &Pool, isa: Isa, args: &AttentionBackward) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::testing::{error, isas, Random, Tensor};
+    use crate::gemm::testing::{error, Random, Tensor};
 
     #[derive(Clone)]
     struct Case {
@@ -1065,7 +1110,7 @@ mod tests {
             let want = exact(self, &dense_q, &dense_k, &dense_v, &slopes, &d_out.values(), scale);
 
             let tolerance = if compute || dtype == DType::Bf16 { 0.02 } else { 3e-6 };
-            for isa in isas() {
+            for isa in Isa::available() {
                 let mut bits: Option<Vec<u32>> = None;
                 for threads in [1, 2, 3] {
                     let pool = Pool::new(threads).unwrap();

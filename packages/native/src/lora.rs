@@ -309,6 +309,7 @@ unsafe fn stage_row(words: Words, x: View, at: usize, n: usize, cols: usize, mas
         if words.pairs {
             return crate::lora_avx512::stage_row(x, at, n, mask, to, cols);
         }
+        let _ = cols;
         plain_stage_row(words.isa, x, at, n, mask, to, words.round)
     }
 }
@@ -351,28 +352,50 @@ unsafe fn stage_row_body(x: View, at: usize, n: usize, mask: &RowMask, to: *mut 
         let mut v = [0f32; BLOCK];
         // SAFETY: the caller's promise.
         unsafe { load(x, at + from, &mut v[..count.min(n.saturating_sub(from))]) };
-        for (i, v) in v[..count].iter().enumerate() {
-            let column = from + i;
-            let v = if round { Bf16::from_f32(*v).to_f32() } else { *v };
-            let kept = mask[column / 32] >> (column % 32) & 1 == 1;
-            // SAFETY: the caller's row.
-            unsafe { to.add(column).write(if kept { v.to_bits() } else { 0 }) };
+        for (column, v) in (from..).step_by(32).zip(v[..count].chunks_exact(32)) {
+            let kept = mask[column / 32];
+            for (i, v) in v.iter().enumerate() {
+                let v = if round { Bf16::from_f32(*v).to_f32() } else { *v };
+                // SAFETY: the caller's row.
+                unsafe { to.add(column + i).write(if kept >> i & 1 == 1 { v.to_bits() } else { 0 }) };
+            }
         }
     }
 }
 multiversion! { unsafe fn plain_stage_row(x: View, at: usize, n: usize, mask: &RowMask, to: *mut u32, round: bool) = stage_row_body }
 
+/// Lanes of a dot's running sums.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn add_products(sums: &mut [f32; LANES], x: &[f32; LANES], w: &[f32; LANES]) {
+    for lane in 0..LANES {
+        sums[lane] += x[lane] * w[lane];
+    }
+}
+
+/// Four dots at once, whose chains of sums overlap.
 #[inline(always)]
 unsafe fn dots_body(tile: *const f32, rows: usize, width: usize, w: *const f32, out: *mut f32) {
     for row in 0..rows {
-        // SAFETY: a row of the tile, and of W for every rank.
-        unsafe {
-            let x = std::slice::from_raw_parts(tile.add(row * COLS), width);
-            for rank in 0..RANKS {
-                let w = std::slice::from_raw_parts(w.add(rank * COLS), width);
-                let mut sum = Sum::ZERO;
-                sum.add2(x, w, |x, w| x * w);
-                out.add(row * RANKS + rank).write(sum.total());
+        for rank in (0..RANKS).step_by(4) {
+            let [mut a, mut b, mut c, mut d] = [[0f32; LANES]; 4];
+            for col in (0..width).step_by(LANES) {
+                // SAFETY: a row of the tile, and of W for every rank, in whole vectors.
+                unsafe {
+                    let x = &*(tile.add(row * COLS + col) as *const [f32; LANES]);
+                    let w = |i: usize| &*(w.add((rank + i) * COLS + col) as *const [f32; LANES]);
+                    add_products(&mut a, x, w(0));
+                    add_products(&mut b, x, w(1));
+                    add_products(&mut c, x, w(2));
+                    add_products(&mut d, x, w(3));
+                }
+            }
+            for (i, sums) in [a, b, c, d].into_iter().enumerate() {
+                // Else LLVM gives the loop that filled the lanes the shape of the tree that adds them up.
+                let sum = Sum::of(std::hint::black_box(sums)).total();
+                // SAFETY: this row's RANKS results.
+                unsafe { out.add(row * RANKS + rank + i).write(sum) };
             }
         }
     }

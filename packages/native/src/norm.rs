@@ -3,6 +3,7 @@
 use crate::block::{blocks, load, store, Sum, ZERO};
 use crate::buffer::{DType, View};
 use crate::elementwise::{area, exactly, float, row_chunks};
+#[cfg(target_arch = "x86_64")]
 use crate::isa::Isa;
 use crate::kernels::{Context, LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
 use crate::multiversion;

@@ -1,25 +1,38 @@
 //! Dropout masks: a function of (seed, step, micro-step, site, row, column), drawn where they are needed and never stored.
 
 use crate::isa::Isa;
+use crate::multiversion;
 
 /// Columns whose mask is drawn at once: sixteen counters of four words of two halves.
 pub const GROUP: usize = 128;
+
+/// Counters of a group.
+const LANES: usize = 16;
 
 /// Which columns of a group are kept, 32 to a word.
 pub type Kept = [u32; 4];
 
 /// Philox 4x32-10. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
-#[inline(always)]
-pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
-    for round in 0..10 {
-        if round > 0 {
-            key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
-        }
-        let a = counter[0] as u64 * 0xd251_1f53;
-        let b = counter[2] as u64 * 0xcd9e_8d57;
-        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
+#[cfg(test)]
+pub fn philox(mut counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    for round in 0..ROUNDS {
+        counter = philox_round(counter, round_key(key, round));
     }
     counter
+}
+
+const ROUNDS: u32 = 10;
+
+#[inline(always)]
+fn round_key(key: [u32; 2], round: u32) -> [u32; 2] {
+    [key[0].wrapping_add(round.wrapping_mul(0x9e37_79b9)), key[1].wrapping_add(round.wrapping_mul(0xbb67_ae85))]
+}
+
+#[inline(always)]
+fn philox_round(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let a = counter[0] as u64 * 0xd251_1f53;
+    let b = counter[2] as u64 * 0xcd9e_8d57;
+    [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32]
 }
 
 /// What is constant over one call.
@@ -54,6 +67,7 @@ impl Draw {
         (65_536.0 / (65_536.0 - self.threshold as f64)) as f32
     }
 
+    #[inline(always)]
     fn counter(&self, row: usize, group: usize, lane: usize) -> [u32; 4] {
         [(16 * group + lane) as u32, row as u32, self.site, self.step]
     }
@@ -70,24 +84,41 @@ impl Draw {
                 masks.iter_mut().zip(kept.as_flattened()).for_each(|(mask, kept)| *mask = *kept);
                 continue;
             }
-            let _ = isa;
             for (j, masks) in masks.chunks_mut(GROUP / 32).enumerate() {
-                masks.copy_from_slice(&self.kept_plain(row, group + j));
+                // SAFETY: as above.
+                masks.copy_from_slice(&unsafe { kept_plain(isa, self, row, group + j) });
             }
         }
-    }
-
-    fn kept_plain(&self, row: usize, group: usize) -> Kept {
-        let mut kept = [0; 4];
-        for lane in 0..16 {
-            for (kept, word) in kept.iter_mut().zip(philox(self.counter(row, group, lane), self.key)) {
-                let halves = [word as u16, (word >> 16) as u16].map(|half| u32::from(half >= self.threshold));
-                *kept |= (halves[0] | halves[1] << 1) << (2 * lane);
-            }
-        }
-        kept
     }
 }
+
+/// The mask of one group, its sixteen counters side by side, so that it vectorises.
+#[inline(always)]
+unsafe fn kept_body(draw: &Draw, row: usize, group: usize) -> Kept {
+    let mut words = [[0u32; LANES]; 4];
+    for lane in 0..LANES {
+        for (words, word) in words.iter_mut().zip(draw.counter(row, group, lane)) {
+            words[lane] = word;
+        }
+    }
+    for round in 0..ROUNDS {
+        let key = round_key(draw.key, round);
+        let [a, b, c, d] = &mut words;
+        for lane in 0..LANES {
+            [a[lane], b[lane], c[lane], d[lane]] = philox_round([a[lane], b[lane], c[lane], d[lane]], key);
+        }
+    }
+    let mut kept = [0; 4];
+    for (kept, words) in kept.iter_mut().zip(words) {
+        for (lane, word) in words.into_iter().enumerate() {
+            let low = u32::from(word as u16 >= draw.threshold);
+            let high = u32::from((word >> 16) as u16 >= draw.threshold);
+            *kept |= (low | high << 1) << (2 * lane);
+        }
+    }
+    kept
+}
+multiversion! { unsafe fn kept_plain(draw: &Draw, row: usize, group: usize) -> Kept = kept_body }
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
@@ -145,18 +176,20 @@ mod tests {
     #[test]
     fn every_instruction_set_draws_the_mask_of_its_definition() {
         let draw = Draw::new(0.3, 5_000_000_019, 7, 2, 33).unwrap();
-        for (row, group) in [(0, 0), (70, 3), (123_456, 500)] {
-            let kept = draw.kept_plain(row, group);
-            for column in 0..GROUP {
-                let counter = [(16 * group + column % 32 / 2) as u32, row as u32, 33 + 2 * 65_536, 7];
-                let word = philox(counter, [705_032_723, 1])[column / 32];
-                let half = if column % 2 == 0 { word & 0xffff } else { word >> 16 };
-                assert_eq!(kept[column / 32] >> (column % 32) & 1 == 1, half as f64 >= (0.3f64 * 65_536.0).round());
+        for (row, first) in [(0, 0), (70, 3), (123_456, 500)] {
+            for isa in Isa::available() {
+                let mut masks = [0; 12];
+                draw.kept(isa, row, first, &mut masks);
+                for (group, kept) in (first..).zip(masks.chunks(4)) {
+                    for column in 0..GROUP {
+                        let counter = [(16 * group + column % 32 / 2) as u32, row as u32, 33 + 2 * 65_536, 7];
+                        let word = philox(counter, [705_032_723, 1])[column / 32];
+                        let half = if column % 2 == 0 { word & 0xffff } else { word >> 16 };
+                        let wanted = half as f64 >= (0.3f64 * 65_536.0).round();
+                        assert_eq!(kept[column / 32] >> (column % 32) & 1 == 1, wanted, "{isa:?}");
+                    }
+                }
             }
-            let mut masks = [0; 12];
-            draw.kept(Isa::best(), row, group, &mut masks);
-            assert_eq!(masks[..4], kept);
-            assert_eq!(masks[8..], draw.kept_plain(row, group + 2));
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::DType;
 use crate::elementwise::{area, exactly, float, row_chunks};
+#[cfg(target_arch = "x86_64")]
 use crate::isa::Isa;
 use crate::kernels::{Context, Rope, RopeTable};
 use crate::multiversion;

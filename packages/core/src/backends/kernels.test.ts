@@ -132,7 +132,7 @@ it("every kernel of the table has cases", () => {
   }
 });
 
-const variants = await backendVariants();
+const variants = backendVariants();
 
 /** Results by group and case of the backends that must agree bit for bit: the same code on other thread counts. */
 const firstResults = new Map<string, { name: string; outputs: Outputs }>();

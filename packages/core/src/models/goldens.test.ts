@@ -11,7 +11,7 @@ import { sum } from "../ops/index.js";
 import { backward, noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { expectClose } from "../testing/all-close.js";
-import { availableBackends } from "../testing/each-backend.js";
+import { backendsOfEachInstructionSet } from "../testing/each-backend.js";
 import { goldenDir, hasGoldens, readCase, readTensors, unpad, type Matrix } from "../testing/goldens.js";
 import { loadCausalLm, type CausalLm } from "./causal-lm.js";
 import { saveAdapter } from "./save.js";
@@ -49,7 +49,7 @@ const ADAPTERS = [
 
 const LOGITS = { absolute: 1e-4, relative: 0 };
 
-const backends = await availableBackends();
+const backends = backendsOfEachInstructionSet();
 const folder = mkdtempSync(join(tmpdir(), "medgpt-goldens-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 const compared = { model: 0, rope: 0, adapter: 0 };

@@ -6,8 +6,8 @@ use crate::buffer::{Bf16, DType, Elem, F16};
 
 use super::kernel::{Factors, Matrix, Tile};
 
-const MR: usize = 14;
-const NR: usize = 32;
+pub const MR: usize = 14;
+pub const NR: usize = 32;
 
 /// A mask of the low `n` of 16 lanes; all for n >= 16.
 #[inline(always)]
@@ -204,7 +204,7 @@ pub fn transpose(r: &mut [__m512i; 16]) {
     }
 }
 
-/// Packs one panel of width W (14 or 32).
+/// Packs one panel of width W (MR or NR).
 ///
 /// # Safety
 /// See `Kernel::pack_a` and `Kernel::pack_b`.

@@ -10,7 +10,7 @@ use crate::isa::Isa;
 use super::portable;
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512;
+use super::{avx2, avx512};
 
 /// What the words of a panel are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,25 +105,30 @@ impl Kernel {
         self.isa
     }
 
+    #[cfg(target_arch = "x86_64")]
     pub fn factors(self) -> Factors {
         self.factors
     }
 
     /// Rows of an A panel.
     pub fn mr(self) -> usize {
-        if self.isa == Isa::Portable {
-            portable::MR
-        } else {
-            14
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::MR,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx512Bf16 => avx512::MR,
+            _ => portable::MR,
         }
     }
 
     /// Columns of a B panel.
     pub fn nr(self) -> usize {
-        if self.isa == Isa::Portable {
-            portable::NR
-        } else {
-            32
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => avx2::NR,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 | Isa::Avx512Bf16 => avx512::NR,
+            _ => portable::NR,
         }
     }
 
@@ -151,11 +156,13 @@ impl Kernel {
         // SAFETY: the caller's promise; the instruction set is there, see `new`.
         unsafe {
             match self.isa {
-                Isa::Portable => portable::pack::<{ portable::MR }>(self.factors, to, from, row, rows, k, len, scale),
                 #[cfg(target_arch = "x86_64")]
-                _ => avx512::pack::<14>(self.factors, to, from, row, rows, k, len, scale),
-                #[cfg(not(target_arch = "x86_64"))]
-                _ => unreachable!(),
+                Isa::Avx2 => avx2::pack::<{ avx2::MR }>(self.factors, to, from, row, rows, k, len, scale),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Bf16 => {
+                    avx512::pack::<{ avx512::MR }>(self.factors, to, from, row, rows, k, len, scale)
+                }
+                _ => portable::pack::<{ portable::MR }>(self.factors, to, from, row, rows, k, len, scale),
             }
         }
     }
@@ -169,11 +176,13 @@ impl Kernel {
         // SAFETY: the caller's promise; the instruction set is there, see `new`.
         unsafe {
             match self.isa {
-                Isa::Portable => portable::pack::<{ portable::NR }>(self.factors, to, from, col, cols, k, len, 1.0),
                 #[cfg(target_arch = "x86_64")]
-                _ => avx512::pack::<32>(self.factors, to, from, col, cols, k, len, 1.0),
-                #[cfg(not(target_arch = "x86_64"))]
-                _ => unreachable!(),
+                Isa::Avx2 => avx2::pack::<{ avx2::NR }>(self.factors, to, from, col, cols, k, len, 1.0),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Bf16 => {
+                    avx512::pack::<{ avx512::NR }>(self.factors, to, from, col, cols, k, len, 1.0)
+                }
+                _ => portable::pack::<{ portable::NR }>(self.factors, to, from, col, cols, k, len, 1.0),
             }
         }
     }
@@ -188,13 +197,13 @@ impl Kernel {
         // SAFETY: the caller's promise; the instruction set is there, see `new`.
         unsafe {
             match (self.isa, self.factors) {
-                (Isa::Portable, _) => portable::multiply(rows, cols, words, a, b, tile),
                 #[cfg(target_arch = "x86_64")]
-                (_, Factors::Bf16Pairs) => avx512::multiply_bf16(rows, cols, words, a, b, tile),
+                (Isa::Avx2, _) => avx2::multiply(rows, cols, words, a, b, tile),
                 #[cfg(target_arch = "x86_64")]
-                _ => avx512::multiply_f32(rows, cols, words, a, b, tile),
-                #[cfg(not(target_arch = "x86_64"))]
-                _ => unreachable!(),
+                (Isa::Avx512Bf16, Factors::Bf16Pairs) => avx512::multiply_bf16(rows, cols, words, a, b, tile),
+                #[cfg(target_arch = "x86_64")]
+                (Isa::Avx512 | Isa::Avx512Bf16, _) => avx512::multiply_f32(rows, cols, words, a, b, tile),
+                _ => portable::multiply(rows, cols, words, a, b, tile),
             }
         }
     }

@@ -6,6 +6,8 @@
 //! sums along k that depends on the shape alone, so neither the cut into tasks nor the number of threads changes a bit.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod kernel;
 mod portable;
@@ -16,7 +18,9 @@ mod tests;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx512::{round_bf16, transpose};
-pub use kernel::{Factors, Kernel, Matrix, Tile};
+#[cfg(target_arch = "x86_64")]
+pub use kernel::Factors;
+pub use kernel::{Kernel, Matrix, Tile};
 
 use crate::buffer::{load, store, Bf16, DType, Elem, View};
 use crate::isa::Isa;
@@ -144,9 +148,8 @@ pub fn mat_mul(pool: &Pool, isa: Isa, args: &MatMul) -> Result<(), String> {
     if args.m == 0 || args.n == 0 {
         return Ok(());
     }
-    #[cfg(target_arch = "x86_64")]
-    if isa >= Isa::Avx512 && args.m <= 4 && args.terms.iter().all(|t| t.mask.is_none() && (t.b_trans || t.k == 0)) {
-        mat_vec(pool, args);
+    if args.m <= 4 && args.terms.iter().all(|t| t.mask.is_none() && (t.b_trans || t.k == 0)) {
+        mat_vec(pool, isa, args);
         return Ok(());
     }
     blocked(pool, Kernel::new(isa, args.bf16), args);
@@ -432,23 +435,17 @@ unsafe fn add_masked(
             let word = bits.add(row * stride).read_unaligned() >> shift;
             let (to, from) = (to.add(row * nr), from.add(row * nr));
             let base = if so_far.0.is_null() { so_far.0 } else { so_far.0.add(row * so_far.1) };
-            #[cfg(target_arch = "x86_64")]
-            if isa >= Isa::Avx512 {
-                avx512::add_masked(to, base, from, word, scale);
-                continue;
-            }
-            let _ = isa;
-            for i in 0..nr {
-                let kept = if word >> i & 1 == 1 { from.add(i).read() * scale } else { 0.0 };
-                to.add(i).write(if base.is_null() { kept } else { base.add(i).read() + kept });
+            match isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Bf16 => avx512::add_masked(to, base, from, word, scale),
+                _ => portable::add_masked(isa, to, base, from, word, scale, nr),
             }
         }
     }
 }
 
 /// Up to four rows of A: B is read once, where it lies.
-#[cfg(target_arch = "x86_64")]
-fn mat_vec(pool: &Pool, args: &MatMul) {
+fn mat_vec(pool: &Pool, isa: Isa, args: &MatMul) {
     /// Columns of one task.
     const CHUNK: usize = 64;
     let MatMul { m, n, .. } = *args;
@@ -475,11 +472,18 @@ fn mat_vec(pool: &Pool, args: &MatMul) {
         for t in args.terms.iter().filter(|t| t.k > 0) {
             let b = Matrix { ptr: t.b.ptr(), dtype: t.b.dtype(), ld: t.ldb, across: false };
             // SAFETY: `check` found (n, k) elements, of which the task's columns; the sums have room for CHUNK columns of
-            // each row; AVX-512 was asked for.
+            // each row; an `Isa` is only made for a CPU that has it.
             unsafe {
                 let b = Matrix { ptr: b.ptr.add(from * b.ld * b.dtype.size()), ..b };
                 let a = a.get().add(at);
-                avx512::dot_product_rows(sums.as_mut_ptr(), CHUNK, a, t.k, m, b, (0, to - from), t.k, args.bf16);
+                let (sums, rows) = (sums.as_mut_ptr(), (0, to - from));
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 | Isa::Avx512Bf16 => {
+                        avx512::dot_product_rows(sums, CHUNK, a, t.k, m, b, rows, t.k, args.bf16)
+                    }
+                    _ => portable::dot_product_rows(isa, sums, CHUNK, a, t.k, m, b, rows, t.k, args.bf16),
+                }
             }
             at += m * t.k;
         }

@@ -1,13 +1,7 @@
 //! Helpers of the product, attention and cross-entropy tests.
 
 use crate::buffer::{load, store, Block, DType, View};
-use crate::isa::Isa;
 use crate::with_elem;
-
-/// Every instruction set that this CPU has.
-pub fn isas() -> Vec<Isa> {
-    [Isa::Portable, Isa::Avx512, Isa::Avx512Bf16].into_iter().filter(|isa| *isa <= Isa::best()).collect()
-}
 
 /// Reproducible numbers (splitmix64).
 pub struct Random(pub u64);

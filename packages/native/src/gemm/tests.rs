@@ -1,4 +1,4 @@
-use super::testing::{isas, Random, Tensor};
+use super::testing::{Random, Tensor};
 use super::*;
 
 /// A product to test: factors, output and what it should be.
@@ -92,7 +92,7 @@ impl Case {
             }
         }
 
-        for isa in isas() {
+        for isa in Isa::available() {
             let mut first: Option<Vec<u32>> = None;
             for threads in [1, 2, 3] {
                 let pool = Pool::new(threads).unwrap();
@@ -216,7 +216,7 @@ fn a_bf16_result_is_as_good_as_one_rounding_of_the_exact_one() {
         let b = Tensor::random(&mut random, n * k, DType::Bf16, true);
         let (x, y) = (a.values(), b.values());
         let (mut ours, mut rounding) = (0f64, 0f64);
-        for isa in isas() {
+        for isa in Isa::available() {
             let out = Tensor::new(m * n, DType::Bf16, true);
             let term = Term {
                 a: a.view(),
@@ -277,7 +277,7 @@ fn an_empty_sum_gives_the_bias_or_zero_and_empty_results_are_left_alone() {
 
 #[test]
 fn nan_and_infinity_stay_in_their_rows_and_columns() {
-    for isa in isas() {
+    for isa in Isa::available() {
         for bf16 in [false, true] {
             for (m, n, k) in [(2, 5, 7), (15, 33, 7), (29, 40, 35)] {
                 let pool = Pool::new(2).unwrap();

@@ -1,21 +1,33 @@
 /** The backend in Rust: encodes calls and hands them to the engine of @medgpt/native, which works on its own threads. */
+import { InputError } from "@medgpt/artifacts";
 import type { Engine } from "@medgpt/native";
-import { loadNative } from "../../native.js";
+import { loadNative, type NativeModule } from "../../native.js";
 import { BYTES, DTYPES, type DType } from "../../tensor/dtype.js";
 import type { Backend, HostArray, KernelEvent, MemoryStats } from "../backend.js";
 import { KERNELS, type KernelArgs, type KernelName, type Kernels, type MatMulTerm, type View } from "../kernels.js";
 
 /**
  * @param options.threads threads in all, by default as many as the machine gives this process
- * @param options.isa portable, avx512 or avx512bf16; by default MEDGPT_ISA, else the best the CPU has
- * @throws Error with the reason where the native module is missing, older than this package, or lacks what was asked for
+ * @param options.isa portable, avx2, avx512 or avx512bf16; by default MEDGPT_ISA, else the best the CPU has
+ * @throws Error with the reason where the native module is missing or older than this package
+ * @throws InputError for threads or an instruction set that cannot be had
  */
 export function createNativeBackend(options: { threads?: number; isa?: string } = {}): Backend {
   const loaded = loadNative();
   if ("reason" in loaded) throw new Error(`the native backend is not available: ${loaded.reason}`);
-  const engine = new loaded.native.Engine(options.threads, options.isa);
+  const engine = createEngine(loaded.native, options);
   checkKernelTable(engine.kernelTable());
   return new NativeBackend(engine);
+}
+
+function createEngine({ Engine }: NativeModule, { threads, isa }: { threads?: number; isa?: string }): Engine {
+  try {
+    return new Engine(threads, isa);
+  } catch (error) {
+    const { message } = error as Error;
+    const forced = isa === undefined && message.includes("instruction set");
+    throw new InputError(message, forced ? { place: "MEDGPT_ISA" } : {});
+  }
 }
 
 /** @throws Error unless the library's kernels and their arguments are those of KERNELS, in order */
