@@ -19,4 +19,9 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: "Merge a LoRA adapter into its base and write a whole model.",
     load: async () => (await import("./merge.js")).command,
   },
+  {
+    name: "doctor",
+    summary: "Say what this machine offers, and what to do about what is missing.",
+    load: async () => (await import("@medgpt/core/doctor")).command,
+  },
 ];

@@ -1,6 +1,7 @@
 /**
  * Runs one command from the command line to its exit code: flags, reporting, Ctrl-C and errors. Exit codes: 0 done;
- * 2 the user's input or machine does not allow it (one line on standard error); 130 interrupted; 1 a fault of ours.
+ * 2 the user's input or machine does not allow it (one line on standard error); 130 interrupted; 1 a fault of ours, or
+ * the answer of a command that was asked a question is no.
  */
 import { InputError, MedgptError } from "@medgpt/artifacts";
 import type { z } from "zod";
@@ -16,7 +17,10 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   /** One sentence for the list of commands. */
   readonly summary: string;
   readonly config: S;
-  /** `given` names the fields that the user set, as opposed to defaults. Rejects with AbortError when interrupted. */
+  /**
+   * `given` names the fields that the user set, as opposed to defaults. Rejects with AbortError when interrupted; resolves
+   * with false where the answer is no.
+   */
   run(config: z.output<S>, context: RunContext, extra: { given: ReadonlySet<string> }): Promise<unknown>;
 }
 
@@ -66,9 +70,10 @@ export async function runCommand<S extends z.ZodObject>(
     for (const text of [...notes, ...lines]) reporter.report({ type: "message", level: "info", text });
     io.on("SIGINT", interrupt);
     io.on("SIGTERM", interrupt);
-    await command.run(config, { log: reporter.report, signal: controller.signal }, { given });
+    const result = await command.run(config, { log: reporter.report, signal: controller.signal }, { given });
     reporter.close();
-    return controller.signal.aborted ? 130 : 0;
+    if (controller.signal.aborted) return 130;
+    return result === false ? 1 : 0;
   } catch (error) {
     reporter?.close();
     return describeFailure(error, io);

@@ -68,7 +68,8 @@ export function createReporter({ json, stream, errorStream, isTTY }: ReporterOpt
 
   const report = (event: RunEvent): void => {
     if (style === "json") {
-      if (event.type !== "progress" || isDue(event)) stream.write(`${JSON.stringify(event)}\n`);
+      const shown = event.type === "answer" ? event.value : event;
+      if (event.type !== "progress" || isDue(event)) stream.write(`${JSON.stringify(shown)}\n`);
       return;
     }
     switch (event.type) {
@@ -93,6 +94,9 @@ export function createReporter({ json, stream, errorStream, isTTY }: ReporterOpt
         break;
       case "saved":
         print(`saved ${event.what} in ${event.path}`);
+        break;
+      case "answer":
+        event.lines.forEach((line) => print(line));
         break;
     }
   };

@@ -26,7 +26,9 @@ export type RunEvent =
       readonly logged: boolean;
     }
   | { readonly type: "eval"; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
-  | { readonly type: "saved"; readonly path: string; readonly what: string };
+  | { readonly type: "saved"; readonly path: string; readonly what: string }
+  /** The answer of a command that answers and makes nothing: `lines` for people, `value` for programs. */
+  | { readonly type: "answer"; readonly lines: readonly string[]; readonly value: object };
 
 export interface RunContext {
   readonly log: (event: RunEvent) => void;

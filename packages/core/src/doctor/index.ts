@@ -1,0 +1,1 @@
+export { command, doctorSchema } from "./command.js";
