@@ -155,7 +155,7 @@ describe("the exit code", () => {
     ]);
     expect({ code, last: stderr.trimEnd().split("\n").at(-1) }).toEqual({
       code: 2,
-      last: `error: ${toys.at("nowhere")}: expected a folder with .txt or .jsonl files, but there is no such folder`,
+      last: `error: ${toys.at("nowhere")}: expected a folder with .txt, .jsonl, .json or .parquet files, but there is no such folder`,
     });
     expect(stderr.match(/^error:/gm)).toHaveLength(1);
     expect(stdout).toBe("");
@@ -313,7 +313,7 @@ describe("unusable input", () => {
     {
       what: "a folder of text that is not there",
       flags: (at) => ({ train_file_dir: at("none") }),
-      error: "%s/none: expected a folder with .txt or .jsonl files, but there is no such folder",
+      error: "%s/none: expected a folder with .txt, .jsonl, .json or .parquet files, but there is no such folder",
     },
     {
       what: "an empty folder of text",
@@ -321,12 +321,12 @@ describe("unusable input", () => {
         await mkdir(at("empty"));
         return { train_file_dir: at("empty") };
       },
-      error: "%s/empty: expected a folder with .txt or .jsonl files, but it is empty",
+      error: "%s/empty: expected a folder with .txt, .jsonl, .json or .parquet files, but it is empty",
     },
     {
       what: "a file in place of the folder of text",
       flags: async (at) => ({ ...(await text(at, "a.txt", "text")), train_file_dir: at("text/a.txt") }),
-      error: "%s/text/a.txt: expected a folder with .txt or .jsonl files, but this is a file",
+      error: "%s/text/a.txt: expected a folder with .txt, .jsonl, .json or .parquet files, but this is a file",
     },
     {
       what: "a folder of blank lines",

@@ -9,13 +9,16 @@ const root = mkdtempSync(join(tmpdir(), "medgpt-list-"));
 afterAll(() => rmSync(root, { recursive: true }));
 
 describe("listTextFiles", () => {
-  it("finds .txt and .jsonl at any depth in byte order, counts the rest, and leaves hidden files out", async () => {
+  it("finds text files at any depth in byte order, counts the rest, and leaves hidden files and manifests out", async () => {
     const dir = join(root, "texts");
     mkdirSync(join(dir, "b/c"), { recursive: true });
     mkdirSync(join(dir, ".cache"));
     const names = [
       "b/z.txt",
       "b/c/y.jsonl",
+      "b/c/x.json",
+      "b/w.parquet",
+      "b/medgpt.json",
       "é.txt",
       "a.txt",
       "Z.txt",
@@ -28,9 +31,11 @@ describe("listTextFiles", () => {
     for (const name of names) writeFileSync(join(dir, name), "x");
     const { files, ignored } = await listTextFiles(dir);
     expect(files).toEqual(
-      ["Z.txt", "a.txt", "b.txt", "b/c/y.jsonl", "b/z.txt", "é.txt"].map((name) => join(dir, name)),
+      ["Z.txt", "a.txt", "b.txt", "b/c/x.json", "b/c/y.jsonl", "b/w.parquet", "b/z.txt", "é.txt"].map((name) =>
+        join(dir, name),
+      ),
     );
-    expect(ignored).toBe(2);
+    expect(ignored).toBe(3);
   });
 
   it("follows links without going round in circles", async () => {
@@ -56,12 +61,14 @@ describe("listTextFiles", () => {
       return (failure as Error).message;
     };
     expect(await refusal(join(root, "none"))).toBe(
-      `${join(root, "none")}: expected a folder with .txt or .jsonl files, but there is no such folder`,
+      `${join(root, "none")}: expected a folder with .txt, .jsonl, .json or .parquet files, but there is no such folder`,
     );
-    expect(await refusal(dir)).toBe(`${dir}: expected a folder with .txt or .jsonl files, but it is empty`);
+    expect(await refusal(dir)).toBe(
+      `${dir}: expected a folder with .txt, .jsonl, .json or .parquet files, but it is empty`,
+    );
     writeFileSync(join(dir, "x.csv"), "");
     expect(await refusal(dir)).toBe(
-      `${dir}: expected a folder with .txt or .jsonl files, but it has only 1 other file`,
+      `${dir}: expected a folder with .txt, .jsonl, .json or .parquet files, but it has only 1 other file`,
     );
     expect(await refusal(join(dir, "x.csv"))).toMatch(/but this is a file$/);
     symlinkSync(join(dir, "gone"), join(dir, "broken.txt"));

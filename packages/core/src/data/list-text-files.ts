@@ -1,16 +1,22 @@
 import { readdir, realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
+import { TEXT_EXTENSIONS } from "./read-documents.js";
 
 export interface TextFiles {
   /** Paths that begin with the folder given, in byte order of the path below it. */
   readonly files: readonly string[];
-  /** Files with another extension, which were left out. */
+  /** Files with another extension, and manifests, which were left out. */
   readonly ignored: number;
 }
 
+const EXPECTED = `expected a folder with ${TEXT_EXTENSIONS.slice(0, -1).join(", ")} or ${TEXT_EXTENSIONS.at(-1)} files`;
+
+/** The manifest of an artifact, which describes the folder. */
+const MANIFEST = "medgpt.json";
+
 /**
- * The .txt and .jsonl files below a folder. Hidden files and folders are left out, as Python's glob does; links to folders
+ * The .txt, .jsonl, .json and .parquet files below a folder. Hidden files and folders are left out, as Python's glob does; links to folders
  * are followed, but no folder is visited twice.
  * @throws InputError where there is no such folder or nothing in it to read.
  */
@@ -31,7 +37,7 @@ export async function listTextFiles(dir: string): Promise<TextFiles> {
         throw new InputError("is a link to nothing; remove or repair it", { place: join(dir, path), cause });
       });
       if (info.isDirectory()) await visit(path);
-      else if (/\.(txt|jsonl)$/.test(name)) found.push(path);
+      else if (TEXT_EXTENSIONS.includes(extname(name)) && name !== MANIFEST) found.push(path);
       else ignored++;
     }
   };
@@ -42,12 +48,12 @@ export async function listTextFiles(dir: string): Promise<TextFiles> {
   );
   if (isFolder !== true) {
     const problem = isFolder === undefined ? "there is no such folder" : "this is a file";
-    throw new InputError(`expected a folder with .txt or .jsonl files, but ${problem}`, { place: dir });
+    throw new InputError(`${EXPECTED}, but ${problem}`, { place: dir });
   }
   await visit("");
   if (found.length === 0) {
     const others = ignored === 0 ? "it is empty" : `it has only ${ignored} other file${ignored === 1 ? "" : "s"}`;
-    throw new InputError(`expected a folder with .txt or .jsonl files, but ${others}`, { place: dir });
+    throw new InputError(`${EXPECTED}, but ${others}`, { place: dir });
   }
   const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
   return { files: found.sort(byBytes).map((path) => join(dir, path)), ignored };

@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
+import { readJsonValues } from "./read-json-values.js";
 import { readDocuments, type TextDocument } from "./read-documents.js";
 
 const dir = mkdtempSync(join(tmpdir(), "medgpt-documents-"));
 afterAll(() => rmSync(dir, { recursive: true }));
 
 let count = 0;
-function file(extension: "txt" | "jsonl", content: string | Uint8Array): string {
+function file(extension: "txt" | "jsonl" | "json", content: string | Uint8Array): string {
   const path = join(dir, `${count++}.${extension}`);
   writeFileSync(path, content);
   return path;
@@ -64,7 +65,7 @@ describe("readDocuments", () => {
   it("reads several files one after the other and tells where each document is", async () => {
     const a = file("txt", "one\n\ntwo\n");
     const b = file("jsonl", '{"text": "three"}');
-    expect((await read([a, b])).documents).toEqual([
+    expect((await read([a, b])).documents).toMatchObject([
       { text: "one\n", file: a, line: 1 },
       { text: "two\n", file: a, line: 3 },
       { text: "three", file: b, line: 1 },
@@ -83,7 +84,7 @@ describe("readDocuments", () => {
     expect(await texts(file("txt", `a\n${line}\nb`), false)).toEqual(["a", line, "b"]);
   });
 
-  it.each<[string, "txt" | "jsonl", string | Uint8Array, string]>([
+  it.each<[string, "txt" | "jsonl" | "json", string | Uint8Array, string]>([
     [
       "a byte that is not UTF-8",
       "txt",
@@ -150,11 +151,181 @@ describe("readDocuments", () => {
       '{"text": "a\u0007b"}',
       ':1:12: expected a JSON object with a string "text", got \\u0007b"} here; write each object on one line of its own',
     ],
+    [
+      "a list that is not JSON",
+      "json",
+      '[\n  {"text": "一"},\n  {"text": "二", "id": oops}\n]',
+      ":3:23: expected JSON, got oops} here; correct the file or write it again",
+    ],
+    [
+      "a list on one line that is not JSON",
+      "json",
+      '[{"text": "一"}, {"text": oops}]',
+      ":1:26: expected JSON, got oops} here; correct the file or write it again",
+    ],
+    [
+      "a list without a comma",
+      "json",
+      '[{"text": "a"}\n {"text": "b"}]',
+      ':2:2: expected , or ], got {"text": "b"}] here; correct the file or write it again',
+    ],
+    [
+      "a list with a comma at its end",
+      "json",
+      '[{"text": "a"},]',
+      ":1:16: expected a JSON value, got ] here; correct the file or write it again",
+    ],
+    [
+      "a list that ends early",
+      "json",
+      '[{"text": "a"},\n',
+      ":2:1: expected a JSON value, got the end of the file here; correct the file or write it again",
+    ],
+    [
+      "an object that ends early",
+      "json",
+      '[{"text": "a"},\n {"text": "b"',
+      ":2:2: expected the end of the JSON value that begins here, got the end of the file; the file is cut off",
+    ],
+    [
+      "text after a list",
+      "json",
+      '[{"text": "a"}] {"text": "b"}',
+      ':1:17: expected the end of the file, got {"text": "b"} here; correct the file or write it again',
+    ],
+    [
+      "a wrong end of an object with a list",
+      "json",
+      '{"data": [{"text": "a"}],\n "n": }',
+      ":2:7: expected JSON, got } here; correct the file or write it again",
+    ],
+    [
+      "an object without a text in a list",
+      "json",
+      '[{"text": "a"},\n  {"content": "b"}]',
+      ':2:3: expected a JSON object with a string "text", got {"content": "b"}; name the field "text" or convert the file',
+    ],
+    [
+      "a number in a list",
+      "json",
+      "[1, 2]",
+      ':1:2: expected a JSON object with a string "text", got 1; name the field "text" or convert the file',
+    ],
+    [
+      "an object with a list under another name",
+      "json",
+      '{"rows": [{"text": "a"}]}',
+      ':1:1: expected a JSON object with a string "text", got {"rows": [{"text": "a"}]}; name the field "text" or convert the file',
+    ],
+    [
+      "a text that is no JSON at all",
+      "json",
+      "text",
+      ":1:1: expected JSON, got text here; correct the file or write it again",
+    ],
+    [
+      "a byte that is not UTF-8 in a list",
+      "json",
+      Buffer.concat([Buffer.from('[{"text": "a"},\n{"text": "b'), Buffer.from([0xff]), Buffer.from('"}]')]),
+      ':2:12: expected UTF-8, got the byte 0xff after "{\\"text\\": \\"b"; save the file as UTF-8'.replaceAll("\\", ""),
+    ],
   ])("refuses %s with its place", async (_, extension, content, message) => {
     const path = file(extension, content);
     const failure = await read([path]).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(InputError);
     expect((failure as Error).message).toBe(path + message);
+  });
+
+  it.each<[string, string, [line: number, text: string][]]>([
+    [
+      "a list of objects",
+      '\ufeff [ {"text": "a"},\n{"id": [1, {"text": "x"}], "text": "b]\\"}"} ,\n\n {"text": ""}, {"text": "好"}]\n',
+      [
+        [1, "a"],
+        [2, 'b]"}'],
+        [4, "好"],
+      ],
+    ],
+    [
+      "a list of strings",
+      '["a", "b\\n",\n"]"]',
+      [
+        [1, "a"],
+        [1, "b\n"],
+        [2, "]"],
+      ],
+    ],
+    ["an empty list", "[]", []],
+    ["nothing", " \n", []],
+    [
+      "an object whose data is a list",
+      '{"data": [\n{"text": "a"},\n{"text": "b"}]}',
+      [
+        [2, "a"],
+        [3, "b"],
+      ],
+    ],
+    [
+      "an object whose data come between other keys",
+      '{"version": {"data": [1]}, "n":\n[2], "data" : [{"text": "a"}, {"text": "b"}], "more": {"x": [3]}}\n',
+      [
+        [2, "a"],
+        [2, "b"],
+      ],
+    ],
+    ["one object", '{\n  "text": "a",\n  "data": [1]\n}', [[1, "a"]]],
+    [
+      "lines",
+      '{"text": "a"}\n\n{"text": "b", "data": [1]}\n',
+      [
+        [1, "a"],
+        [3, "b"],
+      ],
+    ],
+    [
+      "objects over several lines",
+      '{\n"text": "a"\n}\n{\n"text": "b"}',
+      [
+        [1, "a"],
+        [4, "b"],
+      ],
+    ],
+  ])("reads %s from .json", async (_, content, expected) => {
+    const { documents, bytesRead } = await read([file("json", content)]);
+    expect(documents.map(({ line, text }) => [line, text])).toEqual(expected);
+    expect(bytesRead).toBe(Buffer.byteLength(content));
+  });
+
+  it("finds the same values of .json wherever the chunks of the file end", async () => {
+    const source = '{"a": 1, "data": [{"text": "é\\"]"}, "s\\\\", {"text": "长"}], "b": [2]}';
+    for (let size = 1; size < 20; size++) {
+      const bytes = Buffer.from(source);
+      const chunks = async function* () {
+        for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size));
+      };
+      const values: unknown[] = [];
+      for await (const { value, line, column } of readJsonValues(chunks(), "f")) values.push([value, line, column]);
+      expect(values).toEqual([
+        [{ text: 'é"]' }, 1, 19],
+        ["s\\", 1, 37],
+        [{ text: "长" }, 1, 44],
+      ]);
+    }
+  });
+
+  it("goes on from the position of any document as it went on before", async () => {
+    const files = [
+      file("txt", "\ufeffone\r\n\r\nt\u00e9o\rthree\n\nfour"),
+      file("jsonl", '\ufeff{"text": "five"}\n\n{"text": "six"}\r\n{"text": "好"}'),
+      file("json", '[{"text": "seven"}, {"text": ""}, {"text": "eight"}]'),
+    ];
+    const all = (await read(files)).documents;
+    expect(all).toHaveLength(9);
+    for (const [index, { position }] of all.entries()) {
+      const rest: TextDocument[] = [];
+      for await (const document of readDocuments(files, { keepLinebreaks: true, from: position })) rest.push(document);
+      expect(rest).toEqual(all.slice(index));
+    }
   });
 
   it("refuses a file that is not there", async () => {

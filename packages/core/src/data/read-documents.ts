@@ -1,21 +1,36 @@
 /**
- * Streams the documents of text files: a line of .txt, or the "text" of a line of .jsonl. Memory is bounded by the longest
- * line. Line breaks are universal in .txt ("\r\n" and "\r" count as "\n"), as in Python's text mode.
+ * Streams the documents of text files: a line of .txt, the "text" of a line of .jsonl, of a value of .json or of a row of
+ * .parquet. Memory is bounded by the longest line, value or row group. Line breaks are universal in .txt ("\r\n" and "\r"
+ * count as "\n"), as in Python's text mode.
  */
 import { createReadStream } from "node:fs";
-import { isUtf8 } from "node:buffer";
+import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
+import { decodeUtf8, snippet } from "./decode-utf8.js";
+import { readJsonValues } from "./read-json-values.js";
+import { readParquet } from "./read-parquet.js";
 import { scanJson } from "./scan-json.js";
+
+/** Where a document begins, so that reading can go on there. */
+export interface DocumentPosition {
+  /** Index into the list of files. */
+  readonly file: number;
+  /** In bytes for .txt and .jsonl; the number of the value in .json and of the row in .parquet, from 0. */
+  readonly offset: number;
+  /** From 1; of .parquet the row. */
+  readonly line: number;
+}
 
 export interface TextDocument {
   readonly text: string;
   readonly file: string;
-  /** From 1. */
+  /** From 1; of .parquet the row. */
   readonly line: number;
+  readonly position: DocumentPosition;
 }
 
 export interface DocumentReader extends AsyncIterable<TextDocument> {
-  /** So far: lines without text, which are no documents. */
+  /** So far: lines, values and rows without text, which are no documents. */
   readonly skippedBlank: number;
   /** So far, over all files. */
   readonly bytesRead: number;
@@ -24,27 +39,47 @@ export interface DocumentReader extends AsyncIterable<TextDocument> {
 export interface ReadDocumentsOptions {
   /** Whether a .txt document keeps the "\n" at its end (the last line of a file may have none). */
   readonly keepLinebreaks: boolean;
+  /** The first document to give, from an earlier reading of the same files. Default: the very first. */
+  readonly from?: DocumentPosition | undefined;
 }
+
+/** A text, "" where there is none, and where it begins in its file. */
+type Text = Omit<DocumentPosition, "file"> & { readonly text: string };
+type FileReader = (
+  file: string,
+  from: Omit<DocumentPosition, "file">,
+  options: FileReaderOptions,
+) => AsyncIterable<Text>;
+type FileReaderOptions = ReadDocumentsOptions & { readonly onBytes: (count: number) => void };
+
+const READERS: Readonly<Record<string, FileReader>> = {
+  ".txt": readLines,
+  ".jsonl": readLines,
+  ".json": readJson,
+  ".parquet": readTextColumn,
+};
+
+/** The extensions of files that hold text, dots included. */
+export const TEXT_EXTENSIONS: readonly string[] = Object.keys(READERS);
 
 /**
  * @throws InputError (from the iteration) at file:line:column for bytes that are not UTF-8, malformed JSON, and a missing
- * or non-string "text".
+ * or non-string "text"; at file:row for parquet
  */
-export function readDocuments(files: readonly string[], { keepLinebreaks }: ReadDocumentsOptions): DocumentReader {
+export function readDocuments(files: readonly string[], options: ReadDocumentsOptions): DocumentReader {
+  const first = options.from ?? { file: 0, offset: 0, line: 1 };
   const reader = {
     skippedBlank: 0,
     bytesRead: 0,
     async *[Symbol.asyncIterator](): AsyncGenerator<TextDocument> {
-      for (const file of files) {
-        const json = file.endsWith(".jsonl");
-        const lines = splitLines(file, json, (bytes) => (reader.bytesRead += bytes));
-        let line = 0;
-        for await (const { bytes, ended } of lines) {
-          line++;
-          const content = line === 1 ? withoutByteOrderMark(bytes) : bytes;
-          const text = json ? jsonText(content, file, line) : decode(content, file, line);
+      const onBytes = (count: number): void => void (reader.bytesRead += count);
+      for (const [index, file] of files.entries()) {
+        if (index < first.file) continue;
+        const from = index === first.file ? first : { offset: 0, line: 1 };
+        const texts = (READERS[extname(file)] ?? readLines)(file, from, { ...options, onBytes });
+        for await (const { text, offset, line } of texts) {
           if (text === "") reader.skippedBlank++;
-          else yield { text: !json && keepLinebreaks && ended ? `${text}\n` : text, file, line };
+          else yield { text, file, line, position: { file: index, offset, line } };
         }
       }
     },
@@ -52,23 +87,48 @@ export function readDocuments(files: readonly string[], { keepLinebreaks }: Read
   return reader;
 }
 
+async function* readLines(
+  file: string,
+  from: Omit<DocumentPosition, "file">,
+  { keepLinebreaks, onBytes }: FileReaderOptions,
+): AsyncGenerator<Text> {
+  const json = file.endsWith(".jsonl");
+  let line = from.line;
+  for await (const { bytes, ended, offset } of splitLines(file, json, from.offset, onBytes)) {
+    const content = offset === 0 ? withoutByteOrderMark(bytes) : bytes;
+    const place = { file, line, column: 1 };
+    const text = json ? jsonLine(content, place) : decodeUtf8(content, place);
+    yield { text: !json && keepLinebreaks && ended && text !== "" ? `${text}\n` : text, offset, line };
+    line++;
+  }
+}
+
 const LF = 10;
 const CR = 13;
 
-/** Lines without their line break; `ended` tells whether they had one. "\r" ends a line only in plain text. */
+/**
+ * Lines without their line break, from a line's first byte on; `ended` tells whether they had one. "\r" ends a line only in
+ * plain text.
+ */
 async function* splitLines(
   file: string,
   json: boolean,
+  start: number,
   onBytes: (count: number) => void,
-): AsyncGenerator<{ bytes: Buffer; ended: boolean }> {
+): AsyncGenerator<{ bytes: Buffer; ended: boolean; offset: number }> {
   let pieces: Buffer[] = []; // of a line that began in an earlier chunk
+  let lineStart = start;
+  let chunkStart = start;
   let afterReturn = false; // a "\n" at the start of this chunk belongs to a "\r" at the end of the last
-  const stream = createReadStream(file, { highWaterMark: 1 << 20 });
+  const stream = createReadStream(file, { highWaterMark: 1 << 20, start });
   try {
     for await (const chunk of stream as AsyncIterable<Buffer>) {
       onBytes(chunk.length);
       let begin = 0;
-      if (afterReturn && chunk[0] === LF) begin = 1;
+      if (afterReturn && chunk[0] === LF) {
+        begin = 1;
+        lineStart++;
+      }
       afterReturn = false;
       // Both searches are remembered, so that a chunk without "\r" is searched for it once.
       let nextFeed = chunk.indexOf(LF, begin);
@@ -77,50 +137,34 @@ async function* splitLines(
         const isReturn = nextReturn !== -1 && (nextFeed === -1 || nextReturn < nextFeed);
         const end = isReturn ? nextReturn : nextFeed;
         const tail = chunk.subarray(begin, end);
-        yield { bytes: pieces.length === 0 ? tail : Buffer.concat([...pieces, tail]), ended: true };
+        const bytes = pieces.length === 0 ? tail : Buffer.concat([...pieces, tail]);
+        yield { bytes, ended: true, offset: lineStart };
         pieces = [];
         begin = end + 1;
         if (isReturn && begin === chunk.length) afterReturn = true;
         else if (isReturn && chunk[begin] === LF) begin++;
+        lineStart = chunkStart + begin;
         if (nextFeed !== -1 && nextFeed < begin) nextFeed = chunk.indexOf(LF, begin);
         if (nextReturn !== -1 && nextReturn < begin) nextReturn = chunk.indexOf(CR, begin);
       }
       if (begin < chunk.length) pieces.push(chunk.subarray(begin));
+      chunkStart += chunk.length;
     }
   } catch (cause) {
-    throw new InputError(`cannot be read (${(cause as Error).message})`, { place: file, cause });
+    throw cannotBeRead(file, cause);
   } finally {
     stream.destroy();
   }
-  if (pieces.length > 0) yield { bytes: Buffer.concat(pieces), ended: false };
+  if (pieces.length > 0) yield { bytes: Buffer.concat(pieces), ended: false, offset: lineStart };
 }
 
 function withoutByteOrderMark(bytes: Buffer): Buffer {
   return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
-function decode(bytes: Buffer, file: string, line: number): string {
-  if (isUtf8(bytes)) return bytes.toString("utf8");
-  // Byte by byte up to the first bad sequence, whose place is what the user needs to find it.
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  let good = "";
-  try {
-    for (const byte of bytes) good += decoder.decode(Uint8Array.of(byte), { stream: true });
-  } catch {
-    // `good` is what came before.
-  }
-  const byte = bytes[Buffer.byteLength(good)]!.toString(16).padStart(2, "0");
-  throw new InputError(
-    `expected UTF-8, got the byte 0x${byte} after "${snippet(good.slice(-20))}"; save the file as UTF-8`,
-    {
-      place: `${file}:${line}:${[...good].length + 1}`,
-    },
-  );
-}
-
 /** The "text" of a line of .jsonl, "" for a blank line. */
-function jsonText(bytes: Buffer, file: string, line: number): string {
-  const source = decode(bytes, file, line);
+function jsonLine(bytes: Buffer, place: { file: string; line: number; column: number }): string {
+  const source = decodeUtf8(bytes, place);
   let value: unknown;
   try {
     value = JSON.parse(source);
@@ -129,25 +173,82 @@ function jsonText(bytes: Buffer, file: string, line: number): string {
     const at = scanJson(source).errorAt ?? source.length;
     throw new InputError(
       `expected a JSON object with a string "text", got ${snippet(source.slice(at)) || "the end of the line"} here; write each object on one line of its own`,
-      {
-        place: `${file}:${line}:${[...source.slice(0, at)].length + 1}`,
-        cause,
-      },
+      { place: `${place.file}:${place.line}:${[...source.slice(0, at)].length + 1}`, cause },
     );
   }
+  return textOf(value, source, `${place.file}:${place.line}:1`);
+}
+
+/** The values of a .json file: objects with a "text", or the strings of a list of strings, as datasets takes them. */
+async function* readJson(
+  file: string,
+  from: Omit<DocumentPosition, "file">,
+  { onBytes }: FileReaderOptions,
+): AsyncGenerator<Text> {
+  const chunks = async function* (): AsyncGenerator<Buffer> {
+    const stream = createReadStream(file, { highWaterMark: 1 << 20 });
+    try {
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        onBytes(chunk.length);
+        yield chunk;
+      }
+    } catch (cause) {
+      throw cannotBeRead(file, cause);
+    } finally {
+      stream.destroy();
+    }
+  };
+  let offset = -1;
+  for await (const { value, source, inList, line, column } of readJsonValues(chunks(), file)) {
+    if (++offset < from.offset) continue;
+    const text = inList && typeof value === "string" ? value : textOf(value, source, `${file}:${line}:${column}`);
+    yield { text, offset, line };
+  }
+}
+
+function textOf(value: unknown, source: string, place: string): string {
   const text = typeof value === "object" && value !== null ? (value as Record<string, unknown>)["text"] : undefined;
   if (typeof text === "string") return text;
   const got = text === undefined ? snippet(source.trim()) : `"text": ${snippet(JSON.stringify(text))}`;
   throw new InputError(
     `expected a JSON object with a string "text", got ${got}; name the field "text" or convert the file`,
-    {
-      place: `${file}:${line}:1`,
-    },
+    { place },
   );
 }
 
-/** The beginning of a text on one line, without control characters. */
-function snippet(text: string): string {
-  const short = text.length > 40 ? `${text.slice(0, 40)}…` : text;
-  return short.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/** The column "text" of a .parquet file. */
+async function* readTextColumn(
+  file: string,
+  from: Omit<DocumentPosition, "file">,
+  { onBytes }: FileReaderOptions,
+): AsyncGenerator<Text> {
+  const parquet = await readParquet(file);
+  const type = parquet.columns.get("text");
+  if (type !== "string") {
+    const columns = [...parquet.columns].map(([name, kind]) => `${snippet(name)} (${kind})`).join(", ");
+    throw new InputError(
+      `expected a column "text" of strings, got the columns ${columns || "of an empty schema"}; rename the column or convert the file`,
+      { place: file },
+    );
+  }
+  for await (const { rows, firstRow, bytes } of parquet.read({ columns: ["text"], from: from.offset, bytes: true })) {
+    for (const [index, row] of rows.entries()) {
+      const offset = firstRow + index;
+      const text = row["text"];
+      const place = `${file}:row ${offset + 1}`;
+      if (!(text instanceof Uint8Array))
+        throw new InputError('expected a string in the column "text", got null; leave such rows out', { place });
+      yield {
+        text: decodeUtf8(Buffer.from(text.buffer, text.byteOffset, text.length), place),
+        offset,
+        line: offset + 1,
+      };
+    }
+    onBytes(bytes);
+  }
+}
+
+function cannotBeRead(file: string, cause: unknown): InputError {
+  if (cause instanceof InputError) return cause;
+  return new InputError(`cannot be read (${(cause as Error).message})`, { place: file, cause });
 }

@@ -1,0 +1,39 @@
+import { isUtf8 } from "node:buffer";
+import { InputError } from "@medgpt/artifacts";
+
+/** Where bytes begin in a file, in characters from 1; or a place that has no columns, ready to be shown. */
+export type TextPlace = string | { readonly file: string; readonly line: number; readonly column: number };
+
+/**
+ * Bytes as text.
+ * @throws InputError at the first byte that is not UTF-8
+ */
+export function decodeUtf8(bytes: Buffer, place: TextPlace): string {
+  if (isUtf8(bytes)) return bytes.toString("utf8");
+  // Byte by byte up to the first bad sequence, whose place is what the user needs to find it.
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  let good = "";
+  try {
+    for (const byte of bytes) good += decoder.decode(Uint8Array.of(byte), { stream: true });
+  } catch {
+    // `good` is what came before.
+  }
+  const byte = bytes[Buffer.byteLength(good)]!.toString(16).padStart(2, "0");
+  throw new InputError(
+    `expected UTF-8, got the byte 0x${byte} after "${snippet(good.slice(-20))}"; save the file as UTF-8`,
+    { place: typeof place === "string" ? place : placeWithin(place, good) },
+  );
+}
+
+/** The place that a text which begins at `place` ends at, as file:line:column. */
+export function placeWithin(place: Exclude<TextPlace, string>, text: string): string {
+  const lines = text.split("\n");
+  const column = [...lines.at(-1)!].length + (lines.length === 1 ? place.column : 1);
+  return `${place.file}:${place.line + lines.length - 1}:${column}`;
+}
+
+/** The beginning of a text on one line, without control characters. */
+export function snippet(text: string): string {
+  const short = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+  return short.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
