@@ -2,7 +2,7 @@ import { InputError } from "@medgpt/artifacts";
 import { describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
-import { packBlocks, padBlocks, type Rows } from "./packing.js";
+import { packBlocks, packNeatly, padBlocks, type Rows } from "./packing.js";
 import { documentsInMemory, sliceDocuments } from "./token-documents.js";
 
 const readAll = (rows: Rows): Promise<number[][]> =>
@@ -80,6 +80,12 @@ describe("packBlocks", () => {
     expect(rows.droppedTokens).toBe(joined.length - expected.flat().length);
   });
 
+  it("ends a document that ends with the end-of-text token all the same", async () => {
+    expect(await readAll(packBlocks(documentsInMemory([[1, EOS], [2]]), { blockSize: 5, eosId: EOS }))).toEqual([
+      [1, EOS, EOS, 2, EOS],
+    ]);
+  });
+
   it("packs a slice of the documents as if they were all", async () => {
     const ids = make([3, 4, 5, 6, 2]);
     const slice = packBlocks(sliceDocuments(documentsInMemory(ids), 1, 4), { blockSize: 4, eosId: EOS });
@@ -99,10 +105,89 @@ describe("packBlocks", () => {
   });
 });
 
+describe("packNeatly", () => {
+  const EOS = 9;
+  const sequences = async (rows: Rows): Promise<number[][][]> => {
+    const all = [];
+    for (let row = 0; row < rows.count; row++) all.push((await rows.readSequences(row)).map((ids) => [...ids]));
+    return all;
+  };
+
+  it.each([
+    [
+      "documents that fit together",
+      [[1, 2], [3], [4]],
+      8,
+      [
+        [
+          [1, 2, 9],
+          [3, 9],
+          [4, 9],
+        ],
+      ],
+    ],
+    [
+      "a document that does not fit into the rest",
+      [[1, 2], [3, 4, 5], [6]],
+      6,
+      [
+        [[1, 2, 9]],
+        [
+          [3, 4, 5, 9],
+          [6, 9],
+        ],
+      ],
+    ],
+    [
+      "documents that fill a row",
+      [[1], [2], [3]],
+      4,
+      [
+        [
+          [1, 9],
+          [2, 9],
+        ],
+        [[3, 9]],
+      ],
+    ],
+    [
+      "a document that is longer than a row",
+      [[1], [2, 3, 4, 5, 6], [7]],
+      4,
+      [
+        [[1, 9]],
+        [[2, 3, 4, 5]],
+        [
+          [6, 9],
+          [7, 9],
+        ],
+      ],
+    ],
+    ["a document of as many rows", [[1, 2, 3, 4, 5, 6, 7], [8]], 4, [[[1, 2, 3, 4]], [[5, 6, 7, 9]], [[8, 9]]]],
+    ["documents without tokens", [[], [], [1]], 3, [[[9], [9]], [[1, 9]]]],
+    ["no documents", [], 3, []],
+  ])("keeps %s in rows of their own sequences", async (_, ids, blockSize, expected) => {
+    const rows = packNeatly(documentsInMemory(ids), { blockSize, eosId: EOS });
+    expect(await sequences(rows)).toEqual(expected);
+    expect(await readAll(rows)).toEqual(expected.map((row) => row.flat()));
+    expect(rows.tokens).toBe(expected.flat(2).length);
+    expect(rows.droppedTokens).toBe(0);
+  });
+
+  it("packs a slice of the documents as if they were all", async () => {
+    const ids = [[1, 2, 3], [4], [5, 6, 7, 8, 9, 10], [11], [12]];
+    const slice = packNeatly(sliceDocuments(documentsInMemory(ids), 1, 4), { blockSize: 4, eosId: EOS });
+    expect(await sequences(slice)).toEqual(
+      await sequences(packNeatly(documentsInMemory(ids.slice(1, 4)), { blockSize: 4, eosId: EOS })),
+    );
+  });
+});
+
 describe("padBlocks", () => {
   it("cuts long documents, leaves empty ones out and counts what it dropped", async () => {
     const rows = padBlocks(documentsInMemory([[1, 2, 3], [], [4], [5, 6, 7, 8]]), { blockSize: 3 });
     expect(await readAll(rows)).toEqual([[1, 2, 3], [4], [5, 6, 7]]);
     expect(rows).toMatchObject({ count: 3, tokens: 7, droppedTokens: 1 });
+    expect(await rows.readSequences(2)).toEqual([Int32Array.of(5, 6, 7)]);
   });
 });
