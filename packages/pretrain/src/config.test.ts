@@ -77,7 +77,7 @@ describe("the published command line", () => {
   it("has one line for each flag that changes nothing", () => {
     expect(lines).toEqual([
       "--device_map auto: changes nothing here, because --backend chooses where the model runs",
-      "--preprocessing_num_workers 1: changes nothing here, because text is tokenised in one pass and then cached",
+      "--preprocessing_num_workers 1: changes nothing here, because text is tokenised on all cores",
       "--ddp_timeout 30000: changes nothing here, because training runs in one process",
       "--ddp_find_unused_parameters False: changes nothing here, because training runs in one process",
     ]);
@@ -156,6 +156,10 @@ describe("values that are read", () => {
     ["--load_in_8bit False --qlora False --streaming False", { load_in_8bit: false, qlora: false, streaming: false }],
     ["--nproc_per_node 1 --nnodes 1 --local-rank=0", { nproc_per_node: 1, nnodes: 1, local_rank: 0 }],
     ["--neftune_noise_alpha 0", { neftune_noise_alpha: 0 }],
+    ["--streaming True --max_steps 5", { streaming: true, shuffle_buffer_size: 10_000 }],
+    ["--streaming True --max_steps 5 --do_eval --max_eval_samples 2", { streaming: true, max_eval_samples: 2 }],
+    ["--streaming --max_steps 5 --do_eval --validation_file_dir v", { streaming: true, max_eval_samples: null }],
+    ["--neat_packing", { neat_packing: true, packing: true }],
     ["--backend js --threads 2", { backend: "js", threads: 2 }],
   ])("%s", (line, expected) => {
     expect(parse(`${BASE} ${line}`).config).toMatchObject(expected);
@@ -166,9 +170,15 @@ describe("values that fail", () => {
   it.each([
     ["--qlora True", "--qlora: refused: weights are not quantised"],
     ["--load_in_4bit", "--load_in_4bit: refused: weights are not quantised"],
-    ["--streaming True", "--streaming: refused: the files are read once"],
     ["--dataset_name org/texts", "--dataset_name: expected one of --train_file_dir and --dataset_name, got both"],
     ["--dataset_config_name en", "--dataset_config_name: expected a data set in --dataset_name too"],
+    ["--streaming True", "--max_steps: --streaming needs a number of steps here"],
+    [
+      "--streaming True --max_steps 5 --do_eval",
+      "--max_eval_samples: --streaming sets this many blocks aside; give it, or --validation_file_dir",
+    ],
+    ["--neat_packing True --packing False", "--neat_packing: packs documents: expected --packing True"],
+    ["--shuffle_buffer_size 0", "--shuffle_buffer_size: expected 1 or more, got 0"],
     ["--nproc_per_node 2", "--nproc_per_node: refused: training runs in one process"],
     ["--deepspeed zero2.json", "--deepspeed: refused: training runs in one process"],
     ["--fsdp full_shard", "--fsdp: refused: training runs in one process"],

@@ -59,7 +59,7 @@ const modelFlags = topic("Model", {
 const dataFlags = topic("Data", {
   train_file_dir: flag(path.nullable(), {
     default: null,
-    help: 'A folder searched at every depth for .txt (a document a line) and .jsonl (its "text") files to train on.',
+    help: 'A folder searched at every depth for .txt (a document a line), .jsonl, .json and .parquet (their "text") files to train on.',
   }),
   validation_file_dir: flag(path.nullable(), {
     default: null,
@@ -76,6 +76,10 @@ const dataFlags = topic("Data", {
   packing: flag(z.boolean(), {
     default: true,
     help: "Join documents, each ended by EOS, and cut them into full blocks.",
+  }),
+  neat_packing: flag(z.boolean(), {
+    default: false,
+    help: "Pack whole documents into blocks; attention and positions stay inside each document.",
   }),
   keep_linebreaks: flag(z.boolean(), {
     default: true,
@@ -95,7 +99,7 @@ const dataFlags = topic("Data", {
   }),
   preprocessing_num_workers: accepted(z.int().min(1).nullable(), {
     default: null,
-    because: "text is tokenised in one pass and then cached",
+    because: "text is tokenised on all cores",
   }),
   overwrite_cache: flag(z.boolean(), { default: false, help: "Tokenise again, even if the cache has the text." }),
   dataset_name: flag(z.string().nullable(), {
@@ -106,9 +110,13 @@ const dataFlags = topic("Data", {
     default: null,
     help: "Which of the data set's configurations, where it has several.",
   }),
-  streaming: refused(z.boolean(), {
+  streaming: flag(z.boolean(), {
     default: false,
-    why: "the files are read once before training starts; leave it out",
+    help: "Read, shuffle, tokenise and pack the text while training, without a cache; needs --max_steps.",
+  }),
+  shuffle_buffer_size: flag(z.int().min(1), {
+    default: 10_000,
+    help: "Documents in the buffer that --streaming shuffles in.",
   }),
 });
 
@@ -429,6 +437,17 @@ export const pretrainSchema = z
     if (evaluates(config) && !hasText && config.validation_file_dir === null) {
       fail("validation_file_dir", "--do_eval needs a folder of text here or in --train_file_dir");
     }
+    if (config.neat_packing && !config.packing) fail("neat_packing", "packs documents: expected --packing True");
+    if (config.streaming && config.do_train && config.max_steps <= 0)
+      fail("max_steps", "--streaming needs a number of steps here: how much text there is is not known beforehand");
+    if (
+      config.streaming &&
+      evaluates(config) &&
+      config.validation_file_dir === null &&
+      dataset_name === null &&
+      !limits(config.max_eval_samples)
+    )
+      fail("max_eval_samples", "--streaming sets this many blocks aside; give it, or --validation_file_dir");
     if (config.fp16 && config.bf16) fail("fp16", "expected at most one of --fp16 and --bf16");
     if (config.load_best_model_at_end) {
       const { eval_strategy, save_strategy, eval_steps, logging_steps, save_steps } = config;
@@ -448,6 +467,11 @@ export type PretrainConfig = z.output<typeof pretrainSchema>;
 /** Whether the run evaluates: --do_eval, or an --eval_strategy, which implies it. */
 export function evaluates(config: Pick<PretrainConfig, "do_eval" | "eval_strategy">): boolean {
   return config.do_eval || config.eval_strategy !== "no";
+}
+
+/** Whether max_train_samples or max_eval_samples asks for less than all. */
+export function limits(samples: number | null): samples is number {
+  return samples !== null && samples > 0;
 }
 
 function isIntegerOrFraction(value: number): boolean {

@@ -154,15 +154,18 @@ describe("rows", () => {
     expect([...batch.segments]).toEqual([0, a.length, a.length + b.length]);
   });
 
-  it("train the same whether packed from .txt or from .jsonl", async () => {
+  it("train the same whether packed from .txt, from .jsonl or from .json", async () => {
     const lines = ["one text", "another text"];
     await toys.write("as-txt/a.txt", lines.join("\n"));
     await toys.write("as-jsonl/a.jsonl", lines.map((text) => JSON.stringify({ text })).join("\n"));
-    const [txt, jsonl] = [
+    await toys.write("as-json/a.json", JSON.stringify({ data: lines.map((text) => ({ text })) }, null, 2));
+    const [txt, jsonl, json] = [
       await load({ train_file_dir: toys.at("as-txt"), keep_linebreaks: false }),
       await load({ train_file_dir: toys.at("as-jsonl") }),
+      await load({ train_file_dir: toys.at("as-json") }),
     ];
     expect(txt.train).toEqual(jsonl.train);
+    expect(txt.train).toEqual(json.train);
     expect(txt.train).toEqual(["one text<|endoftext|>another text<|endoftext|>"]);
   });
 });

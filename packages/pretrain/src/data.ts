@@ -2,13 +2,22 @@ import { InputError } from "@medgpt/artifacts";
 import {
   collate,
   documentCount,
+  documentsInMemory,
+  firstRows,
   listTextFiles,
   packBlocks,
+  packNeatly,
   padBlocks,
   sliceDocuments,
+  streamRows,
   tokenizeFiles,
   validationCount,
+  type DocumentPosition,
+  type FirstRows,
+  type RowPackerOptions,
   type Rows,
+  type RowStream,
+  type Sequences,
   type TextFiles,
   type TokenCache,
   type TokenDocuments,
@@ -16,19 +25,34 @@ import {
 import type { ResolvedDataset } from "@medgpt/core/hub";
 import type { Batch } from "@medgpt/core/nn";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/training";
-import { evaluates, type PretrainConfig } from "./config.js";
+import type { BatchStream, RunContext } from "@medgpt/core/training";
+import { evaluates, limits, type PretrainConfig } from "./config.js";
 
 export interface PretrainData {
+  /** None with --streaming. */
   readonly train: Rows;
+  /** The rows to train on with --streaming. */
+  readonly stream: RowStream | undefined;
   readonly validation: Rows;
-  /** Closes the files of ids; no row can be read afterwards. */
+  /** Closes the files of text and ids; no row can be read afterwards. */
   close(): Promise<void>;
 }
 
+const NO_ROWS: Rows = padBlocks(documentsInMemory([]), { blockSize: 1 });
+
+/** The files of a folder of text, or of a data set's split. */
+type Source = TextFiles & { readonly name: string };
+
+/** Where text comes from; undefined where there is none of the kind. */
+interface Sources {
+  readonly train: Source | undefined;
+  readonly validation: Source | undefined;
+}
+
 /**
- * Tokenises the text folders (or finds them tokenised) and cuts them into blocks, or rows without packing. Without a
- * validation folder or split the first validation_split_percentage of the documents are set aside.
+ * Tokenises the text folders (or finds them tokenised) and cuts them into blocks, or rows without packing; with --streaming
+ * the text to train on is only opened. Without a validation folder or split the first documents are set aside: those of the
+ * first max_eval_samples blocks with --streaming, else validation_split_percentage of them.
  * @param dataset the files of config.dataset_name
  * @throws InputError for a missing or empty folder and for malformed text, with file:line:column
  */
@@ -38,75 +62,158 @@ export async function loadData(
   context: RunContext,
   dataset?: ResolvedDataset,
 ): Promise<PretrainData> {
-  const opened: TokenCache[] = [];
+  const opened: { close(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
-    for (const cache of opened) await cache.close();
+    for (const file of opened) await file.close();
   };
   try {
-    return { ...(await loadRows(config, tokenizer, context, opened, dataset)), close };
+    const load = config.streaming ? openStream : loadRows;
+    const sources = await findSources(config, dataset);
+    const data = await load(config, tokenizer, context, opened, sources);
+    const what = config.packing ? `blocks of ${config.block_size} tokens` : "rows";
+    for (const name of ["train", "validation"] as const) {
+      const { count, droppedTokens } = data[name];
+      if (count === 0) continue;
+      const text = `${name}: ${count.toLocaleString("en")} ${what}, ${droppedTokens.toLocaleString("en")} tokens left over`;
+      context.log({ type: "message", level: "info", text });
+    }
+    if (config.do_train && data.train.count === 0 && data.stream === undefined)
+      throw new InputError("--do_train: no document is left to train on", { place: sources.train?.name ?? "" });
+    if (evaluates(config) && data.validation.count === 0)
+      throw new InputError(
+        "no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir",
+      );
+    return { ...data, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+async function findSources(config: PretrainConfig, dataset: ResolvedDataset | undefined): Promise<Sources> {
+  const find = async (dir: string | null, split: "train" | "validation"): Promise<Source | undefined> => {
+    if (dir !== null) return { name: dir, ...(await listTextFiles(dir)) };
+    const files = dataset?.[split] ?? [];
+    return files.length === 0 ? undefined : { name: `${config.dataset_name}, ${split}`, files, ignored: 0 };
+  };
+  return {
+    train: await find(config.train_file_dir, "train"),
+    validation: evaluates(config) ? await find(config.validation_file_dir, "validation") : undefined,
+  };
+}
+
+type Loaded = Pick<PretrainData, "train" | "stream" | "validation">;
+
 async function loadRows(
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
-  opened: TokenCache[],
-  dataset: ResolvedDataset | undefined,
-): Promise<{ train: Rows; validation: Rows }> {
-  const none = sliceDocuments(
-    { offsets: new Float64Array(1), readTokens: () => Promise.resolve(new Int32Array()) },
-    0,
-    0,
-  );
-  const { dataset_name: name, train_file_dir, validation_file_dir } = config;
-  const read = async (dir: string | null, split: "train" | "validation"): Promise<TokenDocuments | undefined> => {
-    const files = dataset?.[split] ?? [];
-    if (dir === null && (name === null || files.length === 0)) return undefined;
-    const source =
-      dir === null ? { name: `${name}, ${split}`, files, ignored: 0 } : { name: dir, ...(await listTextFiles(dir)) };
+  opened: { close(): Promise<void> }[],
+  sources: Sources,
+): Promise<Loaded> {
+  const read = async (source: Source | undefined): Promise<TokenDocuments> => {
+    if (source === undefined) return documentsInMemory([]);
     const cache = await tokenize(source, config, tokenizer, context);
     opened.push(cache);
     return cache;
   };
-  let train = (await read(train_file_dir, "train")) ?? none;
-  let validation = evaluates(config) ? await read(validation_file_dir, "validation") : none;
-  if (validation === undefined) {
+  let train = await read(sources.train);
+  let validation = await read(sources.validation);
+  if (evaluates(config) && sources.validation === undefined) {
     const held = validationCount(documentCount(train), config.validation_split_percentage);
     validation = sliceDocuments(train, 0, held);
     train = sliceDocuments(train, held, documentCount(train));
   }
-  const data = {
+  return {
     train: limited(rowsOf(train, config, tokenizer), config.max_train_samples),
+    stream: undefined,
     validation: limited(rowsOf(validation, config, tokenizer), config.max_eval_samples),
   };
-  const what = config.packing ? `blocks of ${config.block_size} tokens` : "rows";
-  for (const [name, rows] of Object.entries<Rows>(data)) {
-    if (rows.count === 0) continue;
-    const text = `${name}: ${rows.count.toLocaleString("en")} ${what}, ${rows.droppedTokens.toLocaleString("en")} tokens left over`;
-    context.log({ type: "message", level: "info", text });
-  }
-  if (config.do_train && data.train.count === 0)
-    throw new InputError("--do_train: no document is left to train on", {
-      place: train_file_dir ?? name ?? "",
-    });
-  if (evaluates(config) && data.validation.count === 0)
-    throw new InputError(
-      "no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir",
-    );
-  return data;
 }
 
-/** Micro-batches of rows by their numbers; every token of a row is a label. */
+async function openStream(
+  config: PretrainConfig,
+  tokenizer: Tokenizer,
+  context: RunContext,
+  opened: { close(): Promise<void> }[],
+  sources: Sources,
+): Promise<Loaded> {
+  const { max_train_samples, max_eval_samples } = config;
+  const packing = packerOptions(config, tokenizer);
+  const open = (source: Source | undefined): readonly string[] => {
+    if (source === undefined) return [];
+    const { name, files, ignored } = source;
+    const others = ignored > 0 ? `, ${ignored.toLocaleString("en")} other files ignored` : "";
+    const text = `${name}: ${files.length.toLocaleString("en")} files are read as they are needed${others}`;
+    context.log({ type: "message", level: "info", text });
+    return files;
+  };
+  const first = (files: readonly string[], count: number): Promise<FirstRows> =>
+    firstRows(files, tokenizer, { ...packing, keepLinebreaks: config.keep_linebreaks, count });
+
+  let validation = NO_ROWS;
+  let from: DocumentPosition | undefined;
+  const files = open(sources.train);
+  if (sources.validation !== undefined) {
+    if (limits(max_eval_samples)) {
+      validation = (await first(open(sources.validation), max_eval_samples)).rows;
+    } else {
+      const cache = await tokenize(sources.validation, config, tokenizer, context);
+      opened.push(cache);
+      validation = rowsOf(cache, config, tokenizer);
+    }
+  } else if (evaluates(config)) {
+    if (!limits(max_eval_samples))
+      throw new InputError(
+        "--streaming sets --max_eval_samples blocks aside, as there is no text to evaluate on: give it",
+        {
+          place: sources.train?.name ?? "",
+        },
+      );
+    const held = await first(files, max_eval_samples);
+    validation = held.rows;
+    from = held.next;
+    if (config.do_train && from === undefined)
+      throw new InputError("--do_train: no document is left to train on; lower --max_eval_samples", {
+        place: sources.train?.name ?? "",
+      });
+  }
+  if (!config.do_train) return { train: NO_ROWS, stream: undefined, validation };
+  const stream = await streamRows(files, tokenizer, {
+    ...packing,
+    keepLinebreaks: config.keep_linebreaks,
+    seed: config.data_seed ?? config.seed,
+    bufferSize: config.train_sampling_strategy === "sequential" ? 1 : config.shuffle_buffer_size,
+    from,
+    ...(limits(max_train_samples) && { maxRows: max_train_samples }),
+  });
+  opened.push(stream);
+  return { train: NO_ROWS, stream, validation };
+}
+
+/** Micro-batches of rows by their numbers; every token of a row is a label, but for the first of a sequence. */
 export function batchesOf(rows: Rows): (indices: readonly number[]) => Promise<Batch> {
-  return async (indices) => collate(await Promise.all(indices.map(async (index) => ({ ids: await rows.read(index) }))));
+  return async (indices) => batchOf(await Promise.all(indices.map((index) => rows.readSequences(index))));
+}
+
+/** Micro-batches of streamed rows. */
+export function batchStream(stream: RowStream): BatchStream {
+  return {
+    async next(count) {
+      const { rows, pass, endsPass } = await stream.take(count);
+      return { batch: batchOf(rows), pass, endsPass };
+    },
+    state: () => stream.state(),
+    restore: (state) => stream.restore(state),
+  };
+}
+
+function batchOf(rows: readonly Sequences[]): Batch {
+  return collate(rows.flat().map((ids) => ({ ids })));
 }
 
 async function tokenize(
-  { name, files, ignored }: TextFiles & { readonly name: string },
+  { name, files, ignored }: Source,
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
@@ -129,18 +236,22 @@ async function tokenize(
 }
 
 function rowsOf(documents: TokenDocuments, config: PretrainConfig, tokenizer: Tokenizer): Rows {
-  const blockSize = config.block_size;
-  if (!config.packing) return padBlocks(documents, { blockSize });
-  if (tokenizer.eosId === undefined)
+  const options = packerOptions(config, tokenizer);
+  return { none: padBlocks, blocks: packBlocks, neat: packNeatly }[options.packing](documents, options);
+}
+
+/** @throws InputError where documents are to be packed and the tokenizer has nothing to end them with */
+function packerOptions(config: PretrainConfig, tokenizer: Tokenizer): RowPackerOptions {
+  const packing = !config.packing ? "none" : config.neat_packing ? "neat" : "blocks";
+  if (packing !== "none" && tokenizer.eosId === undefined)
     throw new InputError(
       "packing ends each document with the end-of-text token, and the tokenizer names none; set eos_token in tokenizer_config.json",
       { place: tokenizer.dir },
     );
-  return packBlocks(documents, { blockSize, eosId: tokenizer.eosId });
+  return { packing, blockSize: config.block_size, eosId: tokenizer.eosId ?? -1 };
 }
 
 /** The first `limit` rows; all for null, 0 and negative numbers. */
 function limited(rows: Rows, limit: number | null): Rows {
-  if (limit === null || limit <= 0 || limit >= rows.count) return rows;
-  return { ...rows, count: limit };
+  return limits(limit) && limit < rows.count ? { ...rows, count: limit } : rows;
 }

@@ -15,7 +15,7 @@ import {
   type TensorBoardWriter,
 } from "@medgpt/core/training";
 import { evaluates, type PretrainConfig } from "./config.js";
-import { batchesOf } from "./data.js";
+import { batchesOf, batchStream } from "./data.js";
 import { load } from "./load.js";
 import { causalLoss } from "./loss.js";
 import { saveArtifact, saveModel } from "./save.js";
@@ -54,6 +54,7 @@ export async function runPretrain(
         arena: model.arena as NonNullable<typeof model.arena>,
         rows: data.train.count,
         batch: batchesOf(data.train),
+        stream: data.stream && batchStream(data.stream),
         loss: causalLoss(model, lora?.lora_dropout ?? 0, chooseRecomputation(model, config, say)),
         evaluate: evaluates(config) && data.validation.count > 0 ? evaluateModel : undefined,
         saveModel: async (dir: string) => void (await saveModel(loaded, config, dir)),
@@ -65,7 +66,10 @@ export async function runPretrain(
       const { state, metrics } = await train(task, config, profile.context).finally(() => writer?.close());
       await profile.finish();
       reached = { epoch: state.epoch, step: state.global_step };
-      await writeResults(config.output_dir, "train", { ...metrics, train_samples: data.train.count });
+      const { max_steps, gradient_accumulation_steps, per_device_train_batch_size } = config;
+      const samples = max_steps * gradient_accumulation_steps * per_device_train_batch_size;
+      const train_samples = data.stream === undefined ? data.train.count : samples;
+      await writeResults(config.output_dir, "train", { ...metrics, train_samples });
       artifact = await saveArtifact(loaded, config, state);
       context.log({ type: "saved", path: config.output_dir, what: artifact.kind });
     }

@@ -1,6 +1,7 @@
 export { collate, labelCount, type Row } from "./collate.js";
+export { firstRows, type FirstRows } from "./first-rows.js";
 export { listTextFiles, type TextFiles } from "./list-text-files.js";
-export { packBlocks, padBlocks, type Rows } from "./packing.js";
+export { packBlocks, packNeatly, padBlocks, type PackOptions, type Rows } from "./packing.js";
 export {
   readDocuments,
   type DocumentPosition,
@@ -9,6 +10,8 @@ export {
   type TextDocument,
 } from "./read-documents.js";
 export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from "./read-parquet.js";
+export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
+export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
 export { epochOrder, torchRandperm, validationCount } from "./sampler.js";
 export { scanJson, type JsonScan } from "./scan-json.js";
 export { tokenizeFiles, type TokenCache, type TokenCacheOptions } from "./token-cache.js";

@@ -12,6 +12,7 @@ import { InputError, MedgptError, syncFolder } from "@medgpt/artifacts";
 import type { RunContext } from "../training/run-context.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { readDocuments } from "./read-documents.js";
+import { joinIds } from "./row-packer.js";
 import type { TokenDocuments } from "./token-documents.js";
 
 export interface TokenCacheOptions {
@@ -167,7 +168,7 @@ async function build(
       context.signal?.throwIfAborted();
       const encoded = await tokenizer.encodeBatch(batch, { addSpecialTokens });
       for (const ids of encoded) offsets.push(offsets.at(-1)! + ids.length);
-      await tokens.writeFile(joinIds(encoded));
+      await tokens.writeFile(new Uint8Array(joinIds(encoded).buffer));
       batch = [];
       characters = 0;
       report(reader.bytesRead);
@@ -192,16 +193,6 @@ async function build(
   const meta = { documents: offsets.length - 1, tokens: offsets.at(-1)!, skippedBlank: reader.skippedBlank };
   await withNewFile(join(folder, "meta.json"), (file) => file.writeFile(JSON.stringify(meta)));
   await syncFolder(folder);
-}
-
-function joinIds(encoded: readonly Int32Array[]): Uint8Array {
-  const joined = new Int32Array(encoded.reduce((sum, ids) => sum + ids.length, 0));
-  let at = 0;
-  for (const ids of encoded) {
-    joined.set(ids, at);
-    at += ids.length;
-  }
-  return new Uint8Array(joined.buffer);
 }
 
 async function withNewFile(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {

@@ -38,6 +38,8 @@ export interface CheckpointContents {
   readonly state: TrainerState;
   readonly random: RandomState;
   readonly unlogged: UnloggedLoss;
+  /** The place in the data, as JSON, where the step does not say it. */
+  readonly data: unknown;
   readonly arena: ParameterArena;
   /** Left out with --save_only_model. */
   readonly optimizer: AdamW | undefined;
@@ -77,7 +79,7 @@ export async function removeCheckpoint(dir: string): Promise<void> {
 
 /** Writes `checkpoint-<step>` so that it is there completely or not at all, after a power failure too; returns its path. */
 export async function saveCheckpoint(outputDir: string, contents: CheckpointContents): Promise<string> {
-  const { state, random, unlogged, arena, optimizer, saveModel } = contents;
+  const { state, random, unlogged, data, arena, optimizer, saveModel } = contents;
   const dir = checkpointDir(outputDir, state.global_step);
   const aside = join(outputDir, `.checkpoint-${state.global_step}.partial`);
   await rm(aside, { recursive: true, force: true });
@@ -92,7 +94,7 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
       ].flat();
       await writeSafetensors(join(aside, "optimizer.safetensors"), entries, { step: String(optimizer.steps) });
     }
-    await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted({ ...random, unlogged }, 2) + "\n");
+    await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted({ ...random, unlogged, data }, 2) + "\n");
     await writeTrainerState(aside, state);
     if (existsSync(dir)) await removeCheckpoint(dir);
     await rename(aside, dir);
@@ -143,14 +145,14 @@ export async function findCheckpoint(outputDir: string, resume: string | boolean
 
 /**
  * Loads optimizer and state of a checkpoint into a run; the weights are loaded with the model.
- * @returns the state, the loss that was not logged yet, and a sentence for each difference that keeps the run from continuing bit for bit
+ * @returns the state, the loss that was not logged yet, the place in the data, and a sentence for each difference that keeps the run from continuing bit for bit
  */
 export async function resumeFrom(
   dir: string,
   arena: ParameterArena,
   optimizer: AdamW,
   random: RandomState,
-): Promise<{ state: TrainerState; unlogged: UnloggedLoss; notes: string[] }> {
+): Promise<{ state: TrainerState; unlogged: UnloggedLoss; data: unknown; notes: string[] }> {
   const state = await readTrainerState(dir);
   const file = join(dir, "optimizer.safetensors");
   if (!existsSync(file))
@@ -188,7 +190,7 @@ export async function resumeFrom(
       ([key, value]) =>
         `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`,
     );
-  return { state, unlogged: unloggedLoss(before["unlogged"]), notes };
+  return { state, unlogged: unloggedLoss(before["unlogged"]), data: before["data"], notes };
 }
 
 /** None where the checkpoint does not say. */

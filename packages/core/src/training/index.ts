@@ -10,3 +10,4 @@ export { train, type TrainingArguments, type TrainingResult, type TrainingTask }
 export { writeTrainerState, type LogRow, type TrainerState } from "./trainer-state.js";
 export { chooseRecomputation, planMemory } from "./memory-plan.js";
 export { profileSteps } from "./profile-steps.js";
+export type { BatchStream } from "./windows.js";

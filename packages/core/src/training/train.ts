@@ -7,7 +7,6 @@ import { existsSync } from "node:fs";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { labelCount } from "../data/collate.js";
-import { epochOrder } from "../data/sampler.js";
 import type { Batch } from "../nn/decoder.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import type { DropoutDraw } from "../ops/index.js";
@@ -30,6 +29,7 @@ import {
 import { speedMetrics } from "./evaluate.js";
 import type { RunContext } from "./run-context.js";
 import type { LogRow, TrainerState } from "./trainer-state.js";
+import { windowsOfRows, windowsOfStream, type BatchStream } from "./windows.js";
 
 type Strategy = "no" | "steps" | "epoch";
 
@@ -74,6 +74,8 @@ export interface TrainingTask {
   /** Rows in an epoch and how to get a micro-batch of them. */
   readonly rows: number;
   readonly batch: (indices: readonly number[]) => Batch | Promise<Batch>;
+  /** The batches, in place of those of `rows`, where their number is not known beforehand. */
+  readonly stream?: BatchStream | undefined;
   /** Per-token loss (tokens) f32 of a batch, 0 where there is no label. */
   readonly loss: (batch: Batch, draw: Omit<DropoutDraw, "site" | "p">) => Tensor;
   /** Metrics with the prefix eval_; undefined where there is nothing to evaluate on. */
@@ -106,10 +108,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   const { backend } = arena.values;
   const { log, signal } = context;
   const accumulation = args.gradient_accumulation_steps;
-  const batches = Math.ceil(task.rows / args.per_device_train_batch_size);
-  const stepsPerEpoch = Math.ceil(batches / accumulation);
-  const maxSteps = args.max_steps > 0 ? args.max_steps : Math.ceil(args.num_train_epochs * stepsPerEpoch);
-  const epochs = Math.ceil(args.max_steps > 0 ? args.max_steps / stepsPerEpoch : args.num_train_epochs);
+  const windows =
+    task.stream === undefined
+      ? windowsOfRows(task, args, args.data_seed ?? args.seed)
+      : windowsOfStream(task.stream, args);
+  const { maxSteps, epochs } = windows;
   const every = (steps: number) => (steps < 1 ? Math.ceil(steps * maxSteps) : steps);
   const [loggingSteps, saveSteps] = [every(args.logging_steps), every(args.save_steps)];
   const evalSteps = every(args.eval_steps ?? args.logging_steps);
@@ -144,6 +147,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   };
   // Loss of the steps since the last logged row, and of all steps of this process.
   let [sinceLogged, loggedStep, totalLoss] = [0, 0, 0];
+  let placeInData = windows.state(); // after the last completed step
   const free = (): void => {
     clip.dispose();
     norms.dispose();
@@ -154,6 +158,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     if (checkpoint !== undefined) {
       await task.loadModel(checkpoint);
       const resumed = await resumeFrom(checkpoint, arena, optimizer, random);
+      await windows.restore(resumed.data).catch((cause: unknown) => {
+        if (!(cause instanceof InputError) || cause.place !== undefined) throw cause;
+        throw new InputError(cause.message, { place: checkpoint, cause });
+      });
+      placeInData = windows.state();
       for (const text of resumed.notes) log({ type: "message", level: "warn", text: `${checkpoint}: ${text}` });
       state = {
         ...state,
@@ -173,7 +182,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     backend.kernels.fill({ out: arena.gradients, count: arena.gradients.size, value: 0 });
     await backend.sync(); // a file that cannot be read after all shows now
     await task.begin?.();
-    const rows = `${task.rows.toLocaleString("en")} rows, ${args.per_device_train_batch_size} x ${accumulation} a step`;
+    const count = task.stream === undefined ? `${task.rows.toLocaleString("en")} rows` : "streamed rows";
+    const rows = `${count}, ${args.per_device_train_batch_size} x ${accumulation} a step`;
     const text = `training: ${rows}, steps ${state.global_step + 1} to ${maxSteps}`;
     if (state.global_step < maxSteps) log({ type: "message", level: "info", text });
   } catch (error) {
@@ -199,6 +209,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
       state,
       random,
       unlogged: { loss: sinceLogged, steps: state.global_step - loggedStep },
+      data: placeInData,
       arena,
       optimizer: args.save_only_model ? undefined : optimizer,
       saveModel: task.saveModel,
@@ -274,61 +285,49 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
 
   try {
     if (args.eval_on_start && state.global_step === 0) await evaluateNow();
-    for (let epoch = Math.floor(state.global_step / stepsPerEpoch); state.global_step < maxSteps; epoch++) {
-      const order = epochOrder(task.rows, { seed: random.data_seed, epoch, strategy: args.train_sampling_strategy });
-      for (
-        let window = state.global_step % stepsPerEpoch;
-        window < stepsPerEpoch && state.global_step < maxSteps;
-        window++
-      ) {
-        const begin = performance.now();
-        const last = Math.min((window + 1) * accumulation, batches);
-        const micro: Batch[] = [];
-        for (let index = window * accumulation; index < last; index++) {
-          const from = index * args.per_device_train_batch_size;
-          micro.push(await task.batch([...order.subarray(from, from + args.per_device_train_batch_size)]));
-        }
-        const learningRate = schedule(state.global_step);
-        const { loss, gradNorm } = await step(micro, learningRate);
-        state.global_step++;
-        state.epoch = epoch + last / batches;
-        const tokens = micro.reduce((count, { ids }) => count + ids.length, 0);
-        state.num_input_tokens_seen += tokens;
-        state.total_flos += 6 * tokens * task.computeParameters;
-        sinceLogged += loss;
-        totalLoss += loss;
+    while (state.global_step < maxSteps) {
+      const begin = performance.now();
+      const { micro, epoch, endsEpoch } = await windows.next(state.global_step);
+      const learningRate = schedule(state.global_step);
+      const { loss, gradNorm } = await step(micro, learningRate);
+      state.global_step++;
+      state.epoch = epoch;
+      placeInData = windows.state();
+      const tokens = micro.reduce((count, { ids }) => count + ids.length, 0);
+      state.num_input_tokens_seen += tokens;
+      state.total_flos += 6 * tokens * task.computeParameters;
+      sinceLogged += loss;
+      totalLoss += loss;
 
-        const epochEnds = window + 1 === stepsPerEpoch;
-        const ends = state.global_step >= maxSteps;
-        const due = (strategy: Strategy, steps: number): boolean =>
-          strategy === "steps" ? state.global_step % steps === 0 : strategy === "epoch" && (epochEnds || ends);
-        const logged = due(args.logging_strategy, loggingSteps) || (args.logging_first_step && state.global_step === 1);
-        const seconds = (performance.now() - begin) / 1000;
-        secondsPerStep = secondsPerStep === 0 ? seconds : 0.8 * secondsPerStep + 0.2 * seconds;
-        log({
-          type: "step",
-          step: state.global_step,
-          totalSteps: maxSteps,
-          epoch: state.epoch,
-          loss: logged ? sinceLogged / (state.global_step - loggedStep) : loss,
-          gradNorm,
-          learningRate,
-          tokensPerSecond: tokens / seconds,
-          memoryBytes: process.memoryUsage.rss(),
-          secondsLeft: (maxSteps - state.global_step) * secondsPerStep,
-          logged,
+      const ends = state.global_step >= maxSteps;
+      const due = (strategy: Strategy, steps: number): boolean =>
+        strategy === "steps" ? state.global_step % steps === 0 : strategy === "epoch" && (endsEpoch || ends);
+      const logged = due(args.logging_strategy, loggingSteps) || (args.logging_first_step && state.global_step === 1);
+      const seconds = (performance.now() - begin) / 1000;
+      secondsPerStep = secondsPerStep === 0 ? seconds : 0.8 * secondsPerStep + 0.2 * seconds;
+      log({
+        type: "step",
+        step: state.global_step,
+        totalSteps: maxSteps,
+        epoch: state.epoch,
+        loss: logged ? sinceLogged / (state.global_step - loggedStep) : loss,
+        gradNorm,
+        learningRate,
+        tokensPerSecond: tokens / seconds,
+        memoryBytes: process.memoryUsage.rss(),
+        secondsLeft: (maxSteps - state.global_step) * secondsPerStep,
+        logged,
+      });
+      if (logged) {
+        addLog({
+          grad_norm: gradNorm,
+          learning_rate: learningRate,
+          loss: sinceLogged / (state.global_step - loggedStep),
         });
-        if (logged) {
-          addLog({
-            grad_norm: gradNorm,
-            learning_rate: learningRate,
-            loss: sinceLogged / (state.global_step - loggedStep),
-          });
-          [sinceLogged, loggedStep] = [0, state.global_step];
-        }
-        if (due(args.eval_strategy, evalSteps) || (ends && args.eval_strategy === "steps")) await evaluateNow();
-        if (due(args.save_strategy, saveSteps) || (ends && args.save_strategy === "steps")) await save();
+        [sinceLogged, loggedStep] = [0, state.global_step];
       }
+      if (due(args.eval_strategy, evalSteps) || (ends && args.eval_strategy === "steps")) await evaluateNow();
+      if (due(args.save_strategy, saveSteps) || (ends && args.save_strategy === "steps")) await save();
     }
   } catch (error) {
     if (signal?.aborted) {
