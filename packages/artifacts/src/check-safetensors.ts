@@ -1,6 +1,7 @@
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { ArtifactError } from "./artifact-error.js";
+import { nestsTooDeeply } from "./read-json-text.js";
 
 /**
  * The safetensors library refuses headers above 100 MB. Real ones stay under 1 MB (about 100 bytes a tensor); a larger
@@ -38,6 +39,7 @@ export async function checkSafetensors(dir: string, file: string): Promise<numbe
     await handle.close();
   }
 
+  if (nestsTooDeeply(headerText)) refuse("bad-file", "its header is nested too deeply");
   let header: unknown;
   try {
     header = JSON.parse(headerText);

@@ -20,16 +20,35 @@ export class MedgptError extends Error {
   }
 }
 
+/** Line breaks, terminal escapes and the like, which names and parsers' messages may carry. */
+const CONTROL = /[\p{Cc}\u2028\u2029]/gu;
+
+/** Longer than any message of ours without what it quotes; a quoted key or value may have megabytes. */
+const MAX_MESSAGE = 1_000;
+
+/** A path has 4,096 bytes at most; a misspelt flag may have more. */
+const MAX_PLACE = 4_200;
+
 /**
  * Something the user gave is not usable. The message is one line: what was expected, what came (with file, line, key or
- * shape where there is one) and what to do next.
+ * shape where there is one) and what to do next. What it quotes from files cannot break the line nor fill the screen.
  */
 export class InputError extends MedgptError {
   /** file, or file:line:column, or the flag. */
   readonly place: string | undefined;
 
   constructor(message: string, options: { place?: string; cause?: unknown } = {}) {
-    super(options.place === undefined ? message : `${options.place}: ${message}`, { ...options, userError: true });
+    const short = shorten(message, MAX_MESSAGE);
+    const line = options.place === undefined ? short : `${shorten(options.place, MAX_PLACE)}: ${short}`;
+    super(line.replace(CONTROL, escape), { ...options, userError: true });
     this.place = options.place;
   }
+}
+
+function escape(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function shorten(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length)}…` : text;
 }

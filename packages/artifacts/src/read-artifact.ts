@@ -1,5 +1,5 @@
 /** Opening artifacts: nothing is believed that the files themselves do not bear out. */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import {
   MANIFEST_FILE,
@@ -16,6 +16,7 @@ import { parseManifest } from "./check-manifest.js";
 import { fileDigest, textDigest } from "./file-digest.js";
 import { inferKind, inferredManifest } from "./infer-manifest.js";
 import { checkRequiredFiles, checkWeights, exists, innerFileSize } from "./layout.js";
+import { readJsonText } from "./read-json-text.js";
 
 export interface OpenOptions {
   /**
@@ -107,7 +108,7 @@ export async function openRef<K extends ArtifactKind>(
 }
 
 async function openSealed(dir: string, kinds: readonly ArtifactKind[], options: OpenOptions): Promise<Artifact> {
-  const text = await readFile(join(dir, MANIFEST_FILE), "utf8");
+  const text = (await readJsonText(join(dir, MANIFEST_FILE))) ?? "";
   const manifest = parseManifest(dir, text);
   requireKind(dir, manifest.kind, kinds);
   const names = Object.keys(manifest.files);

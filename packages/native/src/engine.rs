@@ -307,7 +307,7 @@ fn execute(queue: &Queue, pool: Pool, isa: Isa) {
 }
 
 /// Turns a panic into an error.
-fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(panic_message(&*payload)))
 }
 

@@ -1,6 +1,11 @@
 //! The `tokenizers` crate, without truncation and padding, which belong to the data pipeline.
 
+use std::panic::{set_hook, take_hook};
+use std::sync::Once;
+
 use tokenizers::Tokenizer as Inner;
+
+use crate::engine::guarded;
 
 pub struct Tokenizer(Inner);
 
@@ -14,23 +19,40 @@ fn to_i32(ids: &[u32]) -> impl Iterator<Item = i32> + '_ {
     ids.iter().map(|id| *id as i32)
 }
 
+/// Turns a panic of the crate into an error, which is all that the user sees of it unless MEDGPT_DEBUG is set: the cause
+/// is a tokenizer.json that the crate takes and should not.
+fn quietly<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        if std::env::var_os("MEDGPT_DEBUG").is_none() {
+            drop(take_hook());
+            set_hook(Box::new(|_| {}));
+        }
+    });
+    guarded(f)
+}
+
 impl Tokenizer {
     /// From the contents of a tokenizer.json.
     pub fn from_json(bytes: &[u8]) -> Result<Tokenizer, String> {
-        let mut inner = Inner::from_bytes(bytes).map_err(|e| e.to_string())?;
-        inner.with_truncation(None).map_err(|e| e.to_string())?;
-        inner.with_padding(None);
-        Ok(Tokenizer(inner))
+        quietly(|| {
+            let mut inner = Inner::from_bytes(bytes).map_err(|e| e.to_string())?;
+            inner.with_truncation(None).map_err(|e| e.to_string())?;
+            inner.with_padding(None);
+            Ok(Tokenizer(inner))
+        })
     }
 
     pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<i32>, String> {
-        let encoding = self.0.encode_fast(text, add_special_tokens).map_err(|e| e.to_string())?;
-        Ok(to_i32(encoding.get_ids()).collect())
+        quietly(|| {
+            let encoding = self.0.encode_fast(text, add_special_tokens).map_err(|e| e.to_string())?;
+            Ok(to_i32(encoding.get_ids()).collect())
+        })
     }
 
     /// On all cores.
     pub fn encode_batch(&self, texts: Vec<String>, add_special_tokens: bool) -> Result<Encoded, String> {
-        let encodings = self.0.encode_batch_fast(texts, add_special_tokens).map_err(|e| e.to_string())?;
+        let encodings = quietly(|| self.0.encode_batch_fast(texts, add_special_tokens).map_err(|e| e.to_string()))?;
         let mut ids = Vec::with_capacity(encodings.iter().map(|e| e.len()).sum());
         encodings.iter().for_each(|e| ids.extend(to_i32(e.get_ids())));
         Ok(Encoded { ids, lengths: encodings.iter().map(|e| e.len() as i32).collect() })
@@ -38,7 +60,7 @@ impl Tokenizer {
 
     pub fn decode(&self, ids: &[i32], skip_special_tokens: bool) -> Result<String, String> {
         let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
-        self.0.decode(&ids, skip_special_tokens).map_err(|e| e.to_string())
+        quietly(|| self.0.decode(&ids, skip_special_tokens).map_err(|e| e.to_string()))
     }
 
     pub fn vocab_size(&self, with_added: bool) -> usize {
@@ -101,6 +123,15 @@ mod tests {
         assert_eq!(tokenizer.token_to_id("<s>"), Some(4));
         assert_eq!(tokenizer.id_to_token(3).as_deref(), Some("three"));
         assert_eq!(tokenizer.token_to_id("absent"), None);
+    }
+
+    #[test]
+    fn a_panic_of_the_crate_is_an_error() {
+        let chunks = r#""pre_tokenizer": { "type": "FixedLength", "length": 0 }"#;
+        let json = WORDS.replace(r#""pre_tokenizer": { "type": "Whitespace" }"#, chunks);
+        let tokenizer = Tokenizer::from_json(json.as_bytes()).unwrap();
+        assert!(tokenizer.encode("one", false).is_err());
+        assert!(tokenizer.encode_batch(vec!["one".to_string(), "two".to_string()], false).is_err());
     }
 
     #[test]

@@ -159,7 +159,10 @@ const trainingFlags = topic("Training", {
     default: null,
     help: "Go on from the newest checkpoint in output_dir (True), or from the checkpoint folder given.",
   }),
-  num_train_epochs: flag(z.number().gt(0), { default: 3, help: "Passes over the training data; may be a fraction." }),
+  num_train_epochs: flag(z.number().gt(0).max(1e6), {
+    default: 3,
+    help: "Passes over the training data; may be a fraction.",
+  }),
   max_steps: flag(z.int().min(-1), {
     default: -1,
     help: "Optimizer steps, in place of num_train_epochs where positive.",
@@ -378,7 +381,10 @@ const processFlags = topic("Processes and devices", {
     default: "auto",
     help: "Compute with the native kernels, in JavaScript, or with the fastest that is there (auto).",
   }),
-  threads: flag(z.int().min(1).nullable(), { default: null, help: "Threads to compute with; by default one a core." }),
+  threads: flag(z.int().min(1).max(1024).nullable(), {
+    default: null,
+    help: "Threads to compute with; by default one a core.",
+  }),
   nproc_per_node: refused(z.int(), { default: 1, why: `${ONE_PROCESS} and uses every core; leave it out` }),
   nnodes: refused(z.int(), { default: 1, why: `${ONE_PROCESS} on one machine; leave it out` }),
   deepspeed: refused(z.string().nullable(), { default: null, why: `${ONE_PROCESS}, which nothing is sharded over` }),

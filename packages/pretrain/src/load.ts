@@ -5,7 +5,7 @@ import { connectHub, resolveDataset, resolveModel } from "@medgpt/core/hub";
 import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
 import type { LoraConfig } from "@medgpt/core/nn";
 import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
-import { checkFolder, checkOutputDir, type RunContext } from "@medgpt/core/training";
+import { checkFolder, checkNewFile, checkOutputDir, type RunContext } from "@medgpt/core/training";
 import { attachAdapter } from "./adapter.js";
 import type { PretrainConfig } from "./config.js";
 import { loadData, type PretrainData } from "./data.js";
@@ -34,6 +34,7 @@ export async function load(config: PretrainConfig, given: ReadonlySet<string>, c
   const { model_name_or_path, tokenizer_name_or_path, peft_path } = config;
   await checkFolder("output_dir", config.output_dir);
   if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
+  if (config.profile !== null) await checkNewFile("profile", config.profile);
   if (config.do_train) await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
   const hub = await connectHub(context, { token: config.hf_hub_token });
   const found = await resolveModel(model_name_or_path, "model", hub, config.model_revision ?? "main");
@@ -97,6 +98,13 @@ function checkModel(
     throw new InputError(`the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`, {
       place: tokenizer.dir,
     });
+  if (tokenizer.idCount > vocabSize)
+    throw new InputError(
+      `the tokenizer has the id ${tokenizer.idCount - 1} and the model only ${vocabSize} embeddings`,
+      {
+        place: tokenizer.dir,
+      },
+    );
   if (tokenizer.vocabSize < vocabSize)
     say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
   if (maxPositions !== undefined && config.block_size > maxPositions)

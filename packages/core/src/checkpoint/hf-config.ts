@@ -53,8 +53,8 @@ export function optionalInt(config: HfConfig, ...keys: readonly [string, ...stri
 /** A number, or undefined where the key is absent or null. */
 export function optionalNumber(config: HfConfig, ...keys: readonly [string, ...string[]]): number | undefined {
   const value = first(config, keys);
-  if (value !== undefined && typeof value !== "number") throw wrong(config, keys.join(" or "), "a number", value);
-  return value;
+  if (value !== undefined && !Number.isFinite(value)) throw wrong(config, keys.join(" or "), "a number", value);
+  return value as number | undefined;
 }
 
 /** A boolean, or undefined where the key is absent or null. */
@@ -133,7 +133,8 @@ export function ropeParameters(config: HfConfig): RopeParameters {
   const view: HfConfig = { ...config, values: nested };
   const number = (key: string): number => {
     const value = nested[key];
-    if (typeof value !== "number" || !(value > 0)) throw wrong(config, `${layout}.${key}`, "a positive number", value);
+    if (typeof value !== "number" || !(value > 0 && value < Infinity))
+      throw wrong(config, `${layout}.${key}`, "a positive number", value);
     return value;
   };
   const optional = (key: string): number | undefined => (isPresent(nested[key]) ? number(key) : undefined);

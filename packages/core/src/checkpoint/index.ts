@@ -18,6 +18,7 @@ export {
   loadableDType,
   openSafetensors,
   readTensorData,
+  weightDType,
   writeSafetensors,
   type SafetensorsFile,
   type TensorInfo,

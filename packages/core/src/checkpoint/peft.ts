@@ -92,7 +92,7 @@ export async function openAdapter(dir: string): Promise<Adapter> {
   };
   const patterns = (key: string) => given(key, "an object of numbers", isNumbers) ?? {};
   const targets = given("target_modules", "names or a pattern", isNames);
-  if (targets === undefined) throw wrong("target_modules", "names or a pattern");
+  if (targets === undefined || targets.length === 0) throw wrong("target_modules", "names or a pattern");
   const excluded = given("exclude_modules", "names or a pattern", isNames);
   const layers = given("layers_to_transform", "whole numbers", isLayers);
   const lists = given("layers_pattern", "names", isNames);
@@ -181,7 +181,7 @@ export async function writeAdapter(
 }
 
 function isNumber(value: unknown): value is number {
-  return typeof value === "number";
+  return Number.isFinite(value);
 }
 
 function isBoolean(value: unknown): value is boolean {

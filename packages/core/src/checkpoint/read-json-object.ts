@@ -1,20 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { InputError } from "@medgpt/artifacts";
+import { InputError, readJsonText } from "@medgpt/artifacts";
 import { scanJson } from "../data/scan-json.js";
 
 /**
  * Reads a JSON file whose top level must be an object; undefined where there is no such file.
- * @throws InputError with file:line:column where the text is not JSON.
+ * @throws InputError with file:line:column where the text is not JSON, and as readJsonText does
  */
 export async function readJsonObject(path: string): Promise<Record<string, unknown> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new InputError(`cannot be read (${(error as Error).message})`, { place: path, cause: error });
-  }
-  if (text.startsWith("\ufeff")) text = text.slice(1);
+  const text = await readJsonText(path);
+  if (text === undefined) return undefined;
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -35,6 +28,12 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
 
 /** A value as an error message shows it: its JSON on one line, cut after 60 characters. */
 export function describeJson(value: unknown): string {
-  const json = JSON.stringify(value) ?? "nothing";
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value); // 1e999 is JSON, Infinity is not
+  let json: string;
+  try {
+    json = JSON.stringify(value) ?? "nothing";
+  } catch {
+    return "a value that is nested too deeply"; // JSON.parse goes deeper than JSON.stringify
+  }
   return json.length > 60 ? `${json.slice(0, 60)}…` : json;
 }

@@ -3,8 +3,8 @@
  * Reading checks the header against the file completely, so that a mapped region is always inside the file and means what
  * the header says; writing gives the same bytes as the reference implementation. Little-endian machines only, as Node's are.
  */
-import { open, type FileHandle } from "node:fs/promises";
-import { InputError, MedgptError, writeFileAtomic } from "@medgpt/artifacts";
+import { open, stat, type FileHandle } from "node:fs/promises";
+import { InputError, MedgptError, nestsTooDeeply, writeFileAtomic } from "@medgpt/artifacts";
 import { BYTES, type DType } from "../tensor/dtype.js";
 import { scanJson } from "../data/scan-json.js";
 import { describeJson, isJsonObject } from "./read-json-object.js";
@@ -82,10 +82,11 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   let text = "";
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(headerBytes);
-    header = JSON.parse(text);
+    header = nestsTooDeeply(text) ? undefined : JSON.parse(text);
   } catch {
     refuse("its header is not JSON in UTF-8");
   }
+  if (header === undefined) refuse("its header is nested too deeply");
   const { duplicateKey } = scanJson(text);
   if (duplicateKey !== undefined) refuse(`its header has the key ${describeJson(duplicateKey)} twice`);
 
@@ -147,6 +148,18 @@ export function loadableDType(info: TensorInfo): DType {
     );
   }
   return info.dtype;
+}
+
+/** The same for a weight, which must be a float. @throws InputError for any other dtype */
+export function weightDType(info: TensorInfo): DType {
+  const dtype = loadableDType(info);
+  if (dtype === "i32" || dtype === "u8") {
+    throw new InputError(
+      `tensor ${describeJson(info.name)} is stored as ${info.storedDtype}, expected F32, BF16, F16; quantised weights are not read`,
+      { place: info.path },
+    );
+  }
+  return dtype;
 }
 
 /** A whole tensor in memory: floats of any width as f32, integers as i32. For tests and small tensors; weights are mapped. */
@@ -259,6 +272,9 @@ function isCountArray(value: unknown): value is number[] {
 
 async function openForReading(path: string): Promise<FileHandle> {
   try {
+    // Asked first, because opening a pipe waits for who writes to it.
+    const info = await stat(path);
+    if (!info.isFile()) throw new Error(`it is ${info.isDirectory() ? "a folder" : "a pipe or device"}`);
     return await open(path, "r");
   } catch (cause) {
     throw new InputError(`cannot be opened (${(cause as Error).message})`, { place: path, cause });

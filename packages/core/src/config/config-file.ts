@@ -1,9 +1,11 @@
 /** Reads a configuration file, keeping the place of every key so that an error can point at it. */
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { extname } from "node:path";
 
-import { InputError } from "@medgpt/artifacts";
-import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
+import { isMap, isScalar, LineCounter, parseDocument, type Document } from "yaml";
+
+import { scanJson } from "../data/scan-json.js";
 
 export interface ConfigEntry {
   readonly key: string;
@@ -12,8 +14,11 @@ export interface ConfigEntry {
   readonly place: string;
 }
 
+/** All flags with a sentence each are 30 KB. */
+const MAX_BYTES = 1 << 20;
+
 /** The entries of the JSON or YAML file `path`, whose ending says which. Errors carry file:line:column. */
-export function readConfigFile(path: string, readText = (from: string) => readFileSync(from, "utf8")): ConfigEntry[] {
+export function readConfigFile(path: string, readText = readSmallFile): ConfigEntry[] {
   const ending = extname(path).toLowerCase();
   if (![".json", ".yaml", ".yml"].includes(ending)) {
     throw new InputError(`expected a file ending in .json, .yaml or .yml, got ${path}`, { place: "--config" });
@@ -28,19 +33,19 @@ export function readConfigFile(path: string, readText = (from: string) => readFi
   const lines = new LineCounter();
   const placeAt = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
+    return `${path}:${Math.max(1, line)}:${Math.max(1, col)}`; // an empty file has no lines
   };
 
+  if (nestsTooDeeply(text)) throw new InputError("expected flags and values, but it is nested deeply", { place: path });
   // JSON is YAML, so one parser gives the places in both; but YAML forgives what JSON does not.
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const options = { lineCounter: lines, prettyErrors: false, logLevel: "error" } as const;
+  const document = parsed(path, () => parseDocument(text, options));
   if (ending === ".json") {
     try {
       JSON.parse(text);
     } catch (cause) {
-      const { message } = cause as Error;
-      const position = /position (\d+)/.exec(message);
-      const offset = position === null ? text.length : Number(position[1]);
-      throw new InputError(`not JSON: ${message}`, { place: placeAt(offset), cause });
+      const offset = scanJson(text).errorAt ?? text.length;
+      throw new InputError(`not JSON: ${(cause as Error).message}`, { place: placeAt(offset), cause });
     }
   }
   const error = document.errors[0];
@@ -54,10 +59,31 @@ export function readConfigFile(path: string, readText = (from: string) => readFi
   if (!isMap(document.contents)) {
     throw new InputError("expected an object whose keys are flag names", { place: path });
   }
-  const values = document.toJS() as Record<string, unknown>;
+  const values = parsed(path, () => {
+    const made = (document as Document).toJS() as Record<string, unknown>;
+    JSON.stringify(made); // an alias of what it stands in has no end
+    return made;
+  });
   return document.contents.items.map((pair) => {
     const offset = isScalar(pair.key) ? (pair.key.range?.[0] ?? 0) : 0;
     const key = isScalar(pair.key) ? String(pair.key.value) : "?";
     return { key, value: values[key], place: placeAt(offset) };
   });
+}
+
+function readSmallFile(path: string): string {
+  const info = statSync(path);
+  // A pipe is not opened, because that waits for who writes to it.
+  if (!info.isFile()) throw new Error(`it is ${info.isDirectory() ? "a folder" : "a pipe or device"}`);
+  if (info.size > MAX_BYTES) throw new Error(`it has ${info.size} bytes, the limit is ${MAX_BYTES}`);
+  return readFileSync(path, "utf8");
+}
+
+/** What the parser gives; it throws errors of its own for aliases without an anchor or end, and for deep nesting. */
+function parsed<T>(path: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    throw new InputError(`not usable: ${(cause as Error).message}`, { place: path, cause });
+  }
 }

@@ -3,7 +3,7 @@
  * HfArgumentParser takes them (`--do_train`, `--fp16 True`, `--lora_rank=8`), with `-` and `_` alike. Unlike there,
  * nothing is dropped: an unknown name, a repeated flag, a stray word or a value of the wrong type is an InputError.
  */
-import { InputError } from "@medgpt/artifacts";
+import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import type { z } from "zod";
 
 import { readConfigFile } from "./config-file.js";
@@ -137,6 +137,7 @@ function parseText(field: Field, text: string, place: string, prefix = ""): unkn
       return value;
     }
     case "boolean or text":
+      if (text.includes("\0")) throw wrong();
       return BOOLEANS.get(text.toLowerCase()) ?? text;
     case "integer":
       if (!INTEGER.test(text)) throw wrong();
@@ -148,7 +149,7 @@ function parseText(field: Field, text: string, place: string, prefix = ""): unkn
       if (!field.choices.includes(text)) throw wrong();
       return text;
     case "text":
-      if (text === "") throw wrong();
+      if (text === "" || text.includes("\0")) throw wrong(); // most are paths, which cannot have a NUL
       return text;
     case "list": {
       const items = text.split(",").map((item) => item.trim());
@@ -156,6 +157,7 @@ function parseText(field: Field, text: string, place: string, prefix = ""): unkn
       return items;
     }
     case "json":
+      if (nestsTooDeeply(text)) throw wrong();
       try {
         return JSON.parse(text) as unknown;
       } catch {

@@ -7,6 +7,8 @@ export function nearestName(name: string, candidates: Iterable<string>): string 
   let best = Math.max(1, Math.floor(name.length / 3)) + 1;
   let nearest: string | undefined;
   for (const candidate of candidates) {
+    // The distance is at least this; and a name of a megabyte is not to be compared letter by letter.
+    if (Math.abs(name.length - candidate.length) >= best) continue;
     const distance = editDistance(name.toLowerCase(), candidate);
     if (distance < best) {
       best = distance;

@@ -37,8 +37,9 @@ export async function listTextFiles(dir: string): Promise<TextFiles> {
         throw new InputError("is a link to nothing; remove or repair it", { place: join(dir, path), cause });
       });
       if (info.isDirectory()) await visit(path);
-      else if (TEXT_EXTENSIONS.includes(extname(name)) && name !== MANIFEST) found.push(path);
-      else ignored++;
+      else if (!TEXT_EXTENSIONS.includes(extname(name)) || name === MANIFEST) ignored++;
+      else if (info.isFile()) found.push(path);
+      else throw new InputError("expected a file of text, but this is a pipe or device", { place: join(dir, path) });
     }
   };
 

@@ -6,6 +6,7 @@
 import { createReadStream } from "node:fs";
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
+import { describeJson } from "../checkpoint/read-json-object.js";
 import { decodeUtf8, snippet } from "./decode-utf8.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readParquet } from "./read-parquet.js";
@@ -87,6 +88,9 @@ export function readDocuments(files: readonly string[], options: ReadDocumentsOp
   return reader;
 }
 
+/** A line is held as one string, which cannot be longer than 512 MiB; no document comes near. */
+const MAX_LINE_BYTES = 256 << 20;
+
 async function* readLines(
   file: string,
   from: Omit<DocumentPosition, "file">,
@@ -119,6 +123,7 @@ async function* splitLines(
   let pieces: Buffer[] = []; // of a line that began in an earlier chunk
   let lineStart = start;
   let chunkStart = start;
+  let held = 0; // their bytes
   let afterReturn = false; // a "\n" at the start of this chunk belongs to a "\r" at the end of the last
   const stream = createReadStream(file, { highWaterMark: 1 << 20, start });
   try {
@@ -140,6 +145,7 @@ async function* splitLines(
         const bytes = pieces.length === 0 ? tail : Buffer.concat([...pieces, tail]);
         yield { bytes, ended: true, offset: lineStart };
         pieces = [];
+        held = 0;
         begin = end + 1;
         if (isReturn && begin === chunk.length) afterReturn = true;
         else if (isReturn && chunk[begin] === LF) begin++;
@@ -149,6 +155,8 @@ async function* splitLines(
       }
       if (begin < chunk.length) pieces.push(chunk.subarray(begin));
       chunkStart += chunk.length;
+      held += chunk.length - begin;
+      if (held > MAX_LINE_BYTES) throw new Error(`a line is longer than ${MAX_LINE_BYTES} bytes: split its text`);
     }
   } catch (cause) {
     throw cannotBeRead(file, cause);
@@ -209,7 +217,7 @@ async function* readJson(
 function textOf(value: unknown, source: string, place: string): string {
   const text = typeof value === "object" && value !== null ? (value as Record<string, unknown>)["text"] : undefined;
   if (typeof text === "string") return text;
-  const got = text === undefined ? snippet(source.trim()) : `"text": ${snippet(JSON.stringify(text))}`;
+  const got = text === undefined ? snippet(source.trim()) : `"text": ${snippet(describeJson(text))}`;
   throw new InputError(
     `expected a JSON object with a string "text", got ${got}; name the field "text" or convert the file`,
     { place },

@@ -89,8 +89,9 @@ export async function tokenizeFiles(
     });
     await syncFolder(root);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (["EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR"].includes(code ?? "")) {
+    const { syscall, message } = error as NodeJS.ErrnoException;
+    // Reading the texts gives errors of ours, so what the system complains about is the cache.
+    if (syscall !== undefined) {
       throw new InputError(`the token cache cannot be written (${message}); give a folder with --cache_dir`, {
         place: root,
         cause: error,

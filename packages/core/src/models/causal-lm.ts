@@ -5,7 +5,7 @@ import type { Backend } from "../backends/backend.js";
 import { optionalNumber, readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
-import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
+import { weightDType, type TensorInfo } from "../checkpoint/safetensors.js";
 import {
   decoderForward,
   layerLinears,
@@ -236,7 +236,7 @@ export class CausalLm implements DecoderWeights {
     for (const { name, shape } of weightSpecs(this.options)) {
       if (this.#weights.has(name)) continue;
       const info = this.#sourceOf(name, shape);
-      const file = mapped(this.backend, info.path, info.byteOffset, loadableDType(info), shape);
+      const file = mapped(this.backend, info.path, info.byteOffset, weightDType(info), shape);
       if (shape.length > 1) {
         this.#weights.set(name, file);
         continue;
@@ -337,7 +337,7 @@ export class CausalLm implements DecoderWeights {
         place: info.path,
       });
     scope(() => {
-      const x = mapped(this.backend, info.path, info.byteOffset, loadableDType(info), info.shape);
+      const x = mapped(this.backend, info.path, info.byteOffset, weightDType(info), info.shape);
       this.backend.kernels.copy({ out: value, x, count: value.size });
     });
   }
@@ -381,7 +381,15 @@ function familyOf(config: HfConfig): Family {
 /** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
 export async function loadCausalLm(dir: string, options: LoadOptions): Promise<CausalLm> {
   const config = await readHfConfig(dir);
-  const model = new CausalLm(dir, config, decoderOptions(config), await openCheckpoint(dir), options);
+  const decoder = decoderOptions(config);
+  const checkpoint = await openCheckpoint(dir);
+  // Before anything is made for each layer: a damaged number may be any.
+  if (decoder.layers > checkpoint.tensors.size) {
+    throw new InputError(`says ${decoder.layers} layers, but the weights are only ${checkpoint.tensors.size} tensors`, {
+      place: config.path,
+    });
+  }
+  const model = new CausalLm(dir, config, decoder, checkpoint, options);
   model.mapWeights();
   return model;
 }

@@ -26,6 +26,9 @@ export const llama: Family = {
   },
 };
 
+/** The largest in use is 512; a damaged config must not make us allocate what it says. */
+const MAX_HEAD_DIM = 65_536;
+
 /** What families with llama's block have of their own. */
 export interface LlamaVariant {
   readonly qkvBias: boolean;
@@ -51,6 +54,8 @@ export function llamaLike(config: HfConfig, variant: LlamaVariant): DecoderOptio
     throw new InputError(`hidden_size ${hiddenSize} is not a multiple of num_attention_heads ${heads}`, {
       place: config.path,
     });
+  if (headDim > MAX_HEAD_DIM)
+    throw new InputError(`expected head_dim to be at most ${MAX_HEAD_DIM}, got ${headDim}`, { place: config.path });
   if (kvHeads < 1 || heads % kvHeads !== 0)
     throw new InputError(`num_attention_heads ${heads} is not a multiple of num_key_value_heads ${kvHeads}`, {
       place: config.path,

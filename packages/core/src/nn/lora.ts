@@ -2,6 +2,7 @@
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import type { Tensor } from "../tensor/tensor.js";
+import { checkPatterns } from "./check-patterns.js";
 
 /** Which modules an adapter is on. */
 export interface LoraTargets {
@@ -41,7 +42,7 @@ export function loraScale(config: LoraConfig, module: string): number {
 }
 
 function patternValue(config: LoraConfig, key: "rank_pattern" | "alpha_pattern", module: string): number | undefined {
-  return Object.entries(config[key] ?? {}).find(([source]) => fits(key, `(?:.*\\.)?(?:${source})`, module))?.[1];
+  return Object.entries(config[key] ?? {}).find(([source]) => fits(key, ending(source), module))?.[1];
 }
 
 /**
@@ -49,11 +50,15 @@ function patternValue(config: LoraConfig, key: "rank_pattern" | "alpha_pattern",
  * @param linears full names of the linear modules below the layers
  * @throws InputError when nothing is targeted
  */
-export function resolveTargets(config: LoraTargets, linears: readonly string[]): string[] {
+export function resolveTargets(
+  config: LoraTargets & Pick<Partial<LoraConfig>, "rank_pattern" | "alpha_pattern">,
+  linears: readonly string[],
+): string[] {
+  checkAllPatterns(config, linears);
   const { target_modules: targets, exclude_modules: excluded = [], modules_to_save: saved = [] } = config;
   const isLeftOut = (name: string): boolean =>
     (typeof excluded === "string" ? fits("exclude_modules", excluded, name) : endsWithAny(name, excluded)) ||
-    saved.some((whole) => fits("modules_to_save", `(?:.*\\.)?(?:${whole})(?:\\..*)?`, name));
+    saved.some((whole) => fits("modules_to_save", within(whole), name));
   const isTarget = (name: string): boolean => {
     if (typeof targets === "string")
       return targets === "all" || targets === "all-linear" || fits("target_modules", targets, name);
@@ -83,11 +88,34 @@ function endsWithAny(module: string, names: readonly string[]): boolean {
 function isInLayers(config: LoraTargets, module: string): boolean {
   const { layers_to_transform: layers = [], layers_pattern: lists = [] } = config;
   if (layers.length === 0) return true;
-  const before = lists.length === 0 ? [".*?\\.[^.]*"] : lists.map((list) => `(?:.*?\\.)?(?:${list})`);
-  const matches = before.map((list) => wholePattern("layers_pattern", `${list}\\.(?<layer>\\d+)\\..*`).exec(module));
+  const patterns =
+    lists.length === 0 ? [numbered(".*?\\.[^.]*")] : lists.map((list) => numbered(`(?:.*?\\.)?(?:${list})`));
+  const matches = patterns.map((pattern) => wholePattern("layers_pattern", pattern).exec(module));
   const layer = matches.find((match) => match !== null)?.groups?.["layer"];
   return layer !== undefined && layers.includes(Number(layer));
 }
+
+/** Tries every pattern of the configuration on every name, so that none can take for ever later. */
+function checkAllPatterns(config: Parameters<typeof resolveTargets>[0], linears: readonly string[]): void {
+  const { target_modules: targets, exclude_modules: excluded, modules_to_save = [], layers_pattern = [] } = config;
+  checkPatterns("target_modules", typeof targets === "string" ? [targets] : [], linears);
+  checkPatterns("exclude_modules", typeof excluded === "string" ? [excluded] : [], linears);
+  checkPatterns("modules_to_save", modules_to_save.map(within), linears);
+  checkPatterns(
+    "layers_pattern",
+    layers_pattern.map((list) => numbered(`(?:.*?\\.)?(?:${list})`)),
+    linears,
+  );
+  for (const key of ["rank_pattern", "alpha_pattern"] as const)
+    checkPatterns(key, Object.keys(config[key] ?? {}).map(ending), linears);
+}
+
+/** A name that ends with it, from a dot on. */
+const ending = (source: string): string => `(?:.*\\.)?(?:${source})`;
+/** The same, or a name below such a one. */
+const within = (source: string): string => `${ending(source)}(?:\\..*)?`;
+/** The number behind the name of a list of layers. */
+const numbered = (list: string): string => `${list}\\.(?<layer>\\d+)\\..*`;
 
 /** Whether the regular expression matches the whole name. */
 function fits(key: string, source: string, name: string): boolean {

@@ -2,6 +2,8 @@
  * What is trained lies in flat f32 arenas: values, gradients and optimizer moments of every parameter one after the
  * other, those that weight decay touches first, so that clipping, decay, the optimizer and all-reduce are a call each.
  */
+import { totalmem } from "node:os";
+import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { empty, Parameter, sizeOf, type Tensor } from "../tensor/tensor.js";
 
@@ -22,7 +24,10 @@ export interface ParameterArena {
   readonly decayed: number;
 }
 
-/** Lays out, fills and returns trained parameters. Call it outside of any scope; `disposeArena` frees it. */
+/**
+ * Lays out, fills and returns trained parameters. Call it outside of any scope; `disposeArena` frees it.
+ * @throws InputError where values, gradients and the optimizer's two moments are more than the machine's memory
+ */
 export function createArena(backend: Backend, specs: readonly ParameterSpec[]): ParameterArena {
   const offsets = new Map<ParameterSpec, number>();
   let size = 0;
@@ -33,6 +38,14 @@ export function createArena(backend: Backend, specs: readonly ParameterSpec[]): 
       size += sizeOf(spec.shape);
     }
     if (decay) decayed = size;
+  }
+  const needed = 16 * size;
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  if (needed > memory) {
+    const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
+    throw new InputError(
+      `training ${size.toLocaleString("en")} parameters takes ${gib(needed)} GiB for values, gradients and moments, but this machine has ${gib(memory)}; lower the rank or train fewer modules`,
+    );
   }
   const [values, gradients] = [empty(backend, [size], "f32"), empty(backend, [size], "f32")];
   backend.kernels.fill({ out: gradients, count: size, value: 0 });

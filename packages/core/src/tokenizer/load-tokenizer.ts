@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, MedgptError } from "@medgpt/artifacts";
 import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
@@ -31,6 +31,9 @@ export const TOKENIZER_FILES = [
 /** The models that tokenizer.json knows; files from before 2020 leave the type out. */
 const MODEL_TYPES: readonly unknown[] = ["BPE", "Unigram", "WordPiece", "WordLevel", undefined];
 
+/** Sixty times the largest vocabulary, of 262,144. */
+const MAX_IDS = 2 ** 24;
+
 /** Classes of transformers 5 that pad on the left where tokenizer_config.json does not say. */
 const LEFT_PADDING = /^(Llama|CodeLlama|Gemma|Cohere|XLNet)Tokenizer(Fast)?$/;
 
@@ -55,22 +58,44 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
       { place: path },
     );
   }
+  const modelIds = checkIds(path, json);
   const bytes = await readFile(path);
   const engine = await createEngine(path, json, bytes, options.engine);
 
   const config = (await readJsonObject(join(dir, "tokenizer_config.json"))) ?? {};
   const special = await specialTokenIds(dir, config, engine);
-  const names = new Set(await readdir(dir));
+  const isFile = (name: string): Promise<boolean> =>
+    stat(join(dir, name)).then(
+      (info) => info.isFile(),
+      () => false,
+    );
+  const files = await Promise.all(TOKENIZER_FILES.map(async (name) => ((await isFile(name)) ? [name] : [])));
+  const unusable = (cause: unknown): InputError =>
+    new InputError(`cannot encode or decode with this tokenizer (${problemOf(cause)}); save it again`, {
+      place: path,
+      cause,
+    });
+  const guarded = <T>(run: () => T): T => {
+    try {
+      return run();
+    } catch (cause) {
+      throw unusable(cause);
+    }
+  };
   return {
     ...special,
-    encodeBatch: (texts, { addSpecialTokens = true } = {}) => engine.encodeBatch(texts, addSpecialTokens),
-    encode: (text, { addSpecialTokens = true } = {}) => engine.encode(text, addSpecialTokens),
-    decode: (ids, { skipSpecialTokens = false } = {}) => engine.decode(ids, skipSpecialTokens),
+    encodeBatch: (texts, { addSpecialTokens = true } = {}) =>
+      engine.encodeBatch(texts, addSpecialTokens).catch((cause: unknown) => {
+        throw unusable(cause);
+      }),
+    encode: (text, { addSpecialTokens = true } = {}) => guarded(() => engine.encode(text, addSpecialTokens)),
+    decode: (ids, { skipSpecialTokens = false } = {}) => guarded(() => engine.decode(ids, skipSpecialTokens)),
     tokenToId: (token) => engine.tokenToId(token),
     idToToken: (id) => engine.idToToken(id),
     vocabSize: engine.vocabSize,
+    idCount: idCount(modelIds, json, engine),
     paddingSide: paddingSide(dir, config),
-    files: TOKENIZER_FILES.filter((name) => names.has(name)),
+    files: files.flat(),
     dir,
     digest: createHash("sha256").update(bytes).digest("hex"),
     engine: engine.name,
@@ -90,12 +115,52 @@ async function createEngine(
   try {
     return "reason" in loaded ? jsEngine(json) : nativeEngine(loaded.native, bytes);
   } catch (cause) {
-    const problem = String((cause as Error).message ?? cause).split("\n")[0]!;
     throw new InputError(
-      `is not a usable tokenizer (${problem}); fetch it anew or save it again with a current transformers`,
+      `is not a usable tokenizer (${problemOf(cause)}); fetch it anew or save it again with a current transformers`,
       { place: path, cause },
     );
   }
+}
+
+function problemOf(cause: unknown): string {
+  return String((cause as Error | undefined)?.message ?? cause).split("\n")[0]!;
+}
+
+/**
+ * One more than the largest id of the model; ids may have gaps. Engines are made for what they write themselves: one
+ * allocates by the largest id, the other takes -1 for an id.
+ * @throws InputError for an id that no tokenizer has
+ */
+function checkIds(path: string, json: Record<string, unknown>): number {
+  const { vocab, unk_id: unknown } = json["model"] as Record<string, unknown>;
+  const check = (what: string, id: unknown, limit: number): number => {
+    if (Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < limit) return id as number;
+    throw new InputError(`expected the id of ${what} to be from 0 to ${limit - 1}, got ${describeJson(id)}`, {
+      place: path,
+    });
+  };
+  for (const token of addedTokens(json)) check(describeJson(token["content"]), token["id"], MAX_IDS);
+  // Unigram has a list of pieces, the others an object of ids.
+  if (Array.isArray(vocab)) {
+    if (unknown !== undefined && unknown !== null) check("unknown pieces (unk_id)", unknown, vocab.length);
+    return vocab.length;
+  }
+  let count = 0;
+  for (const [token, id] of isJsonObject(vocab) ? Object.entries(vocab) : [])
+    count = Math.max(count, check(describeJson(token), id, MAX_IDS) + 1);
+  return count;
+}
+
+/** The same with added tokens, whose ids the engine decides. */
+function idCount(count: number, json: Record<string, unknown>, engine: TokenizerEngine): number {
+  for (const { content } of addedTokens(json))
+    if (typeof content === "string") count = Math.max(count, (engine.tokenToId(content) ?? -1) + 1);
+  return count;
+}
+
+function addedTokens(json: Record<string, unknown>): Record<string, unknown>[] {
+  const added = json["added_tokens"];
+  return Array.isArray(added) ? added.filter(isJsonObject) : [];
 }
 
 /** The ids of bos, eos, pad and unk; undefined for one that the folder does not name. */
@@ -134,9 +199,8 @@ async function specialTokenIds(
     }
     const id = modelConfig[`${key}_id`];
     const [first] = Array.isArray(id) ? (id as unknown[]) : [id]; // Llama 3 lists several ends of text
-    return Number.isSafeInteger(first) && engine.idToToken(first as number) !== undefined
-      ? (first as number)
-      : undefined;
+    const isId = Number.isSafeInteger(first) && (first as number) >= 0 && (first as number) < 2 ** 31;
+    return isId && engine.idToToken(first as number) !== undefined ? (first as number) : undefined;
   };
   return { bosId: idOf("bos"), eosId: idOf("eos"), padId: idOf("pad"), unkId: idOf("unk") };
 }

@@ -18,6 +18,8 @@ export interface Tokenizer {
   idToToken(id: number): string | undefined;
   /** Tokens including added ones, as Python's len(tokenizer). A model's embedding may have more rows. */
   readonly vocabSize: number;
+  /** One more than the largest id: the rows that an embedding needs. More than vocabSize where ids have gaps. */
+  readonly idCount: number;
   readonly bosId: number | undefined;
   readonly eosId: number | undefined;
   readonly padId: number | undefined;

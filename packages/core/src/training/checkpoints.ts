@@ -8,7 +8,7 @@ import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { InputError, syncFolder, UNFINISHED_FILE, writeError, writeFileAtomic } from "@medgpt/artifacts";
 import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
-import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import type { AdamW } from "../optim/adamw.js";
 import { mapped, type Tensor } from "../tensor/tensor.js";
@@ -162,7 +162,7 @@ export async function resumeFrom(
     );
   const { tensors, metadata } = await openSafetensors(file);
   const steps = Number(metadata["step"]);
-  if (!Number.isSafeInteger(steps))
+  if (!Number.isSafeInteger(steps) || steps < 0)
     throw new InputError('expected the number of steps as "step" in the metadata', { place: file });
   for (const [kind, moments] of [
     ["exp_avg", optimizer.expAvg],
@@ -188,7 +188,7 @@ export async function resumeFrom(
     .filter(([key, value]) => before[key] !== value)
     .map(
       ([key, value]) =>
-        `${key} was ${JSON.stringify(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`,
+        `${key} was ${describeJson(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`,
     );
   return { state, unlogged: unloggedLoss(before["unlogged"]), data: before["data"], notes };
 }
@@ -196,7 +196,8 @@ export async function resumeFrom(
 /** None where the checkpoint does not say. */
 function unloggedLoss(value: unknown): UnloggedLoss {
   const { loss, steps } = (isJsonObject(value) ? value : {}) as { loss?: unknown; steps?: unknown };
-  return typeof loss === "number" && typeof steps === "number" ? { loss, steps } : { loss: 0, steps: 0 };
+  const sound = Number.isFinite(loss) && Number.isSafeInteger(steps) && (steps as number) >= 0;
+  return sound ? { loss: loss as number, steps: steps as number } : { loss: 0, steps: 0 };
 }
 
 function momentEntries(arena: ParameterArena, moments: Tensor, kind: string): TensorToWrite[] {

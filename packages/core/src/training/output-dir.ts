@@ -12,7 +12,10 @@ export interface OutputDirFlags {
 
 /** @throws InputError when the folder that a flag names is a file or may not be written; it need not be there yet */
 export async function checkFolder(flag: string, dir: string): Promise<void> {
-  const found = await stat(dir).catch(() => undefined);
+  const found = await stat(dir).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === "ENOENT") return undefined;
+    throw new InputError(`--${flag}: the folder cannot be made (${cause.message})`, { place: dir, cause });
+  });
   if (found?.isDirectory() === false)
     throw new InputError(`--${flag}: expected a folder, this is a file`, { place: dir });
   let there = resolve(dir);
@@ -20,6 +23,18 @@ export async function checkFolder(flag: string, dir: string): Promise<void> {
   await access(there, constants.W_OK).catch((error: unknown) => {
     throw writeError(error, dir);
   });
+}
+
+/** @throws InputError when the file that a flag names cannot be written when the run is over */
+export async function checkNewFile(flag: string, path: string): Promise<void> {
+  const isFolder = (found: string): Promise<boolean> =>
+    stat(found).then(
+      (info) => info.isDirectory(),
+      () => false,
+    );
+  if (await isFolder(path)) throw new InputError(`--${flag}: expected a file, this is a folder`, { place: path });
+  if (!(await isFolder(dirname(path))))
+    throw new InputError(`--${flag}: the file cannot be written, because its folder is not there`, { place: path });
 }
 
 /**

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
+import { readJsonObject } from "../checkpoint/read-json-object.js";
 import { stringifySorted } from "./trainer-state.js";
 
 /** Writes <split>_results.json and adds the metrics to all_results.json, as Trainer.save_metrics does. */
@@ -10,10 +10,8 @@ export async function writeResults(
   metrics: Readonly<Record<string, number>>,
 ): Promise<void> {
   const all = join(dir, "all_results.json");
-  const before = await readFile(all, "utf8").then(
-    (text) => JSON.parse(text) as object,
-    () => ({}),
-  );
+  // What cannot be read is replaced: it is a summary of other files.
+  const before = (await readJsonObject(all).catch(() => undefined)) ?? {};
   await writeFileAtomic(join(dir, `${split}_results.json`), stringifySorted(metrics, 4));
   await writeFileAtomic(all, stringifySorted({ ...before, ...metrics }, 4));
 }

@@ -1,7 +1,7 @@
 /** trainer_state.json: where a run is and what it logged, in the layout of transformers' TrainerState. */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
+import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 
 export type LogRow = Readonly<Record<string, number>>;
 
@@ -38,24 +38,37 @@ export async function writeTrainerState(dir: string, state: TrainerState): Promi
   await writeFileAtomic(join(dir, FILE), stringifySorted({ ...CONSTANT, ...state }, 2) + "\n");
 }
 
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isNumber = (value: unknown) => Number.isFinite(value);
+const isNumberOrNull = (value: unknown) => value === null || isNumber(value);
+
+/** What of a state a resumed run goes on with: each is what we wrote, or the file was damaged. */
+const READ: readonly (readonly [keyof TrainerState, string, (value: unknown) => boolean])[] = [
+  ["global_step", "a step count", isCount],
+  ["max_steps", "a step count", isCount],
+  ["num_input_tokens_seen", "a count", isCount],
+  ["epoch", "a number", isNumber],
+  ["total_flos", "a number", isNumber],
+  ["best_metric", "a number or null", isNumberOrNull],
+  ["best_global_step", "a step count or null", (value) => value === null || isCount(value)],
+  ["best_model_checkpoint", "a path or null", (value) => value === null || typeof value === "string"],
+  ["log_history", "a list of objects with numbers", isLog],
+];
+
+function isLog(value: unknown): boolean {
+  return Array.isArray(value) && value.every((row) => isJsonObject(row) && Object.values(row).every(isNumberOrNull));
+}
+
 /** @throws InputError where the file is missing or lacks what resuming needs */
 export async function readTrainerState(dir: string): Promise<TrainerState> {
   const place = join(dir, FILE);
-  let state: Partial<TrainerState> | null;
-  try {
-    state = JSON.parse(await readFile(place, "utf8")) as Partial<TrainerState> | null;
-  } catch (cause) {
-    throw new InputError(`cannot be read (${(cause as Error).message}); the checkpoint is not complete`, {
-      place,
-      cause,
-    });
-  }
-  const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
-  for (const key of ["global_step", "max_steps"] as const)
-    if (!isCount(state?.[key]))
-      throw new InputError(`expected a step count at "${key}", got ${JSON.stringify(state?.[key])}`, { place });
-  if (!Array.isArray(state?.log_history)) throw new InputError('expected a list at "log_history"', { place });
-  return state as TrainerState;
+  const state = await readJsonObject(place);
+  if (state === undefined)
+    throw new InputError("is missing, so the checkpoint is not complete; resume from another one", { place });
+  for (const [key, expected, check] of READ)
+    if (!check(state[key]))
+      throw new InputError(`expected ${expected} at "${key}", got ${describeJson(state[key])}`, { place });
+  return state as unknown as TrainerState;
 }
 
 /** JSON with the keys of every object sorted, as Python's json.dumps(sort_keys=True). */
