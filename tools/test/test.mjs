@@ -157,6 +157,7 @@ async function main() {
   }
 
   await tier("vitest", () => vitest({}));
+  await check("fuzz, five seconds", () => node("tools/fuzz/fuzz.mjs", "--seconds", "5", "--seed", "1"));
   if (full) await tier("vitest, full tier", () => vitest({ MEDGPT_TEST_TIER: "full" }));
 
   const scripts = parityScripts();
