@@ -31,9 +31,12 @@ MODELS = {
     "mistral without a window": ("mistral", {**GATED, "sliding_window": None}),
     "gemma2 with biases": ("gemma2", {**GEMMA2, "attention_bias": True, "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0}),
     "gemma2 without caps": ("gemma2", {**GEMMA2, "attn_logit_softcapping": None, "final_logit_softcapping": None}),
-    "gemma2 with layer types": ("gemma2", {**GEMMA2, "layer_types": TYPES}),
+    "gemma2 with layer types and a padding in the text": ("gemma2", {**GEMMA2, "layer_types": TYPES, "pad_token_id": 7}),
     "gpt2 with unscaled scores, its own MLP, untied": ("gpt2", {**GPT2, "scale_attn_weights": False, "n_inner": 40, "activation_function": "relu", "tie_word_embeddings": False}),
     "gpt2 with upcast scores": ("gpt2", {**GPT2, "reorder_and_upcast_attn": True, "activation_function": "gelu"}),
+    "llama whose padding stands in the text": ("llama", {**GATED, "pad_token_id": 7}),
+    "llama whose padding is the last id": ("llama", {**GATED, "pad_token_id": -1}),
+    "qwen2, tied, whose padding stands in the text": ("qwen2", {**GATED, "pad_token_id": 7, "tie_word_embeddings": True}),
     "llama with biases and gelu": ("llama", {**GATED, "attention_bias": True, "mlp_bias": True, "hidden_act": "gelu"}),
     "llama with linear positions": ("llama", {**GATED, "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 1e4}}),
     "llama with dynamic positions": ("llama", {**GATED, "max_position_embeddings": 20, "rope_parameters": {"rope_type": "dynamic", "factor": 3.0, "rope_theta": 1e4}}),
@@ -116,6 +119,7 @@ def old_layout(path):
 
 
 rows = [torch.randint(VOCABULARY, (length,), generator=torch.Generator().manual_seed(length)).tolist() for length in LENGTHS]
+rows[0][5:7] = [7, VOCABULARY - 1]
 
 
 def compare(path, logits, model, rows=rows):

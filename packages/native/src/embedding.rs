@@ -69,7 +69,11 @@ unsafe fn embedding_backward_body(k: &EmbeddingBackward, at: usize, n: usize) {
     for row in 0..k.rows {
         // SAFETY: the caller's promise.
         unsafe {
-            let target = id(k.ids, row) as usize * k.cols + at;
+            let id = id(k.ids, row);
+            if f64::from(id) == k.padding {
+                continue;
+            }
+            let target = id as usize * k.cols + at;
             load(k.d_out, row * k.cols + at, g);
             load(k.d_table, target, d);
             for (d, g) in d.iter_mut().zip(&*g) {

@@ -197,7 +197,7 @@ kernels! {
     } => embedding::embedding;
     "embeddingBackward" EmbeddingBackward {
         d_table "dTable" output, d_out "dOut" input, ids "ids" input, rows "rows" size, cols "cols" size,
-        vocab "vocab" size, factor "factor" number,
+        vocab "vocab" size, factor "factor" number, padding "padding" number,
     } => embedding::embedding_backward;
     "rmsNorm" RmsNorm {
         out "out" output, rstd "rstd" output, x "x" input, weight "weight" input, rows "rows" size, cols "cols" size,

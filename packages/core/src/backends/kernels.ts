@@ -87,7 +87,7 @@ export const KERNELS = {
     factor: "number",
   },
 
-  /** dTable[ids[r]] (f32) += dOut[r] * factor, rows taken in order. */
+  /** dTable[ids[r]] (f32) += dOut[r] * factor, rows taken in order, those whose id is `padding` left out; -1 leaves out none. */
   embeddingBackward: {
     dTable: "view",
     dOut: "view",
@@ -96,6 +96,7 @@ export const KERNELS = {
     cols: "number",
     vocab: "number",
     factor: "number",
+    padding: "number",
   },
 
   /** out = x * rstd * (weight + offset), rstd (rows, f32) = 1 / sqrt(mean(x^2) + eps). offset is 1 for Gemma, else 0. */

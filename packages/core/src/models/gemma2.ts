@@ -19,6 +19,7 @@ export const gemma2: Family = {
   dropout: { attention_dropout: 0 },
   decoder: (given) => {
     const config = withDefaults(given, {
+      pad_token_id: 0,
       head_dim: 256,
       num_key_value_heads: 4,
       sliding_window: 4096,

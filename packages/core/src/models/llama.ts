@@ -74,6 +74,7 @@ export function llamaLike(config: HfConfig, variant: LlamaVariant): DecoderOptio
     kvHeads,
     headDim,
     vocabSize: requireInt(config, "vocab_size"),
+    padding: paddingRow(config),
     maxPositions,
     tieWordEmbeddings: tieWordEmbeddings(config),
     norm: { kind: "rms", eps: optionalNumber(config, "rms_norm_eps") ?? 1e-6 },
@@ -102,4 +103,10 @@ export function llamaLike(config: HfConfig, variant: LlamaVariant): DecoderOptio
       down: module("mlp.down_proj", hiddenSize, inner, variant.mlpBias),
     },
   };
+}
+
+/** The row of the embeddings that transformers gives no gradient; -1 is the last one. */
+function paddingRow(config: HfConfig): number | undefined {
+  const id = optionalInt(config, "pad_token_id");
+  return id === -1 ? requireInt(config, "vocab_size") - 1 : id;
 }

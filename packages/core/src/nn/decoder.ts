@@ -54,6 +54,8 @@ export interface DecoderOptions {
   readonly activation: Activation;
   /** Multiplies the embeddings, default 1. */
   readonly embeddingScale?: number;
+  /** The id whose embedding gets no gradient, wherever it stands. */
+  readonly padding?: number | undefined;
   /** Logits become cap * tanh(logits / cap). */
   readonly logitSoftCap?: number | undefined;
   /** Weights of the layers' linear modules are stored (in, out). */
@@ -210,7 +212,7 @@ export function decoderForward(
     const { constants, positions } = batchConstants(options, batch, backend);
     let x = scope(() => {
       const factor = options.embeddingScale ?? 1;
-      const words = embedding(weights.weight(`${names.embedding}.weight`), ids, { dtype: "f32", factor });
+      const words = embedding(weights.weight(`${names.embedding}.weight`), ids, { factor, padding: options.padding });
       const learned = options.positions.kind === "learned" ? options.positions.name : undefined;
       const placed =
         learned === undefined ? words : add(words, embedding(weights.weight(`${learned}.weight`), positions));

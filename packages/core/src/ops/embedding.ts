@@ -4,16 +4,23 @@ import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import { rowsOf } from "./rows.js";
 
+export interface EmbeddingOptions {
+  readonly dtype?: DType;
+  readonly factor?: number;
+  readonly padding?: number | undefined;
+}
+
 /**
  * Rows of a table.
  * @param table (vocab, hidden)
  * @param ids (tokens) i32, each in [0, vocab)
  * @param factor multiplies every element (Gemma's sqrt(hidden)), default 1
+ * @param padding an id whose row of the table gets no gradient, as torch.nn.Embedding's padding_idx; by default none
  * @returns (tokens, hidden)
  */
 export const embedding = op(
   "embedding",
-  (table: Tensor, ids: Tensor, { dtype = "f32", factor = 1 }: { dtype?: DType; factor?: number } = {}): Tensor => {
+  (table: Tensor, ids: Tensor, { dtype = "f32", factor = 1, padding = -1 }: EmbeddingOptions = {}): Tensor => {
     const [vocab, cols] = rowsOf(table, "table");
     const rows = ids.size;
     const out = empty(ids.backend, [rows, cols], dtype);
@@ -22,7 +29,7 @@ export const embedding = op(
     record("embedding", [table], [out], [ids], ([dOut], [savedIds]) => {
       const dTable = gradOf(table);
       if (dOut !== undefined && savedIds !== undefined && dTable !== undefined)
-        dOut.backend.kernels.embeddingBackward({ dTable, dOut, ids: savedIds, ...shape });
+        dOut.backend.kernels.embeddingBackward({ dTable, dOut, ids: savedIds, ...shape, padding });
       return [];
     });
     return out;

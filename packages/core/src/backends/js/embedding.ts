@@ -12,11 +12,12 @@ export function embedding(memory: JsMemory, args: KernelArgs<"embedding">): void
 }
 
 export function embeddingBackward(memory: JsMemory, args: KernelArgs<"embeddingBackward">): void {
-  const { rows, cols, vocab, factor } = args;
+  const { rows, cols, vocab, factor, padding } = args;
   const dTable = memory.output(args.dTable, vocab * cols);
   const dOut = memory.floats(args.dOut, rows * cols);
   const ids = checkIds(memory.ints(args.ids, rows), vocab);
   for (let r = 0; r < rows; r++) {
+    if (ids[r] === padding) continue;
     for (let c = 0; c < cols; c++) dTable[ids[r]! * cols + c]! += dOut[r * cols + c]! * factor;
   }
 }

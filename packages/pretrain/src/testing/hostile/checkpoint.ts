@@ -38,7 +38,7 @@ export const checkpoints: readonly HostileCase[] = [
   {
     what: "no checkpoint to resume from",
     flags: () => ({ resume_from_checkpoint: true }),
-    error: /: --resume_from_checkpoint: there is no checkpoint-<step> folder to continue from$/,
+    error: /: --resume_from_checkpoint: there is no checkpoint-<step> folder to continue from/,
   },
   {
     what: "a checkpoint folder that is not there",
@@ -177,7 +177,7 @@ export const checkpoints: readonly HostileCase[] = [
     (at) => pipe(at("rng_state.json")),
     `${RANDOM}: expected a file, but this is a pipe or device`,
   ),
-  file("without rng_state.json", "rng_state.json", undefined, /there is no checkpoint-<step> folder to continue from$/),
+  file("without rng_state.json", "rng_state.json", undefined, /there is no checkpoint-<step> folder to continue from/),
   file(
     "without its adapter",
     "adapter_model.safetensors",

@@ -31,7 +31,7 @@ export const texts: readonly HostileCase[] = [
   {
     what: "a folder of text that is not there",
     flags: (box) => ({ train_file_dir: box.at("none") }),
-    error: "%s/none: expected a folder with .txt or .jsonl files, but there is no such folder",
+    error: "%s/none: expected a folder with .txt, .jsonl, .json or .parquet files, but there is no such folder",
     process: true,
   },
   {
