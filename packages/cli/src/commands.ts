@@ -22,6 +22,6 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "doctor",
     summary: "Say what this machine offers, and what to do about what is missing.",
-    load: async () => (await import("@medgpt/core/doctor")).command,
+    load: async () => (await import("./doctor.js")).command,
   },
 ];
