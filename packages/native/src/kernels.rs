@@ -7,7 +7,7 @@ use crate::engine::Buffers;
 use crate::isa::Isa;
 use crate::linear_cross_entropy::{self, LinearCrossEntropy, LinearCrossEntropyWeightBackward};
 use crate::pool::Pool;
-use crate::{activation, elementwise, embedding, gemm, lora, norm, optimizer, reduce, rope};
+use crate::{activation, attention_cached, elementwise, embedding, gemm, lora, norm, optimizer, reduce, rope};
 
 /// What every kernel runs on.
 pub struct Context<'a> {
@@ -239,6 +239,18 @@ kernels! {
         v_stride "vStride" size, v_head "vHead" size, scale "scale" float, soft_cap "softCap" float,
         window "window" size, compute "compute" flag,
     } => |cx: &Context, k| attention::backward(cx.pool, cx.isa, k);
+    "cacheRows" CacheRows {
+        cache "cache" output, x "x" input, slots "slots" input, positions "positions" input, slot_count "slotCount" size,
+        capacity "capacity" size, rows "rows" size, heads "heads" size, dim "dim" size, x_stride "xStride" size,
+        x_head "xHead" size,
+    } => attention_cached::cache_rows;
+    "attentionCached" AttentionCached {
+        out "out" output, q "q" input, keys "keys" input, values "values" input, slots "slots" input,
+        positions "positions" input, slopes "slopes" optional_input, slot_count "slotCount" size,
+        capacity "capacity" size, rows "rows" size, heads "heads" size, kv_heads "kvHeads" size, dim "dim" size,
+        q_stride "qStride" size, q_head "qHead" size, scale "scale" float, soft_cap "softCap" float,
+        window "window" size,
+    } => attention_cached::attention_cached;
     "activation" Activation {
         out "out" output, x "x" input, up "up" optional_input, count "count" size, kind "kind" size,
     } => activation::activation;

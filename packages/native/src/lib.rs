@@ -7,6 +7,7 @@ mod addon;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod attention_avx512;
+mod attention_cached;
 mod block;
 mod buffer;
 mod elementwise;

@@ -236,6 +236,50 @@ export const KERNELS = {
     compute: "number",
   },
 
+  /**
+   * Puts keys or values of rows where attentionCached finds them: head h of row r, dim elements at x[r * xStride + h * xHead],
+   * becomes cache[slots[r], h, positions[r]]. cache (slotCount, heads, capacity, dim); slots, the row's sequence, and positions,
+   * its place there, are i32 (rows), and a place outside the cache is an error.
+   */
+  cacheRows: {
+    cache: "view",
+    x: "view",
+    slots: "view",
+    positions: "view",
+    slotCount: "number",
+    capacity: "number",
+    rows: "number",
+    heads: "number",
+    dim: "number",
+    xStride: "number",
+    xHead: "number",
+  },
+
+  /**
+   * attention of each row's queries, head h at q[r * qStride + h * qHead], with the keys 0 to positions[r] of sequence slots[r]
+   * in the caches (slotCount, kvHeads, capacity, dim), and the scores, caps, slopes and window as there; out (rows, heads, dim).
+   */
+  attentionCached: {
+    out: "view",
+    q: "view",
+    keys: "view",
+    values: "view",
+    slots: "view",
+    positions: "view",
+    slopes: "view?",
+    slotCount: "number",
+    capacity: "number",
+    rows: "number",
+    heads: "number",
+    kvHeads: "number",
+    dim: "number",
+    qStride: "number",
+    qHead: "number",
+    scale: "number",
+    softCap: "number",
+    window: "number",
+  },
+
   /** out = act(x), or act(x) * up where up is given. kind: see ACTIVATIONS. */
   activation: { out: "view", x: "view", up: "view?", count: "number", kind: "number" },
 

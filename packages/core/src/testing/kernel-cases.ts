@@ -445,6 +445,8 @@ function matMulCases(): KernelCase<"matMul">[] {
           [200, 8, 65],
           [1, 1, 1],
           [16, 1, 64],
+          [5, 70, 40],
+          [16, 66, 300],
         ] as const) {
           add({ m, n, terms: [{ k, aTrans, bTrans, a, b: a }], bf16 });
         }
@@ -1065,6 +1067,90 @@ function attentionBackwardCases(): KernelCase<"attentionBackward">[] {
   );
 }
 
+/** Places of rows in a cache: no two the same, out of order. */
+const CACHED: readonly { slots: number[]; positions: number[]; slotCount: number; capacity: number }[] = [
+  { slots: [], positions: [], slotCount: 1, capacity: 4 },
+  { slots: [0], positions: [0], slotCount: 1, capacity: 1 },
+  { slots: [2, 0, 1], positions: [5, 0, 63], slotCount: 3, capacity: 64 },
+  { slots: [1, 1, 1, 0], positions: [70, 69, 199, 128], slotCount: 2, capacity: 200 },
+];
+
+const CACHED_HEADS: readonly {
+  heads: number;
+  kvHeads: number;
+  dim: number;
+  packed?: boolean;
+  softCap?: number;
+  window?: number;
+  slopes?: boolean;
+}[] = [
+  { heads: 4, kvHeads: 2, dim: 16 },
+  { heads: 7, kvHeads: 1, dim: 64 },
+  { heads: 6, kvHeads: 6, dim: 20, packed: true, slopes: true },
+  { heads: 2, kvHeads: 1, dim: 8, softCap: 3, window: 17 },
+];
+
+const PLACE_TYPES: readonly [x: DType, cache: DType][] = [
+  ["f32", "f32"],
+  ["bf16", "bf16"],
+  ["f32", "bf16"],
+];
+
+function cacheRowsCases(): KernelCase<"cacheRows">[] {
+  const random = createRandom(27);
+  return CACHED.flatMap(({ slots, positions, slotCount, capacity }) =>
+    CACHED_HEADS.flatMap(({ kvHeads: heads, dim, packed }) =>
+      PLACE_TYPES.map(([x, cache]): KernelCase<"cacheRows"> => {
+        const rows = slots.length;
+        const xHead = packed ? 3 * dim : dim;
+        return {
+          name: `${rows} rows of ${heads} heads of ${dim}${packed ? ", packed" : ""}, ${x} to ${cache}`,
+          buffers: {
+            cache: floats(random.normals(slotCount * heads * capacity * dim), cache),
+            x: floats(random.normals(rows * heads * xHead), x),
+            ...{ slots: ints(slots), positions: ints(positions) },
+          },
+          args: (view) => ({
+            ...{ cache: view("cache"), x: view("x"), slots: view("slots"), positions: view("positions") },
+            ...{ slotCount, capacity, rows, heads, dim, xStride: heads * xHead, xHead },
+          }),
+          outputs: { cache: EXACT },
+        };
+      }),
+    ),
+  );
+}
+
+function attentionCachedCases(): KernelCase<"attentionCached">[] {
+  const random = createRandom(28);
+  return CACHED.flatMap(({ slots, positions, slotCount, capacity }) =>
+    CACHED_HEADS.flatMap(({ heads, kvHeads, dim, packed, softCap = 0, window = 0, slopes }) =>
+      PLACE_TYPES.map(([out, cache]): KernelCase<"attentionCached"> => {
+        const rows = slots.length;
+        const qHead = packed ? 3 * dim : dim;
+        const size = slotCount * kvHeads * capacity * dim;
+        return {
+          name: `${rows} rows of ${heads}/${kvHeads} heads of ${dim}${packed ? ", packed" : ""}${softCap ? ", capped, window" : ""}${slopes ? ", ALiBi" : ""}, ${cache} to ${out}`,
+          buffers: {
+            out: unset(rows * heads * dim, out),
+            q: floats(random.normals(rows * heads * qHead), out),
+            ...{ keys: floats(random.normals(size), cache), values: floats(random.normals(size), cache) },
+            ...{ slots: ints(slots), positions: ints(positions) },
+            ...(slopes ? { slopes: floats(Float32Array.from({ length: heads }, (_, h) => 2 ** -(h + 1))) } : {}),
+          },
+          args: (view) => ({
+            ...{ out: view("out"), q: view("q"), keys: view("keys"), values: view("values") },
+            ...{ slots: view("slots"), positions: view("positions"), slopes: slopes ? view("slopes") : undefined },
+            ...{ slotCount, capacity, rows, heads, kvHeads, dim, qStride: heads * qHead, qHead },
+            ...{ scale: 1 / Math.sqrt(dim), softCap, window },
+          }),
+          outputs: { out: close(out, 2e-5) },
+        };
+      }),
+    ),
+  );
+}
+
 const SPECIAL_INPUTS = [NaN, 0, -0, 30, -30, 88, -88, 200, -200, 1e-4, -1e-4];
 
 function activationCases(): KernelCase<"activation">[] {
@@ -1499,6 +1585,8 @@ export const KERNEL_CASES: { readonly [K in KernelName]: () => readonly KernelCa
   rope: ropeCases,
   attention: attentionCases,
   attentionBackward: attentionBackwardCases,
+  cacheRows: cacheRowsCases,
+  attentionCached: attentionCachedCases,
   activation: activationCases,
   activationBackward: activationBackwardCases,
   loraDown: loraDownCases,

@@ -534,90 +534,169 @@ pub unsafe fn add_masked(to: *mut f32, base: *const f32, from: *const f32, word:
 
 /// Rows of B multiplied at once: enough loads in flight for memory.
 const DOT_ROWS: usize = 4;
+/// Rows of A multiplied at once; the caches have the rows of B when the next ones come.
+const DOT_A_ROWS: usize = 4;
 
-/// out[i][j] = dot of row i of `a` (M rows, f32, `a_stride` apart) and row `row + j` of `b` for j < rows <= 4, added to `sums`.
-///
-/// # Safety
-/// All rows hold `k` elements; the CPU has AVX-512.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn dot_rows<E: Source, const M: usize, const ROUND: bool>(
-    sums: &mut [[f32; DOT_ROWS]; M],
-    a: *const f32,
-    a_stride: usize,
-    b: *const E,
-    ldb: usize,
-    rows: usize,
-    k: usize,
-) {
-    // SAFETY: the caller's promise; rows past the last are read as the last, lanes past k are masked.
-    unsafe {
-        let mut acc = [[_mm512_setzero_ps(); DOT_ROWS]; M];
-        for p in (0..k).step_by(16) {
-            let mask = low16(k - p);
-            let mut vb = [_mm512_setzero_ps(); DOT_ROWS];
-            for (j, vb) in vb.iter_mut().enumerate() {
-                let x = E::load(b.add(j.min(rows - 1) * ldb + p), mask);
-                *vb = if ROUND { round_bf16(x) } else { x };
-            }
-            for (i, acc) in acc.iter_mut().enumerate() {
-                let va = _mm512_maskz_loadu_ps(mask, a.add(i * a_stride + p));
-                for (sum, vb) in acc.iter_mut().zip(vb) {
-                    *sum = _mm512_fmadd_ps(va, vb, *sum);
+/// Dot products of a few rows of A, which are dense, and of B, `ldb` apart.
+trait Rows {
+    type A;
+    type B;
+    /// The products of M rows of A with `rows` <= DOT_ROWS rows of B. What is past them in the result means nothing.
+    ///
+    /// # Safety
+    /// All rows hold `k` elements; the CPU has the instructions.
+    unsafe fn dots<const M: usize>(
+        a: *const Self::A,
+        b: *const Self::B,
+        ldb: usize,
+        rows: usize,
+        k: usize,
+    ) -> [[f32; DOT_ROWS]; M];
+}
+
+/// Elements widened to f32, and rounded to bf16 where asked.
+struct Widened<E, const ROUND: bool>(core::marker::PhantomData<E>);
+
+impl<E: Source, const ROUND: bool> Rows for Widened<E, ROUND> {
+    type A = f32;
+    type B = E;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn dots<const M: usize>(
+        a: *const f32,
+        b: *const E,
+        ldb: usize,
+        rows: usize,
+        k: usize,
+    ) -> [[f32; DOT_ROWS]; M] {
+        // SAFETY: the caller's promise; rows past the last are read as the last, lanes past k are masked.
+        unsafe {
+            let mut acc = [[_mm512_setzero_ps(); DOT_ROWS]; M];
+            for p in (0..k).step_by(16) {
+                let mask = low16(k - p);
+                let mut vb = [_mm512_setzero_ps(); DOT_ROWS];
+                for (j, vb) in vb.iter_mut().enumerate() {
+                    let x = E::load(b.add(j.min(rows - 1) * ldb + p), mask);
+                    *vb = if ROUND { round_bf16(x) } else { x };
+                }
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let va = _mm512_maskz_loadu_ps(mask, a.add(i * k + p));
+                    for (sum, vb) in acc.iter_mut().zip(vb) {
+                        *sum = _mm512_fmadd_ps(va, vb, *sum);
+                    }
                 }
             }
+            acc.map(|acc| acc.map(|acc| _mm512_reduce_add_ps(acc)))
         }
-        for (sums, acc) in sums.iter_mut().zip(acc) {
-            for (sum, acc) in sums.iter_mut().zip(acc) {
-                *sum += _mm512_reduce_add_ps(acc);
+    }
+}
+
+/// Both in bf16.
+struct Pairs;
+
+impl Rows for Pairs {
+    type A = Bf16;
+    type B = Bf16;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    unsafe fn dots<const M: usize>(
+        a: *const Bf16,
+        b: *const Bf16,
+        ldb: usize,
+        rows: usize,
+        k: usize,
+    ) -> [[f32; DOT_ROWS]; M] {
+        // SAFETY: the caller's promise; rows past the last are read as the last, lanes past k are masked.
+        unsafe {
+            let mut acc = [[_mm512_setzero_ps(); DOT_ROWS]; M];
+            for p in (0..k).step_by(32) {
+                let mask = if k - p >= 32 { !0 } else { (1u32 << (k - p)) - 1 };
+                let load = |x: *const Bf16| _mm512_maskz_loadu_epi16(mask, x as *const i16);
+                let mut vb = [_mm512_setzero_si512(); DOT_ROWS];
+                for (j, vb) in vb.iter_mut().enumerate() {
+                    *vb = load(b.add(j.min(rows - 1) * ldb + p));
+                }
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    let va = load(a.add(i * k + p));
+                    for (sum, vb) in acc.iter_mut().zip(vb) {
+                        *sum = Bf16Dot::dot(*sum, va, vb);
+                    }
+                }
+            }
+            acc.map(|acc| acc.map(|acc| _mm512_reduce_add_ps(acc)))
+        }
+    }
+}
+
+/// Multiplies the m dense rows of `a` (m, k) with the first `cols` rows of `b`, `ldb` apart, read where they lie:
+/// sums[i][r] += row i . row r. The sums come with their row stride.
+///
+/// # Safety
+/// All rows hold `k` elements, the sums are this caller's to write, and the CPU has the instructions.
+unsafe fn dot_products<R: Rows>(
+    (sums, stride): (*mut f32, usize),
+    (a, m): (*const R::A, usize),
+    (b, ldb): (*const R::B, usize),
+    cols: usize,
+    k: usize,
+) {
+    for row in (0..cols).step_by(DOT_ROWS) {
+        let rows = (cols - row).min(DOT_ROWS);
+        for first in (0..m).step_by(DOT_A_ROWS) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let (a, b) = (a.add(first * k), b.add(row * ldb));
+                let add = |parts: &[[f32; DOT_ROWS]]| {
+                    for (i, parts) in parts.iter().enumerate() {
+                        for (j, part) in parts.iter().enumerate().take(rows) {
+                            *sums.add((first + i) * stride + row + j) += part;
+                        }
+                    }
+                };
+                match m - first {
+                    1 => add(&R::dots::<1>(a, b, ldb, rows, k)),
+                    2 => add(&R::dots::<2>(a, b, ldb, rows, k)),
+                    3 => add(&R::dots::<3>(a, b, ldb, rows, k)),
+                    _ => add(&R::dots::<DOT_A_ROWS>(a, b, ldb, rows, k)),
+                }
             }
         }
     }
 }
 
-/// Multiplies the m <= 4 rows of `a` (f32, `a_stride` apart, already rounded where `round` says so) with rows
-/// `from .. to` of `b`, whose elements along k are neighbours, read where they lie. sums[i * sums_stride + r] += row i . b row r.
+/// `dot_products` of f32 rows of A, already rounded where `round` says so, with a matrix whose elements along k are neighbours.
 ///
 /// # Safety
-/// All rows hold `k` elements, the sums are this caller's to write, and the CPU has AVX-512.
-#[allow(clippy::too_many_arguments)]
-pub unsafe fn dot_product_rows(
-    sums: *mut f32,
-    sums_stride: usize,
-    a: *const f32,
-    a_stride: usize,
-    m: usize,
+/// As there; the CPU has AVX-512.
+pub unsafe fn dot_products_f32(
+    sums: (*mut f32, usize),
+    a: (*const f32, usize),
     b: Matrix,
-    (from, to): (usize, usize),
+    cols: usize,
     k: usize,
     round: bool,
 ) {
     macro_rules! run {
-        ($E:ty, $ROUND:literal, $($M:literal)*) => {
-            match m {
-                $($M => for row in (from..to).step_by(DOT_ROWS) {
-                    let rows = (to - row).min(DOT_ROWS);
-                    let mut part = [[0f32; DOT_ROWS]; $M];
-                    // SAFETY: the caller's promise.
-                    unsafe {
-                        let b_rows = (b.ptr as *const $E).add(row * b.ld);
-                        dot_rows::<$E, $M, $ROUND>(&mut part, a, a_stride, b_rows, b.ld, rows, k);
-                        for (i, part) in part.iter().enumerate() {
-                            for (j, part) in part.iter().enumerate().take(rows) {
-                                *sums.add(i * sums_stride + row + j) += part;
-                            }
-                        }
-                    }
-                },)*
-                _ => unreachable!("at most four rows"),
-            }
+        ($E:ty, $ROUND:literal) => {
+            // SAFETY: the caller's promise.
+            unsafe { dot_products::<Widened<$E, $ROUND>>(sums, a, (b.ptr as *const $E, b.ld), cols, k) }
         };
     }
     match (b.dtype, round) {
-        (DType::F32, false) => run!(f32, false, 1 2 3 4),
-        (DType::F32, true) => run!(f32, true, 1 2 3 4),
-        (DType::Bf16, _) => run!(Bf16, false, 1 2 3 4),
-        (DType::F16, false) => run!(F16, false, 1 2 3 4),
-        (DType::F16, true) => run!(F16, true, 1 2 3 4),
+        (DType::F32, false) => run!(f32, false),
+        (DType::F32, true) => run!(f32, true),
+        (DType::Bf16, _) => run!(Bf16, false),
+        (DType::F16, false) => run!(F16, false),
+        (DType::F16, true) => run!(F16, true),
         (other, _) => panic!("a float is needed here, not {}", other.name()),
     }
+}
+
+/// `dot_products` of bf16 rows with a bf16 matrix.
+///
+/// # Safety
+/// As there; the CPU has AVX-512 BF16.
+pub unsafe fn dot_products_bf16(sums: (*mut f32, usize), a: (*const Bf16, usize), b: Matrix, cols: usize, k: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { dot_products::<Pairs>(sums, a, (b.ptr as *const Bf16, b.ld), cols, k) }
 }

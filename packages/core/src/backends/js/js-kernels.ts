@@ -2,6 +2,7 @@ import type { KernelArgs, KernelName } from "../kernels.js";
 import { activation, activationBackward } from "./activation.js";
 import { adamW } from "./adam-w.js";
 import { add } from "./add.js";
+import { attentionCached, cacheRows } from "./attention-cached.js";
 import { attention, attentionBackward } from "./attention.js";
 import { clipGradNorm } from "./clip-grad-norm.js";
 import { copy } from "./copy.js";
@@ -43,6 +44,8 @@ export const jsKernels: JsKernels = {
   rope,
   attention,
   attentionBackward,
+  cacheRows,
+  attentionCached,
   activation,
   activationBackward,
   loraDown,
