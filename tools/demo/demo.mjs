@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chooseBackend } from "@medgpt/core/backends";
-import { generateGreedy } from "@medgpt/core/generation";
+import { generate } from "@medgpt/core/generation";
 import { initCausalLm, loadCausalLm } from "@medgpt/core/models";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
 
@@ -97,7 +97,8 @@ console.log(
 const text = "如果头晕持续超过半年，";
 const lm = await loadCausalLm(adapter ? model : trained, { backend });
 if (adapter) await lm.loadAdapter(trained);
-const ids = await generateGreedy(lm, tokenizer.encode(text), { maxNewTokens: 32, eosId: tokenizer.eosId });
+const config = { max_new_tokens: 32, eos_token_id: tokenizer.eosId ?? null };
+const [[{ ids }]] = await generate(lm, [tokenizer.encode(text)], config);
 console.log(
   `\nA continuation:\n  ${text}|${tokenizer.decode(ids, { skipSpecialTokens: true }).replaceAll("\n", "\\n")}`,
 );

@@ -1,1 +1,7 @@
-export { generateGreedy, type GreedyOptions } from "./greedy.js";
+export { generate, streamTokens, type GenerateOptions, type GeneratedText, type GeneratedToken } from "./generate.js";
+export {
+  generationConfig,
+  readGenerationConfig,
+  resolveGenerationConfig,
+  type GenerationConfig,
+} from "./generation-config.js";

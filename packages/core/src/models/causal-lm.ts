@@ -41,7 +41,7 @@ export interface LoadOptions {
 }
 
 /** Options of one run of the model; the rest comes from how it was loaded. */
-export type RunOptions = Pick<ForwardOptions, "recomputedLayers" | "dropout">;
+export type RunOptions = Pick<ForwardOptions, "recomputedLayers" | "dropout" | "cache">;
 
 export interface WeightSpec {
   readonly name: string;

@@ -8,16 +8,22 @@ import {
   activation,
   add,
   attention,
+  attentionCached,
   attentionPacked,
+  cacheRows,
   embedding,
   layerNorm,
   linear,
+  packedHeads,
   rmsNorm,
   rope,
   ropeTable,
   type Compute,
   type DropoutDraw,
+  type Heads,
+  type KeyValues,
   type LoraFactors,
+  type Places,
   type Packing,
   type Projection,
 } from "../ops/index.js";
@@ -134,6 +140,16 @@ export interface ForwardOptions {
   readonly recomputedLayers?: number;
   /** Where dropout masks are drawn, while training with dropout. */
   readonly dropout?: Omit<DropoutDraw, "site"> | undefined;
+  /** Keeps keys and values for tokens that come later. No gradient flows through it. */
+  readonly cache?: DecoderCache | undefined;
+}
+
+/** What the decoder needs of a cache of keys and values. */
+export interface DecoderCache {
+  /** Keys and values of one layer. */
+  layer(index: number): KeyValues;
+  /** The cached sequence of each sequence in the batch. A batch's positions are places in them. */
+  readonly slots: Int32Array;
 }
 
 /**
@@ -185,18 +201,31 @@ export function decoderForward(
       const prefix = `${names.layers}.${index}`;
       const [normed, residual] = norm(x, `${prefix}.${options.attentionNorm.before}`, dtype);
       const shape = { ...attentionShape(options, index), segments, slopes, compute };
+      /** Attention on what the cache has, once it has this; undefined where the batch is all there is to see. */
+      const cached = (q: Heads, k: Heads, v: Heads): Tensor | undefined => {
+        if (run.cache === undefined || places === undefined) return undefined;
+        const layer = run.cache.layer(index);
+        cacheRows(layer.keys, k, places);
+        cacheRows(layer.values, v, places);
+        return places.continued ? attentionCached(q, layer, places, shape) : undefined;
+      };
       const heads = scope(() => {
         if ("packed" in options.attention) {
           const { packed, packing } = options.attention;
-          return attentionPacked(only(project(normed, prefix, [packed])), packing, shape);
+          const qkv = only(project(normed, prefix, [packed]));
+          const [q, k, v] = packedHeads(qkv, packing, shape);
+          return cached(q, k, v) ?? attentionPacked(qkv, packing, shape);
         }
-        const { q, k, v, qNorm, kNorm } = options.attention;
-        const [queries, keys, values] = project(normed, prefix, [q, k, v]) as [Tensor, Tensor, Tensor];
+        const { qNorm, kNorm, ...modules } = options.attention;
+        const projected = project(normed, prefix, [modules.q, modules.k, modules.v]);
+        const [queries, keys, v] = projected as [Tensor, Tensor, Tensor];
         const placed = (x: Tensor, heads: number, normName: string | undefined): Tensor => {
           const scaled = normName === undefined ? x : norm(x, `${prefix}.${normName}`, dtype)[0];
           return table === undefined ? scaled : rope(scaled, table, heads);
         };
-        return attention(placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm), values, shape);
+        const [q, k] = [placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm)];
+        const heads = (x: Tensor): Heads => ({ x, offset: 0, head: options.headDim, stride: x.shape[1] as number });
+        return cached(heads(q), heads(k), heads(v)) ?? attention(q, k, v, shape);
       });
       return add(residual, output(heads, prefix, options.attentionOutput, options.attentionNorm));
     };
@@ -210,6 +239,7 @@ export function decoderForward(
     };
 
     const { constants, positions } = batchConstants(options, batch, backend);
+    const places = run.cache && cachePlaces(batch, positions, run.cache.slots);
     let x = scope(() => {
       const factor = options.embeddingScale ?? 1;
       const words = embedding(weights.weight(`${names.embedding}.weight`), ids, { factor, padding: options.padding });
@@ -256,6 +286,16 @@ function batchConstants(
   };
   const slopes = places.kind === "alibi" ? floats(alibiSlopes(heads)) : undefined;
   return { constants: { segments: ints(batch.segments), slopes, table: rotary() }, positions };
+}
+
+/** A cached place for every token, and whether some tokens come after others that are in the cache already. */
+type CachePlaces = Places & { readonly continued: boolean };
+
+function cachePlaces(batch: Batch, positions: Tensor, slots: Int32Array): CachePlaces {
+  const rows = new Int32Array(batch.positions.length);
+  slots.forEach((slot, index) => rows.fill(slot, batch.segments[index], batch.segments[index + 1]));
+  const continued = slots.some((_, index) => batch.positions[batch.segments[index] as number] !== 0);
+  return { slots: tensor(positions.backend, rows, [rows.length]), positions, continued };
 }
 
 function attentionShape({ heads, kvHeads, headDim: dim, scores = {} }: DecoderOptions, layer: number) {

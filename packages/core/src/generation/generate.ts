@@ -1,0 +1,191 @@
+/** Continues texts token by token: greedily, by sampling, or with beams. */
+import { InputError } from "@medgpt/artifacts";
+import type { CausalLm } from "../models/causal-lm.js";
+import { seededRandom } from "../nn/lora.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { beamSearch } from "./beam-search.js";
+import { eosIds, resolveGenerationConfig, type GenerationConfig } from "./generation-config.js";
+import { KvCache } from "./kv-cache.js";
+import { argMax, minP, noRepeatNgram, repetitionPenalty, sample, temperature, topK, topP, typicalP } from "./logits.js";
+import { nextLogits } from "./next-logits.js";
+
+export interface GenerateOptions {
+  /** Sequences decoded at a time; as soon as one ends, the next takes its place. Default 8. */
+  readonly batchSize?: number;
+  /** Needed for `stop_strings`. */
+  readonly tokenizer?: Tokenizer | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface GeneratedToken {
+  /** The prompt that it belongs to. */
+  readonly index: number;
+  readonly id: number;
+  /** Why this is the last one, if it is. */
+  readonly finished?: "eos" | "stop" | "length";
+}
+
+/** Prompt tokens run through the model at a time. */
+const PREFILL = 4096;
+
+/**
+ * Streams the tokens that continue each prompt, as soon as they are there. A sequence's tokens do not depend on what else is
+ * decoded beside it, nor do its random draws. An end-of-text token is given too. Beams are not streamed; see `generate`.
+ * @throws InputError for a prompt that is empty or leaves no room, DOMException AbortError when the signal is aborted
+ */
+export async function* streamTokens(
+  model: CausalLm,
+  prompts: readonly Int32Array[],
+  given: Partial<GenerationConfig> = {},
+  { batchSize = 8, tokenizer, signal }: GenerateOptions = {},
+): AsyncGenerator<GeneratedToken, void, undefined> {
+  const config = resolveGenerationConfig(given);
+  if (config.num_beams > 1) throw new InputError("beams are not streamed: num_beams must be 1");
+  const limits = prompts.map((prompt, index) => lengthLimit(model, prompt, index, config));
+  const stops = stopStrings(config, tokenizer);
+  const eos = new Set(eosIds(config));
+  const slots = Math.min(batchSize, prompts.length);
+  const waiting = prompts.map((prompt, index) => ({
+    ...{ index, slot: -1, history: [...prompt], start: prompt.length, cached: 0 },
+    random: seededRandom(config.seed + index * 0x9e3779b1),
+  }));
+  type Running = (typeof waiting)[number];
+  const cache = new KvCache(model, slots, Math.max(0, ...limits));
+  const free = Array.from({ length: slots }, (_, slot) => slot);
+  let running: Running[] = [];
+  const interrupt = (): void => model.backend.abort();
+  signal?.addEventListener("abort", interrupt);
+  try {
+    while (waiting.length > 0 || running.length > 0) {
+      signal?.throwIfAborted();
+      // A prompt and the running sequences never share a pass: the former is arithmetic, the latter memory.
+      const admitted: Running[] = [];
+      for (let tokens = 0; free.length > 0 && waiting.length > 0 && tokens < PREFILL;) {
+        const next = { ...(waiting.shift() as Running), slot: free.shift() as number };
+        admitted.push(next);
+        tokens += next.start;
+      }
+      const active = admitted.length > 0 ? admitted : running;
+      const logits = await nextLogits(
+        model,
+        cache,
+        active.map(({ slot, cached, history }) => ({ slot, position: cached, ids: history.slice(cached) })),
+      );
+      for (const [row, sequence] of active.entries()) {
+        const scores = logits[row] as Float32Array;
+        const { index, history, start } = sequence;
+        sequence.cached = history.length;
+        process(scores, history, start, config, eos);
+        const id = config.do_sample ? draw(scores, config, sequence.random) : argMax(scores);
+        history.push(id);
+        const finished = eos.has(id)
+          ? "eos"
+          : hitsStop(history, start, stops, tokenizer)
+            ? "stop"
+            : history.length >= (limits[index] as number)
+              ? "length"
+              : undefined;
+        yield { index, id, ...(finished === undefined ? {} : { finished }) };
+        if (finished !== undefined) {
+          free.push(sequence.slot);
+          sequence.slot = -1;
+        }
+      }
+      running = [...running.filter((one) => !admitted.includes(one)), ...admitted].filter(({ slot }) => slot >= 0);
+    }
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", interrupt);
+    cache.dispose();
+  }
+}
+
+export interface GeneratedText {
+  /** The new tokens, an end-of-text token included. */
+  readonly ids: Int32Array;
+  /** Of beams: the sum of log-probabilities over length ** length_penalty. */
+  readonly score?: number;
+}
+
+/** The whole continuations: for each prompt `num_return_sequences` of them, the best first where beams are searched. */
+export async function generate(
+  model: CausalLm,
+  prompts: readonly Int32Array[],
+  given: Partial<GenerationConfig> = {},
+  options: GenerateOptions = {},
+): Promise<GeneratedText[][]> {
+  const config = resolveGenerationConfig(given);
+  const { num_return_sequences: wanted, num_beams: beams } = config;
+  if (beams > 1) {
+    if (config.do_sample) throw new InputError("beams are not sampled: do_sample must be false");
+    if (wanted > beams) throw new InputError(`num_return_sequences ${wanted} is more than num_beams ${beams}`);
+    const stops = stopStrings(config, options.tokenizer);
+    const results: GeneratedText[][] = [];
+    for (const [index, prompt] of prompts.entries()) {
+      const ends = (ids: readonly number[]) => hitsStop(ids, prompt.length, stops, options.tokenizer);
+      const limit = lengthLimit(model, prompt, index, config);
+      results.push(await beamSearch(model, prompt, limit, config, ends, options.signal));
+    }
+    return results;
+  }
+  if (wanted > 1 && !config.do_sample) throw new InputError("greedy decoding gives one sequence for each prompt");
+  const copies = prompts.flatMap((prompt) => Array.from<Int32Array>({ length: wanted }).fill(prompt));
+  const ids = copies.map((): number[] => []);
+  for await (const { index, id } of streamTokens(model, copies, config, options)) ids[index]?.push(id);
+  return prompts.map((_, index) =>
+    ids.slice(index * wanted, (index + 1) * wanted).map((ids) => ({ ids: Int32Array.from(ids) })),
+  );
+}
+
+/** Changes scores as transformers' processors do before a token is chosen, greedily or not. */
+export function process(
+  scores: Float32Array,
+  history: readonly number[],
+  promptLength: number,
+  config: GenerationConfig,
+  eos: Iterable<number>,
+): void {
+  if (config.repetition_penalty !== 1) repetitionPenalty(scores, history, config.repetition_penalty);
+  if (config.no_repeat_ngram_size > 0) noRepeatNgram(scores, history, config.no_repeat_ngram_size);
+  if (history.length - promptLength < config.min_new_tokens) for (const id of eos) scores[id] = -Infinity;
+}
+
+function draw(scores: Float32Array, config: GenerationConfig, random: () => number): number {
+  if (config.temperature !== 1) temperature(scores, config.temperature);
+  if (config.top_k > 0) topK(scores, config.top_k);
+  if (config.top_p < 1) topP(scores, config.top_p);
+  if (config.min_p !== null) minP(scores, config.min_p);
+  if (config.typical_p < 1) typicalP(scores, config.typical_p);
+  return sample(scores, random());
+}
+
+/** Most tokens of a prompt and its continuation. */
+function lengthLimit(model: CausalLm, prompt: Int32Array, index: number, config: GenerationConfig): number {
+  const { maxPositions = Infinity } = model.options;
+  if (prompt.length === 0) throw new InputError(`prompt ${index} is empty; it needs at least one token`);
+  if (prompt.length >= maxPositions)
+    throw new InputError(`prompt ${index} has ${prompt.length} tokens; the model has ${maxPositions} positions in all`);
+  return Math.min(prompt.length + config.max_new_tokens, maxPositions);
+}
+
+function stopStrings({ stop_strings: stops }: GenerationConfig, tokenizer: Tokenizer | undefined): readonly string[] {
+  const list = stops === null ? [] : typeof stops === "string" ? [stops] : stops;
+  if (list.length > 0 && tokenizer === undefined) throw new InputError("stop_strings need the tokenizer");
+  return list;
+}
+
+/** Whether the newest token completes a stop string. */
+function hitsStop(
+  ids: readonly number[],
+  promptLength: number,
+  stops: readonly string[],
+  tokenizer: Tokenizer | undefined,
+): boolean {
+  if (stops.length === 0 || tokenizer === undefined) return false;
+  // A token is at least a byte, so no more of them than bytes can take part.
+  const longest = Math.max(...stops.map((stop) => Buffer.byteLength(stop)));
+  const text = tokenizer.decode(ids.slice(Math.max(promptLength, ids.length - longest - 1)));
+  return stops.some((stop) => text.includes(stop));
+}
