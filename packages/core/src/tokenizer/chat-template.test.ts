@@ -1,0 +1,105 @@
+/** Chat templates against transformers and MedicalGPT (reference results D). */
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
+import { ChatTemplate, loadChatTemplate, renderDialog, type ChatMessage } from "./chat-template.js";
+import { loadTokenizer } from "./load-tokenizer.js";
+import { PROMPT_TEMPLATES, type TemplateName } from "./prompt-templates.js";
+
+let compared = 0;
+
+interface Templates {
+  readonly names: readonly TemplateName[];
+  readonly system_prompt: string;
+  readonly turns: readonly [string, string][];
+  readonly templates: Readonly<Record<string, Record<string, unknown>>>;
+}
+
+interface JinjaCases {
+  readonly messages: readonly ChatMessage[];
+  readonly cases: readonly { name: string; template: string; context: object; expected?: string; error?: string }[];
+}
+
+interface ChatCases {
+  readonly results: readonly {
+    model: string;
+    conversation: readonly ChatMessage[];
+    add_generation_prompt: boolean;
+    kwargs: Record<string, unknown>;
+    text?: string;
+    input_ids?: number[];
+    error?: string;
+  }[];
+}
+
+const folder = (name: string) => (hasGoldens ? goldenDir("D_sft", name) : "");
+const read = <T>(name: string, empty: T): T => (hasGoldens ? readCase<T>(folder(name)) : empty);
+
+describe.skipIf(!hasGoldens)("prompt formats", () => {
+  const {
+    names,
+    system_prompt: system,
+    turns,
+    templates,
+  } = read<Templates>("templates", {
+    names: [],
+    system_prompt: "",
+    turns: [],
+    templates: {},
+  });
+
+  it("are those that MedicalGPT registers", () => {
+    expect(Object.keys(PROMPT_TEMPLATES)).toEqual(names);
+  });
+
+  it.each(names)("renders %s", (name) => {
+    const expected = templates[name]!;
+    const template = PROMPT_TEMPLATES[name];
+    expect(renderDialog(template, turns, system)).toEqual(expected["dialog_with_system"]);
+    expect(renderDialog(template, turns, system).join("")).toBe(expected["rendered_with_system"]);
+    expect(renderDialog(template, turns).join("")).toBe(expected["rendered_default_system"]);
+    expect(renderDialog(template, turns).slice(0, -1).join("")).toBe(expected["generation_prompt"]);
+    expect(template.stop).toBe(expected["stop_str"]);
+    compared++;
+  });
+});
+
+describe.skipIf(!hasGoldens)("Jinja", () => {
+  const { messages, cases } = read<JinjaCases>("jinja", { messages: [], cases: [] });
+  it.each(cases)("renders as Jinja2: $name", ({ template, context, expected, error }) => {
+    const render = () => new ChatTemplate(template, "here").render(messages, { variables: { ...context } });
+    if (error === undefined) expect(render()).toBe(expected);
+    else expect(render).toThrow();
+    compared++;
+  });
+});
+
+describe.skipIf(!hasGoldens)("tokenizers' own templates", () => {
+  const { results } = read<ChatCases>("chat_template", { results: [] });
+  it.each(results.map((result, index) => ({ index, ...result })))(
+    "renders conversation $index of $model",
+    async ({
+      model,
+      conversation,
+      add_generation_prompt: addGenerationPrompt,
+      kwargs,
+      text,
+      input_ids: ids,
+      error,
+    }) => {
+      const dir = join(goldenDir("A_models"), model);
+      const template = (await loadChatTemplate(dir)) as ChatTemplate;
+      const { tools, ...variables } = kwargs as { tools?: unknown[] };
+      const render = () => template.render(conversation, { addGenerationPrompt, tools, variables });
+      if (error !== undefined) expect(render).toThrow();
+      else {
+        expect(render()).toBe(text);
+        const tokenizer = await loadTokenizer(dir);
+        expect([...tokenizer.encode(render(), { addSpecialTokens: false })]).toEqual(ids);
+      }
+      compared++;
+    },
+  );
+});
+
+afterAll(() => console.log(`compared ${compared} chat templates by value`));

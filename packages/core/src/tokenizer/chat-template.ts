@@ -1,0 +1,118 @@
+/** Conversations as the text a model reads: by the tokenizer's own Jinja template, or by a prompt format with a name. */
+import { join } from "node:path";
+import { readFile } from "node:fs/promises";
+import { InputError } from "@medgpt/artifacts";
+import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { JinjaTemplate, type Rendered } from "./jinja/render.js";
+import type { PromptTemplate } from "./prompt-templates.js";
+
+/** A turn as OpenAI and transformers have it. */
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+export interface RenderOptions {
+  /** Ends with the beginning of an answer. */
+  readonly addGenerationPrompt?: boolean;
+  /** JSON schemas of the functions a model may call. */
+  readonly tools?: readonly unknown[] | undefined;
+  /** Further variables of the template, such as enable_thinking. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+/** A tokenizer's Jinja template and the special tokens that it writes. */
+export class ChatTemplate {
+  readonly #template: JinjaTemplate;
+
+  /**
+   * @param place the file it came from
+   * @param tokens special tokens by the names of tokenizer_config.json: bos_token, eos_token, …
+   * @throws InputError where it cannot be parsed
+   */
+  constructor(
+    readonly source: string,
+    readonly place: string,
+    readonly tokens: Readonly<Record<string, string>> = {},
+  ) {
+    try {
+      this.#template = new JinjaTemplate(source);
+    } catch (cause) {
+      throw new InputError(`the chat template cannot be read: ${(cause as Error).message}`, { place, cause });
+    }
+  }
+
+  /** The text of a conversation. Throws as `renderMarked` does. */
+  render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    return this.renderMarked(messages, options).text;
+  }
+
+  /**
+   * The text, and where the answers are that the template marks with `{% generation %}`.
+   * @throws InputError with the template's own words where it refuses the conversation
+   */
+  renderMarked(messages: readonly ChatMessage[], options: RenderOptions = {}): Rendered {
+    const { addGenerationPrompt = false, tools, variables = {} } = options;
+    try {
+      return this.#template.render({
+        ...this.tokens,
+        ...variables,
+        messages,
+        tools: tools ?? null,
+        documents: null,
+        add_generation_prompt: addGenerationPrompt,
+      });
+    } catch (cause) {
+      throw new InputError(`the chat template refuses the conversation: ${(cause as Error).message}`, {
+        place: this.place,
+        cause,
+      });
+    }
+  }
+}
+
+/**
+ * The chat template of a tokenizer's folder: chat_template.jinja, else "chat_template" of tokenizer_config.json (the one named
+ * default, where there are several); undefined where it has none.
+ */
+export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
+  const place = join(dir, "tokenizer_config.json");
+  const config = (await readJsonObject(place)) ?? {};
+  const tokens: Record<string, string> = {};
+  for (const [key, value] of Object.entries(config)) {
+    if (!key.endsWith("_token")) continue;
+    const content = isJsonObject(value) ? value["content"] : value;
+    if (typeof content === "string") tokens[key] = content;
+  }
+  const file = join(dir, "chat_template.jinja");
+  const own = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (own !== undefined) return new ChatTemplate(own, file, tokens);
+  const value = config["chat_template"];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "string") return new ChatTemplate(value, place, tokens);
+  const named = Array.isArray(value) ? (value as unknown[]).filter(isJsonObject) : [];
+  const chosen = (named.find(({ name }) => name === "default") ?? named[0])?.["template"];
+  if (typeof chosen === "string") return new ChatTemplate(chosen, place, tokens);
+  throw new InputError('expected "chat_template" to be a template or a list of templates with names', { place });
+}
+
+/**
+ * Questions and answers in a named format, in turn: element 2 k is the text of question k with what goes before it, 2 k + 1
+ * the answer.
+ * @param systemPrompt in place of the format's own
+ */
+export function renderDialog(
+  template: PromptTemplate,
+  turns: readonly (readonly [question: string, answer: string])[],
+  systemPrompt?: string,
+): string[] {
+  const system = systemPrompt === undefined || systemPrompt === "" ? template.systemPrompt : systemPrompt;
+  return turns.flatMap(([question, answer], index) => {
+    const before = index > 0 ? template.separator : system === "" ? "" : system + template.separator;
+    return [before + template.prompt.replace("{query}", () => question), answer];
+  });
+}

@@ -1,0 +1,347 @@
+/** Runs a parsed template as Jinja2 does, with Python's values, in a sandbox that nothing leaves and nothing changes. */
+import { contains, filterOf, GLOBALS, holds, methodOf, operate } from "./functions.js";
+import {
+  parseTemplate,
+  TemplateError,
+  type Arguments,
+  type Expression,
+  type FilterCall,
+  type MacroNode,
+  type Node,
+} from "./parse.js";
+import {
+  equal,
+  Float,
+  fromHost,
+  has,
+  isTrue,
+  iterate,
+  lookUp,
+  Namespace,
+  numberOf,
+  order,
+  print,
+  Tuple,
+  Undefined,
+  type Callable,
+  type Value,
+} from "./values.js";
+
+export { TemplateError } from "./parse.js";
+
+export interface Rendered {
+  readonly text: string;
+  /** Where the text of `{% generation %}` blocks begins and ends, in UTF-16 units. */
+  readonly generations: readonly (readonly [start: number, end: number])[];
+}
+
+/** A template that was parsed once. */
+export class JinjaTemplate {
+  readonly #nodes: readonly Node[];
+
+  /** @throws TemplateError with the line for what is no template */
+  constructor(source: string) {
+    this.#nodes = parseTemplate(source);
+  }
+
+  /** @throws TemplateError for what the template cannot do with the variables, or refuses itself */
+  render(variables: Readonly<Record<string, unknown>>): Rendered {
+    const scope = new Scope(undefined);
+    for (const [name, value] of Object.entries(GLOBALS)) scope.set(name, value);
+    for (const [name, value] of Object.entries(variables)) if (value !== undefined) scope.set(name, fromHost(value));
+    const out = new Output();
+    run(this.#nodes, new Scope(scope), out);
+    return { text: out.text, generations: out.generations };
+  }
+}
+
+class Scope {
+  readonly #values = new Map<string, Value>();
+
+  constructor(readonly parent: Scope | undefined) {}
+
+  get(name: string): Value {
+    return (
+      this.#values.get(name) ??
+      (this.#values.has(name) ? null : (this.parent?.get(name) ?? fallback(this.parent, name)))
+    );
+  }
+
+  has(name: string): boolean {
+    return this.#values.has(name) || (this.parent?.has(name) ?? false);
+  }
+
+  set(name: string, value: Value): void {
+    this.#values.set(name, value);
+  }
+}
+
+function fallback(parent: Scope | undefined, name: string): Value {
+  return parent?.has(name) === true ? null : new Undefined(name);
+}
+
+class Output {
+  text = "";
+  readonly generations: [number, number][] = [];
+}
+
+type Jump = "break" | "continue" | undefined;
+
+function run(nodes: readonly Node[], scope: Scope, out: Output): Jump {
+  for (const node of nodes) {
+    switch (node.kind) {
+      case "text":
+        out.text += node.text;
+        break;
+      case "output":
+        out.text += print(evaluate(node.value, scope));
+        break;
+      case "if": {
+        const branch = node.branches.find(([test]) => test === undefined || isTrue(evaluate(test, scope)));
+        const jump = branch === undefined ? undefined : run(branch[1], scope, out);
+        if (jump !== undefined) return jump;
+        break;
+      }
+      case "for":
+        loop(node, scope, out);
+        break;
+      case "set":
+        assign(node.target, evaluate(node.value, scope), scope);
+        break;
+      case "set block":
+        assign(node.target, filtered(inner(node.body, scope), node.filters, scope), scope);
+        break;
+      case "filter block":
+        out.text += print(filtered(inner(node.body, scope), node.filters, scope));
+        break;
+      case "macro":
+        scope.set(node.macro.name, macro(node.macro, scope));
+        break;
+      case "call block": {
+        if (node.call.kind !== "call") throw new TemplateError("{% call %} needs a call");
+        const { of, args } = node.call;
+        out.text += print(call(evaluate(of, scope), args, scope, macro(node.caller, scope)));
+        break;
+      }
+      case "generation": {
+        const start = out.text.length;
+        const jump = run(node.body, scope, out);
+        out.generations.push([start, out.text.length]);
+        if (jump !== undefined) return jump;
+        break;
+      }
+      case "break":
+      case "continue":
+        return node.kind;
+    }
+  }
+  return undefined;
+}
+
+function inner(body: readonly Node[], scope: Scope): string {
+  const out = new Output();
+  run(body, new Scope(scope), out);
+  return out.text;
+}
+
+function filtered(value: Value, filters: readonly FilterCall[], scope: Scope): Value {
+  return filters.reduce((value, { name, args }) => applyFilter(name, value, args, scope), value);
+}
+
+function loop(node: Extract<Node, { kind: "for" }>, scope: Scope, out: Output): void {
+  const source = evaluate(node.items, scope);
+  const all = iterate(source);
+  const items = all.filter((item) => {
+    if (node.filter === undefined) return true;
+    const inside = new Scope(scope);
+    assign(node.target, item, inside);
+    return isTrue(evaluate(node.filter, inside));
+  });
+  if (items.length === 0) {
+    run(node.otherwise, new Scope(scope), out);
+    return;
+  }
+  const { length } = items;
+  let seen: Value[] | undefined;
+  for (const [index, item] of items.entries()) {
+    const inside = new Scope(scope);
+    assign(node.target, item, inside);
+    const missing = (name: string): Value => new Undefined(name);
+    const state: Record<string, Value> = {
+      ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1, length },
+      ...{ first: index === 0, last: index === length - 1, depth: 1, depth0: 0 },
+      previtem: items[index - 1] ?? missing("previtem"),
+      nextitem: items[index + 1] ?? missing("nextitem"),
+      cycle: (args: Value[]) => args[index % args.length] ?? missing("cycle"),
+      changed: (args: Value[]) => {
+        const same = seen !== undefined && equal(seen, args);
+        seen = args;
+        return !same;
+      },
+    };
+    inside.set("loop", new Map<Value, Value>(Object.entries(state)));
+    if (run(node.body, inside, out) === "break") break;
+  }
+}
+
+function assign(target: Expression, value: Value, scope: Scope): void {
+  if (target.kind === "name") scope.set(target.name, value);
+  else if (target.kind === "attribute") {
+    const space = evaluate(target.of, scope);
+    if (!(space instanceof Namespace)) throw new TemplateError("only attributes of a namespace can be set");
+    space.values.set(target.name, value);
+  } else if (target.kind === "tuple") {
+    const parts = iterate(value);
+    if (parts.length !== target.items.length)
+      throw new TemplateError(`expected ${target.items.length} values to unpack, got ${parts.length}`);
+    target.items.forEach((item, index) => assign(item, parts[index] as Value, scope));
+  }
+}
+
+function macro({ name, parameters, body }: MacroNode, scope: Scope): Callable {
+  return (positional, named) => {
+    const inside = new Scope(scope);
+    parameters.forEach(([parameter, otherwise], index) => {
+      const given = index < positional.length ? positional[index] : named.get(parameter);
+      const value = given ?? (otherwise === undefined ? new Undefined(parameter) : evaluate(otherwise, inside));
+      inside.set(parameter, value);
+    });
+    const caller = named.get("caller");
+    if (caller !== undefined) inside.set("caller", caller);
+    if (positional.length > parameters.length) throw new TemplateError(`${name} takes ${parameters.length} arguments`);
+    const out = new Output();
+    run(body, inside, out);
+    return out.text;
+  };
+}
+
+function evaluate(node: Expression, scope: Scope): Value {
+  switch (node.kind) {
+    case "literal":
+      return node.float === true ? new Float(node.value as number) : node.value;
+    case "name":
+      return scope.get(node.name);
+    case "list":
+      return node.items.map((item) => evaluate(item, scope));
+    case "tuple":
+      return Tuple.from(node.items.map((item) => evaluate(item, scope)));
+    case "dict":
+      return new Map(node.items.map(([key, value]) => [evaluate(key, scope), evaluate(value, scope)]));
+    case "attribute":
+      return member(evaluate(node.of, scope), node.name, true);
+    case "item":
+      return member(evaluate(node.of, scope), evaluate(node.key, scope), false);
+    case "slice":
+      return slice(
+        evaluate(node.of, scope),
+        node.bounds.map((bound) => bound && evaluate(bound, scope)),
+      );
+    case "call":
+      return call(evaluate(node.of, scope), node.args, scope);
+    case "filter":
+      return applyFilter(node.name, evaluate(node.of, scope), node.args, scope);
+    case "test": {
+      const args = node.args.positional.map((arg) => evaluate(arg, scope));
+      return holds(node.name, evaluate(node.of, scope), args);
+    }
+    case "not":
+      return !isTrue(evaluate(node.of, scope));
+    case "negative":
+      return operate("*", evaluate(node.of, scope), -1);
+    case "positive":
+      return operate("*", evaluate(node.of, scope), 1);
+    case "binary": {
+      const left = evaluate(node.left, scope);
+      if (node.operator === "and") return isTrue(left) ? evaluate(node.right, scope) : left;
+      if (node.operator === "or") return isTrue(left) ? left : evaluate(node.right, scope);
+      return operate(node.operator, left, evaluate(node.right, scope));
+    }
+    case "compare": {
+      let left = evaluate(node.first, scope);
+      for (const [operator, next] of node.rest) {
+        const right = evaluate(next, scope);
+        if (!compare(operator, left, right)) return false;
+        left = right;
+      }
+      return true;
+    }
+    case "condition":
+      if (isTrue(evaluate(node.test, scope))) return evaluate(node.then, scope);
+      return node.otherwise === undefined ? new Undefined("the other branch") : evaluate(node.otherwise, scope);
+  }
+}
+
+function compare(operator: string, left: Value, right: Value): boolean {
+  switch (operator) {
+    case "==":
+      return equal(left, right);
+    case "!=":
+      return !equal(left, right);
+    case "in":
+      return contains(right, left);
+    case "not in":
+      return !contains(right, left);
+    case "<":
+      return order(left, right) < 0;
+    case ">":
+      return order(left, right) > 0;
+    case "<=":
+      return order(left, right) <= 0;
+    default:
+      return order(left, right) >= 0;
+  }
+}
+
+/** `of.name` looks for a method first, `of[key]` for an item. */
+function member(of: Value, key: Value, dotted: boolean): Value {
+  if (of instanceof Undefined) throw new TemplateError(`"${of.what}" is undefined`);
+  if (of instanceof Namespace) return of.values.get(print(key)) ?? new Undefined(print(key));
+  const method = typeof key === "string" ? methodOf(of, key) : undefined;
+  if (dotted && method !== undefined) return method;
+  if (of instanceof Map && has(of, key)) return lookUp(of, key) ?? null;
+  const index = numberOf(key);
+  if (index !== undefined && (Array.isArray(of) || typeof of === "string")) {
+    const items = typeof of === "string" ? Array.from(of) : of;
+    const found = items[index < 0 ? items.length + index : index];
+    if (found !== undefined) return found;
+  }
+  return method ?? new Undefined(print(key));
+}
+
+/** Python's slices, of strings by characters. */
+function slice(of: Value, [from, to, by]: readonly (Value | undefined)[]): Value {
+  const items: readonly Value[] = typeof of === "string" ? Array.from(of) : iterate(of);
+  const number = (value: Value | undefined): number | undefined =>
+    value === undefined || value === null ? undefined : numberOf(value);
+  const step = number(by) ?? 1;
+  if (step === 0) throw new TemplateError("a slice has a step of 0");
+  const clamp = (index: number | undefined, otherwise: number): number => {
+    if (index === undefined) return otherwise;
+    const at = index < 0 ? index + items.length : index;
+    return step > 0 ? Math.min(Math.max(at, 0), items.length) : Math.min(Math.max(at, -1), items.length - 1);
+  };
+  const first = clamp(number(from), step > 0 ? 0 : items.length - 1);
+  const end = clamp(number(to), step > 0 ? items.length : -1);
+  const out: Value[] = [];
+  for (let at = first; step > 0 ? at < end : at > end; at += step) out.push(items[at] as Value);
+  return typeof of === "string" ? out.join("") : out;
+}
+
+function call(of: Value, args: Arguments, scope: Scope, caller?: Callable): Value {
+  if (of instanceof Undefined) throw new TemplateError(`"${of.what}" is undefined`);
+  if (typeof of !== "function") throw new TemplateError("this is no function");
+  const named = new Map(args.named.map(([name, value]) => [name, evaluate(value, scope)]));
+  if (caller !== undefined) named.set("caller", caller);
+  return of(
+    args.positional.map((arg) => evaluate(arg, scope)),
+    named,
+  );
+}
+
+function applyFilter(name: string, value: Value, args: Arguments, scope: Scope): Value {
+  const positional = args.positional.map((arg) => evaluate(arg, scope));
+  const named = new Map(args.named.map(([name, value]) => [name, evaluate(value, scope)]));
+  // default(value, true) has its second argument by place.
+  if ((name === "default" || name === "d") && positional[1] !== undefined) named.set("boolean", positional[1]);
+  return filterOf(name)(value, positional, named, holds);
+}
