@@ -20,6 +20,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./merge.js")).command,
   },
   {
+    name: "generate",
+    summary: "Answer prompts with a model, with or without an adapter.",
+    load: async () => (await import("./generate.js")).command,
+  },
+  {
+    name: "chat",
+    summary: "Talk with a model in the terminal.",
+    load: async () => (await import("./chat.js")).command,
+  },
+  {
     name: "doctor",
     summary: "Say what this machine offers, and what to do about what is missing.",
     load: async () => (await import("./doctor.js")).command,

@@ -1,0 +1,119 @@
+import { writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { InputError } from "@medgpt/artifacts";
+import { commandFlags, type Command } from "@medgpt/core/config";
+import { streamTokens } from "@medgpt/core/generation";
+import type { ChatMessage } from "@medgpt/core/tokenizer";
+import type { RunContext } from "@medgpt/core/training";
+import { z } from "zod";
+import { TextDecoderStreamer } from "./streamer.js";
+import { generationFlags, generationOf, modelFlags, openTextModel } from "./text-model.js";
+
+export const schema = z.strictObject({ ...modelFlags, ...generationFlags, ...commandFlags });
+
+/** `medgpt chat` */
+export const command: Command<typeof schema> = {
+  name: "chat",
+  summary: "Talk with a model in the terminal.",
+  config: schema,
+  run: (config, context) => talk(config, context, process.stdin, process.stdout),
+};
+
+const HELP = `/clear         forget the conversation
+/system TEXT   tell the model something before the conversation, and forget it
+/retry         answer the last question again
+/save FILE     write the conversation as {"messages": […]}
+/exit          leave (Ctrl-D too); Ctrl-C stops an answer
+`;
+
+/** Reads questions and commands a line at a time and writes answers as they come. */
+export async function talk(
+  config: z.output<typeof schema>,
+  { log }: RunContext,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<void> {
+  const text = await openTextModel(config, (line) => log({ type: "message", level: "info", text: line }));
+  const { model, tokenizer, encodeChat } = text;
+  const terminal = createInterface({ input, output, prompt: "\n> " });
+  let answering: AbortController | undefined;
+  const stop = (): void => {
+    if (answering !== undefined) answering.abort();
+    else terminal.prompt();
+  };
+  terminal.on("SIGINT", stop);
+  try {
+    if (encodeChat === undefined)
+      throw new InputError("the tokenizer has no chat template; give --template_name", { place: tokenizer.dir });
+    let system = config.system_prompt;
+    let messages: ChatMessage[] = [];
+    let seed = config.seed;
+
+    const answer = async (): Promise<void> => {
+      answering = new AbortController();
+      const generation = { ...generationOf(config, text), seed: seed++ };
+      const before = system === null ? [] : [{ role: "system", content: system }];
+      const streamer = new TextDecoderStreamer(tokenizer);
+      let said = "";
+      try {
+        const ids = encodeChat([...before, ...messages]);
+        for await (const { id } of streamTokens(model, [ids], generation, { tokenizer, signal: answering.signal })) {
+          const part = streamer.push(id);
+          said += part;
+          output.write(part);
+        }
+      } catch (error) {
+        if (!answering.signal.aborted) throw error;
+        output.write(" [stopped]");
+      } finally {
+        answering = undefined;
+      }
+      messages.push({ role: "assistant", content: said });
+      output.write("\n");
+    };
+
+    const commands: Readonly<Record<string, (rest: string) => void | Promise<void>>> = {
+      help: () => {
+        output.write(HELP);
+      },
+      clear: () => {
+        messages = [];
+      },
+      system: (rest) => {
+        system = rest === "" ? null : rest;
+        messages = [];
+      },
+      retry: async () => {
+        if (messages.at(-1)?.role === "assistant") messages.pop();
+        if (messages.length > 0) await answer();
+      },
+      save: async (rest) => {
+        if (rest === "") throw new InputError("/save needs the name of a file");
+        const all = [...(system === null ? [] : [{ role: "system", content: system }]), ...messages];
+        await writeFile(rest, JSON.stringify({ messages: all }) + "\n");
+      },
+    };
+
+    terminal.prompt();
+    for await (const line of terminal) {
+      const [, name, rest = ""] = /^\/(\w+)\s*(.*)$/.exec(line) ?? [];
+      if (name === "exit") break;
+      const run = name === undefined ? undefined : commands[name];
+      if (name !== undefined && run === undefined) output.write(`there is no command /${name}\n${HELP}`);
+      try {
+        if (run !== undefined) await run(rest.trim());
+        else if (name === undefined && line.trim() !== "") {
+          messages.push({ role: "user", content: line });
+          await answer();
+        }
+      } catch (error) {
+        // A conversation that has grown too long, a file that cannot be written: the talk goes on.
+        output.write(`${(error as Error).message}\n`);
+      }
+      terminal.prompt();
+    }
+  } finally {
+    terminal.close();
+    await text.close();
+  }
+}
