@@ -33,7 +33,7 @@ export function placeWithin(place: Exclude<TextPlace, string>, text: string): st
 }
 
 /** The beginning of a text on one line, without control characters. */
-export function snippet(text: string): string {
-  const short = text.length > 40 ? `${text.slice(0, 40)}…` : text;
+export function snippet(text: string, length = 40): string {
+  const short = text.length > length ? `${text.slice(0, length)}…` : text;
   return short.replace(/[\p{Cc}\u2028\u2029]/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

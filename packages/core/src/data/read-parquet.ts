@@ -6,11 +6,12 @@ import {
   parquetReadObjects,
   parquetSchema,
   type AsyncBuffer,
+  type FileMetaData,
   type RowGroup,
   type SchemaTree,
 } from "hyparquet";
-import { deserializeTCompactProtocol } from "hyparquet/src/thrift.js";
-import { compressors } from "hyparquet-compressors";
+import { checkPages, decompressors, skipStruct } from "./check-parquet.js";
+import { snippet } from "./decode-utf8.js";
 
 export type ParquetRow = Readonly<Record<string, unknown>>;
 
@@ -45,9 +46,12 @@ export interface ParquetFile {
  */
 const MAX_GROUP_ROWS = 1 << 24;
 
+/** Values in lists in a row group, likewise. */
+const MAX_LIST_VALUES = 1 << 27;
+
 /** @throws InputError, also from the iteration, where the file cannot be read or is damaged */
 export async function readParquet(file: string): Promise<ParquetFile> {
-  const metadata = await withFile(file, (buffer) => parquetMetadataAsync(buffer, { geoparquet: false }));
+  const metadata = await withFile(file, (buffer) => readMetadata(buffer, file));
   const schema = await withFile(file, () => Promise.resolve(parquetSchema(metadata)));
   return {
     columns: new Map(schema.children.map((column) => [column.element.name, kindOf(column)])),
@@ -65,13 +69,13 @@ export async function readParquet(file: string): Promise<ParquetFile> {
             { place: file },
           );
         const rows = await withFile(file, async (buffer) => {
-          await checkPages(buffer, group, columns);
+          await checkColumns(buffer, group, schema, columns);
           return parquetReadObjects({
             file: buffer,
             metadata,
             rowStart: firstRow,
             rowEnd: end,
-            compressors,
+            compressors: decompressors,
             utf8: false, // bytes that are not said to be text stay bytes
             ...(columns && { columns: [...columns] }),
             // The library fills in the other parsers.
@@ -97,28 +101,49 @@ function kindOf({ element, children }: SchemaTree): string {
   return (element.converted_type ?? element.logical_type?.type ?? element.type ?? "unknown").toLowerCase();
 }
 
-/**
- * Looks at the page headers of columns without lists, whose numbers of values the library makes room for as they say.
- * @throws RangeError where a page says that it has more values than the row group has rows
- */
-async function checkPages(file: AsyncBuffer, group: RowGroup, columns: readonly string[] | undefined): Promise<void> {
-  for (const { meta_data: column } of group.columns) {
-    if (column === undefined || column.path_in_schema.length > 1) continue;
-    if (columns !== undefined && !columns.includes(column.path_in_schema[0]!)) continue;
+/** @throws RangeError where what the file says of itself would lead the library astray */
+async function readMetadata(file: AsyncBuffer, place: string): Promise<FileMetaData> {
+  if (file.byteLength < 12) throw new RangeError(`${file.byteLength} bytes are too few`);
+  const end = new DataView(await file.slice(file.byteLength - 8));
+  const magic = Buffer.from(end.buffer, 4, 4).toString("latin1");
+  if (magic === "PARE")
+    throw new InputError("expected a parquet file without encryption, got an encrypted one; decrypt it", { place });
+  if (magic !== "PAR1") throw new RangeError('it does not end with "PAR1"');
+  const length = end.getUint32(0, true);
+  const begin = file.byteLength - 8 - length;
+  if (begin < 4) throw new RangeError(`metadata of ${length} bytes in a file of ${file.byteLength}`);
+  skipStruct({ view: new DataView(await file.slice(begin, begin + length)), offset: 0 });
+  const metadata = await parquetMetadataAsync(file, { geoparquet: false });
+  if (metadata.schema.some(({ name }) => typeof name !== "string")) throw new RangeError("a column without a name");
+  let rows = 0n;
+  for (const { num_rows } of metadata.row_groups) {
+    if (typeof num_rows !== "bigint" || num_rows < 0n) throw new RangeError(`a row group of ${String(num_rows)} rows`);
+    rows += num_rows;
+  }
+  if (rows !== metadata.num_rows)
+    throw new RangeError(`${String(metadata.num_rows)} rows, of which the row groups have ${rows}`);
+  return metadata;
+}
+
+async function checkColumns(
+  file: AsyncBuffer,
+  { columns: chunks, num_rows }: RowGroup,
+  schema: SchemaTree,
+  columns: readonly string[] | undefined,
+): Promise<void> {
+  for (const { meta_data: column } of chunks) {
+    if (column === undefined || (columns !== undefined && !columns.includes(column.path_in_schema[0]!))) continue;
+    const levels = { definition: 0, repetition: schema.element.repetition_type === "REPEATED" ? 1 : 0 };
+    let node: SchemaTree | undefined = schema;
+    for (const name of column.path_in_schema) {
+      node = node.children.find((child) => child.element.name === name);
+      if (node === undefined) throw new RangeError("a column that is not in the schema");
+      if (node.element.repetition_type !== "REQUIRED") levels.definition++;
+      if (node.element.repetition_type === "REPEATED") levels.repetition++;
+    }
     const begin = Number(column.dictionary_page_offset || column.data_page_offset);
     const bytes = await file.slice(begin, begin + Number(column.total_compressed_size));
-    const reader = { view: new DataView(bytes), offset: 0 };
-    while (reader.offset < bytes.byteLength - 1) {
-      // PageHeader of parquet.thrift: 3 is compressed_page_size; 5 and 8 are headers of data pages, whose 1 is num_values.
-      const header = deserializeTCompactProtocol(reader) as Record<string, unknown>;
-      const pages = [header["field_5"], header["field_8"]] as ({ field_1?: unknown } | undefined)[];
-      for (const page of pages)
-        if (page !== undefined && !(Number(page.field_1) <= Number(group.num_rows)))
-          throw new RangeError(`a page of ${String(page.field_1)} values in a row group of ${group.num_rows} rows`);
-      const size = header["field_3"];
-      if (typeof size !== "number" || size < 0) throw new RangeError(`a page of ${String(size)} bytes`);
-      reader.offset += size;
-    }
+    checkPages(bytes, column, levels, levels.repetition > 0 ? MAX_LIST_VALUES : Number(num_rows));
   }
 }
 
@@ -127,7 +152,10 @@ async function withFile<T>(file: string, read: (buffer: AsyncBuffer) => Promise<
   let handle: FileHandle | undefined;
   try {
     handle = await open(file, "r");
-    const { size } = await handle.stat();
+    const stats = await handle.stat();
+    if (stats.isDirectory())
+      throw new InputError("expected a file, got a folder; name the files in it", { place: file });
+    const { size } = stats;
     const opened = handle;
     return await read({ byteLength: size, slice: (start, end = size) => readRange(opened, start, end, size) });
   } catch (cause) {
@@ -135,7 +163,8 @@ async function withFile<T>(file: string, read: (buffer: AsyncBuffer) => Promise<
     const { code, message } = cause as NodeJS.ErrnoException;
     if (code !== undefined && handle === undefined)
       throw new InputError(`cannot be read (${message})`, { place: file, cause });
-    throw damaged(file, message, cause);
+    // Where the library comes upon a part that is missing, the message is of its code.
+    throw damaged(file, cause instanceof TypeError ? "a part of it is missing" : message, cause);
   } finally {
     await handle?.close();
   }
@@ -155,8 +184,11 @@ async function readRange(handle: FileHandle, start: number, end: number, size: n
 }
 
 function damaged(file: string, what: string, cause?: unknown): InputError {
-  return new InputError(`expected a parquet file, but it cannot be decoded (${what}); fetch or write it again`, {
-    place: file,
-    cause,
-  });
+  return new InputError(
+    `expected a parquet file, but it cannot be decoded (${snippet(what, 200)}); fetch or write it again`,
+    {
+      place: file,
+      cause,
+    },
+  );
 }
