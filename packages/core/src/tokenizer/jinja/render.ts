@@ -61,23 +61,13 @@ class Scope {
   constructor(readonly parent: Scope | undefined) {}
 
   get(name: string): Value {
-    return (
-      this.#values.get(name) ??
-      (this.#values.has(name) ? null : (this.parent?.get(name) ?? fallback(this.parent, name)))
-    );
-  }
-
-  has(name: string): boolean {
-    return this.#values.has(name) || (this.parent?.has(name) ?? false);
+    if (this.#values.has(name)) return this.#values.get(name) as Value;
+    return this.parent === undefined ? new Undefined(name) : this.parent.get(name);
   }
 
   set(name: string, value: Value): void {
     this.#values.set(name, value);
   }
-}
-
-function fallback(parent: Scope | undefined, name: string): Value {
-  return parent?.has(name) === true ? null : new Undefined(name);
 }
 
 class Output {
