@@ -534,6 +534,8 @@ pub unsafe fn add_masked(to: *mut f32, base: *const f32, from: *const f32, word:
 
 /// Rows of B multiplied at once: enough loads in flight for memory.
 const DOT_ROWS: usize = 4;
+/// Rows of B from this one to the one that is fetched.
+const AHEAD_ROWS: usize = 8;
 /// Rows of A multiplied at once; the caches have the rows of B when the next ones come.
 const DOT_A_ROWS: usize = 4;
 
@@ -609,12 +611,22 @@ impl Rows for Pairs {
         // SAFETY: the caller's promise; rows past the last are read as the last, lanes past k are masked.
         unsafe {
             let mut acc = [[_mm512_setzero_ps(); DOT_ROWS]; M];
+            let whole = k / 32 * 32;
             for p in (0..k).step_by(32) {
-                let mask = if k - p >= 32 { !0 } else { (1u32 << (k - p)) - 1 };
-                let load = |x: *const Bf16| _mm512_maskz_loadu_epi16(mask, x as *const i16);
+                let mask = if p < whole { !0 } else { (1u32 << (k - p)) - 1 };
+                let load = |x: *const Bf16| {
+                    // A load without a mask is the cheaper one.
+                    if p < whole {
+                        _mm512_loadu_si512(x as *const __m512i)
+                    } else {
+                        _mm512_maskz_loadu_epi16(mask, x as *const i16)
+                    }
+                };
                 let mut vb = [_mm512_setzero_si512(); DOT_ROWS];
                 for (j, vb) in vb.iter_mut().enumerate() {
                     *vb = load(b.add(j.min(rows - 1) * ldb + p));
+                    // Rows are short streams, which the hardware foresees too late.
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((AHEAD_ROWS + j) * ldb + p) as *const i8);
                 }
                 for (i, acc) in acc.iter_mut().enumerate() {
                     let va = load(a.add(i * k + p));
