@@ -57,7 +57,8 @@ async function own(batch, prompt, count) {
   for (let run = 0; run < 3; run++) {
     const start = performance.now();
     let [first, tokens] = [0, 0];
-    for await (const _ of streamTokens(model, prompts, { max_new_tokens: count }, { batchSize: batch })) {
+    const stream = streamTokens(model, prompts, { max_new_tokens: count }, { batchSize: batch });
+    while (!(await stream.next()).done) {
       tokens++;
       if (tokens === batch) first = performance.now();
     }

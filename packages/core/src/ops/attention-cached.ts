@@ -95,5 +95,5 @@ function elements({ x, offset }: Heads): Tensor {
 
 function dimensions(cache: Tensor): readonly [number, number, number, number] {
   if (cache.shape.length !== 4) throw new ShapeError(`a cache has 4 dimensions, got (${cache.shape.join(", ")})`);
-  return cache.shape as readonly number[] as readonly [number, number, number, number];
+  return cache.shape as readonly [number, number, number, number];
 }
