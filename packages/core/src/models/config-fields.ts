@@ -70,6 +70,9 @@ export function softCapField(config: HfConfig, key: string): number | undefined 
   return cap;
 }
 
+/** Far more than any model has; a damaged number would be a list of that length. */
+const MAX_LAYERS = 100_000;
+
 /**
  * What a query of each layer sees (DecoderOptions.scores.windows), undefined where every layer sees everything: by
  * layer_types or, where the config has none, by the family's own pattern.
@@ -82,6 +85,10 @@ export function layerWindows(
   window: number | undefined,
   slides: (layer: number) => boolean,
 ): readonly number[] | undefined {
+  if (layers > MAX_LAYERS)
+    throw new InputError(`expected num_hidden_layers to be at most ${MAX_LAYERS}, got ${layers}`, {
+      place: config.path,
+    });
   const sliding = layerTypes(config, layers) ?? Array.from({ length: layers }, (_, layer) => slides(layer));
   if (!sliding.includes(true)) return undefined;
   if (window === undefined)
