@@ -140,6 +140,7 @@ function checkIds(path: string, json: Record<string, unknown>): number {
     });
   };
   for (const token of addedTokens(json)) check(describeJson(token["content"]), token["id"], MAX_IDS);
+  for (const [token, id] of templateIds(json["post_processor"])) check(describeJson(token), id, MAX_IDS);
   // Unigram has a list of pieces, the others an object of ids.
   if (Array.isArray(vocab)) {
     if (unknown !== undefined && unknown !== null) check("unknown pieces (unk_id)", unknown, vocab.length);
@@ -149,6 +150,21 @@ function checkIds(path: string, json: Record<string, unknown>): number {
   for (const [token, id] of isJsonObject(vocab) ? Object.entries(vocab) : [])
     count = Math.max(count, check(describeJson(token), id, MAX_IDS) + 1);
   return count;
+}
+
+/** The special tokens that a post-processor writes, with their ids. */
+function templateIds(processor: unknown): [token: string, id: unknown][] {
+  if (!isJsonObject(processor)) return [];
+  const { processors, special_tokens: tokens } = processor;
+  const own = isJsonObject(tokens) ? Object.entries(tokens) : [];
+  return [
+    ...(Array.isArray(processors) ? processors.flatMap(templateIds) : []),
+    ...own.flatMap(([token, value]) =>
+      isJsonObject(value) && Array.isArray(value["ids"])
+        ? value["ids"].map((id): [string, unknown] => [token, id])
+        : [],
+    ),
+  ];
 }
 
 /** The same with added tokens, whose ids the engine decides. */
