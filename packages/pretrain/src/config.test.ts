@@ -1,9 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 import { fieldsOf, parseFlags, withOptionTable } from "@medgpt/core/config";
+import { evaluates } from "@medgpt/core/stage";
 import { describe, expect, it } from "vitest";
 
-import { evaluates, pretrainSchema } from "./config.js";
+import { pretrainSchema } from "./config.js";
 
 const parse = (line: string) =>
   parseFlags(
@@ -182,7 +183,7 @@ describe("values that fail", () => {
     ["--nproc_per_node 2", "--nproc_per_node: refused: training runs in one process"],
     ["--deepspeed zero2.json", "--deepspeed: refused: training runs in one process"],
     ["--fsdp full_shard", "--fsdp: refused: training runs in one process"],
-    ["--group_by_length True", "--group_by_length: refused: packed blocks"],
+    ["--group_by_length True", "--group_by_length: refused: batches have no padding"],
     ["--save_safetensors False", "--save_safetensors: refused"],
     ["--optim adafactor", '--optim: expected one of adamw_torch, adamw_torch_fused, got "adafactor"'],
     ["--report_to wandb", "--report_to: expected tensorboard, all, none, got wandb"],

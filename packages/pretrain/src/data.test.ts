@@ -147,7 +147,7 @@ describe("rows", () => {
     );
     const { train, close } = await loadData(config, tokenizer, { log: () => {} });
     const [a, b] = [await train.read(0), await train.read(40)];
-    const batch = await batchesOf(train)([0, 40]);
+    const batch = await batchesOf(train).batch([0, 40]);
     await close();
     expect([...batch.ids]).toEqual([...a, ...b]);
     expect([...batch.labels]).toEqual([...a.slice(1), -100, ...b.slice(1), -100]);

@@ -4,7 +4,6 @@ import {
   documentCount,
   documentsInMemory,
   firstRows,
-  listTextFiles,
   packBlocks,
   packNeatly,
   padBlocks,
@@ -18,15 +17,15 @@ import {
   type Rows,
   type RowStream,
   type Sequences,
-  type TextFiles,
   type TokenCache,
   type TokenDocuments,
 } from "@medgpt/core/data";
 import type { ResolvedDataset } from "@medgpt/core/hub";
 import type { Batch } from "@medgpt/core/nn";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
+import { evaluates, findSources, limits, type Batches, type Source, type Sources } from "@medgpt/core/stage";
 import type { BatchStream, RunContext } from "@medgpt/core/training";
-import { evaluates, limits, type PretrainConfig } from "./config.js";
+import type { PretrainConfig } from "./config.js";
 
 export interface PretrainData {
   /** None with --streaming. */
@@ -39,15 +38,6 @@ export interface PretrainData {
 }
 
 const NO_ROWS: Rows = padBlocks(documentsInMemory([]), { blockSize: 1 });
-
-/** The files of a folder of text, or of a data set's split. */
-type Source = TextFiles & { readonly name: string };
-
-/** Where text comes from; undefined where there is none of the kind. */
-interface Sources {
-  readonly train: Source | undefined;
-  readonly validation: Source | undefined;
-}
 
 /**
  * Tokenises the text folders (or finds them tokenised) and cuts them into blocks, or rows without packing; with --streaming
@@ -88,18 +78,6 @@ export async function loadData(
     await close();
     throw error;
   }
-}
-
-async function findSources(config: PretrainConfig, dataset: ResolvedDataset | undefined): Promise<Sources> {
-  const find = async (dir: string | null, split: "train" | "validation"): Promise<Source | undefined> => {
-    if (dir !== null) return { name: dir, ...(await listTextFiles(dir)) };
-    const files = dataset?.[split] ?? [];
-    return files.length === 0 ? undefined : { name: `${config.dataset_name}, ${split}`, files, ignored: 0 };
-  };
-  return {
-    train: await find(config.train_file_dir, "train"),
-    validation: evaluates(config) ? await find(config.validation_file_dir, "validation") : undefined,
-  };
 }
 
 type Loaded = Pick<PretrainData, "train" | "stream" | "validation">;
@@ -192,8 +170,11 @@ async function openStream(
 }
 
 /** Micro-batches of rows by their numbers; every token of a row is a label, but for the first of a sequence. */
-export function batchesOf(rows: Rows): (indices: readonly number[]) => Promise<Batch> {
-  return async (indices) => batchOf(await Promise.all(indices.map((index) => rows.readSequences(index))));
+export function batchesOf(rows: Rows): Batches {
+  return {
+    rows: rows.count,
+    batch: async (indices) => batchOf(await Promise.all(indices.map((index) => rows.readSequences(index)))),
+  };
 }
 
 /** Micro-batches of streamed rows. */

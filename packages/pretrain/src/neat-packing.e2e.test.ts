@@ -40,7 +40,7 @@ describe.each(cases)("$family on the $backend backend", ({ backend: name, family
       const total = alone.reduce((a, b) => a + b, 0);
       expect(Math.abs(sum(packed) - total)).toBeLessThan(1e-5 * Math.max(1, packed.length));
       // The last token of each document predicts nothing, least of all the first of the next.
-      const batch = await batchesOf(train)([row]);
+      const batch = await batchesOf(train).batch([row]);
       const ends = sequences.map((_, i) => sequences.slice(0, i + 1).flatMap((ids) => [...ids]).length - 1);
       expect([...batch.labels.keys()].filter((t) => batch.labels[t] === -100)).toEqual(ends);
       expect(ends.map((t) => packed[t])).toEqual(ends.map(() => 0));

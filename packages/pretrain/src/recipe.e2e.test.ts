@@ -234,7 +234,7 @@ describe.each(backends)("on the %s backend", (backend) => {
     if (adapter !== undefined) await lm.loadAdapter(adapter);
     const data = await loadData(config, await loadTokenizer(model), context);
     const { validation } = data;
-    const task = { rows: validation.count, batch: batchesOf(validation), loss: lm.loss.bind(lm) };
+    const task = { ...batchesOf(validation), loss: lm.loss.bind(lm) };
     const metrics = await evaluate(task, config.per_device_eval_batch_size, context);
     await data.close();
     await chosen.dispose();

@@ -10,17 +10,16 @@ export interface TextFiles {
   readonly ignored: number;
 }
 
-const EXPECTED = `expected a folder with ${TEXT_EXTENSIONS.slice(0, -1).join(", ")} or ${TEXT_EXTENSIONS.at(-1)} files`;
-
 /** The manifest of an artifact, which describes the folder. */
 const MANIFEST = "medgpt.json";
 
 /**
- * The .txt, .jsonl, .json and .parquet files below a folder. Hidden files and folders are left out, as Python's glob does; links to folders
- * are followed, but no folder is visited twice.
+ * The files below a folder with one of the extensions, by default .txt, .jsonl, .json and .parquet. Hidden files and folders
+ * are left out, as Python's glob does; links to folders are followed, but no folder is visited twice.
  * @throws InputError where there is no such folder or nothing in it to read.
  */
-export async function listTextFiles(dir: string): Promise<TextFiles> {
+export async function listTextFiles(dir: string, extensions: readonly string[] = TEXT_EXTENSIONS): Promise<TextFiles> {
+  const expected = `expected a folder with ${extensions.slice(0, -1).join(", ")} or ${extensions.at(-1)} files`;
   const found: string[] = [];
   const visited = new Set<string>();
   let ignored = 0;
@@ -37,7 +36,7 @@ export async function listTextFiles(dir: string): Promise<TextFiles> {
         throw new InputError("is a link to nothing; remove or repair it", { place: join(dir, path), cause });
       });
       if (info.isDirectory()) await visit(path);
-      else if (!TEXT_EXTENSIONS.includes(extname(name)) || name === MANIFEST) ignored++;
+      else if (!extensions.includes(extname(name)) || name === MANIFEST) ignored++;
       else if (info.isFile()) found.push(path);
       else throw new InputError("expected a file of text, but this is a pipe or device", { place: join(dir, path) });
     }
@@ -49,12 +48,12 @@ export async function listTextFiles(dir: string): Promise<TextFiles> {
   );
   if (isFolder !== true) {
     const problem = isFolder === undefined ? "there is no such folder" : "this is a file";
-    throw new InputError(`${EXPECTED}, but ${problem}`, { place: dir });
+    throw new InputError(`${expected}, but ${problem}`, { place: dir });
   }
   await visit("");
   if (found.length === 0) {
     const others = ignored === 0 ? "it is empty" : `it has only ${ignored} other file${ignored === 1 ? "" : "s"}`;
-    throw new InputError(`${EXPECTED}, but ${others}`, { place: dir });
+    throw new InputError(`${expected}, but ${others}`, { place: dir });
   }
   const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
   return { files: found.sort(byBytes).map((path) => join(dir, path)), ignored };

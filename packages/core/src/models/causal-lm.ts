@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { optionalNumber, readHfConfig, type HfConfig } from "../checkpoint/hf-config.js";
+import { optionalNumber, readHfConfig, scaleRope, type HfConfig, type RopeScaling } from "../checkpoint/hf-config.js";
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { weightDType, type TensorInfo } from "../checkpoint/safetensors.js";
@@ -38,6 +38,8 @@ export interface LoadOptions {
   readonly backend: Backend;
   /** Precision of products and kept activations; sums and whatever is trained are f32 in both. Default f32. */
   readonly compute?: Compute;
+  /** Stretches rotary positions, in place of what config.json says, so that rows of `maxLength` tokens fit. */
+  readonly ropeScaling?: RopeScaling | undefined;
 }
 
 /** Options of one run of the model; the rest comes from how it was loaded. */
@@ -380,7 +382,8 @@ function familyOf(config: HfConfig): Family {
 
 /** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
 export async function loadCausalLm(dir: string, options: LoadOptions): Promise<CausalLm> {
-  const config = await readHfConfig(dir);
+  const read = await readHfConfig(dir);
+  const config = options.ropeScaling === undefined ? read : scaleRope(read, options.ropeScaling);
   const decoder = decoderOptions(config);
   const checkpoint = await openCheckpoint(dir);
   // Before anything is made for each layer: a damaged number may be any.

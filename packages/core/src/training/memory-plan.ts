@@ -58,12 +58,18 @@ export interface RecomputationFlags {
   readonly gradient_checkpointing: boolean | "full";
   /** GiB; null is 80 % of what the machine gives this process. */
   readonly max_memory: number | null;
-  readonly per_device_train_batch_size: number;
-  readonly block_size: number;
 }
 
-/** Decides how many layers to recompute, and says what was chosen and what it costs. */
-export function chooseRecomputation(model: CausalLm, flags: RecomputationFlags, say: (text: string) => void): number {
+/**
+ * Decides how many layers to recompute, and says what was chosen and what it costs.
+ * @param tokens of the largest micro-batch
+ */
+export function chooseRecomputation(
+  model: CausalLm,
+  flags: RecomputationFlags,
+  tokens: number,
+  say: (text: string) => void,
+): number {
   const mode = flags.gradient_checkpointing;
   if (mode === false) return 0;
   const limit =
@@ -73,7 +79,6 @@ export function chooseRecomputation(model: CausalLm, flags: RecomputationFlags, 
   const trained = 16 * (model.arena?.values.size ?? 0); // values, gradients, two moments
   const held = process.memoryUsage.rss() + model.checkpoint.totalBytes + trained;
   const { options } = model;
-  const tokens = flags.per_device_train_batch_size * flags.block_size;
   const { recomputed, expected } = planMemory(
     { options, tokens, bytes: model.compute === "bf16" ? 2 : 4, ranks: model.adapterRanks },
     limit - held,
@@ -87,6 +92,6 @@ export function chooseRecomputation(model: CausalLm, flags: RecomputationFlags, 
       : `recomputing ${recomputed} of ${options.layers} layers, about ${Math.round((33 * recomputed) / options.layers)} % more time`;
   say(`gradient checkpointing: ${cost}; a step needs about ${gib(held + expected)} of ${gib(limit)}`);
   if (held + expected > limit && mode === true)
-    say("that is more than the limit even so: lower --per_device_train_batch_size or --block_size");
+    say("that is more than the limit even so: lower --per_device_train_batch_size or the length of the rows");
   return recomputed;
 }

@@ -1,7 +1,20 @@
 import { InputError } from "@medgpt/artifacts";
-import type { CausalLm } from "@medgpt/core/models";
-import { seededRandom, suffixes, type LoraConfig, type LoraTargets } from "@medgpt/core/nn";
-import type { PretrainConfig } from "./config.js";
+import type { CausalLm } from "../models/causal-lm.js";
+import { seededRandom, suffixes, type LoraConfig, type LoraTargets } from "../nn/lora.js";
+import type { TrainingFlags } from "./flags.js";
+
+/** The flags that describe an adapter. */
+export type AdapterFlags = Pick<
+  TrainingFlags,
+  | "peft_path"
+  | "lora_rank"
+  | "lora_alpha"
+  | "lora_dropout"
+  | "use_rslora"
+  | "target_modules"
+  | "modules_to_save"
+  | "seed"
+>;
 
 /**
  * Adds the adapter that the flags describe, or the one at peft_path, whose own configuration wins.
@@ -9,7 +22,7 @@ import type { PretrainConfig } from "./config.js";
  */
 export async function attachAdapter(
   model: CausalLm,
-  config: PretrainConfig,
+  config: AdapterFlags,
   given: ReadonlySet<string>,
 ): Promise<LoraConfig> {
   if (config.peft_path !== null) {
@@ -21,7 +34,7 @@ export async function attachAdapter(
       use_rslora: lora.use_rslora,
     };
     for (const [flag, value] of Object.entries(own)) {
-      const asked = config[flag as keyof PretrainConfig];
+      const asked = config[flag as keyof AdapterFlags];
       if (given.has(flag) && asked !== value)
         throw new InputError(
           `--${flag} ${shown(asked)}: the adapter at --peft_path has ${shown(value)}; leave the flag out`,

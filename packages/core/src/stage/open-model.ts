@@ -1,17 +1,21 @@
 import { artifactRef, InputError, openArtifact, type ArtifactRef } from "@medgpt/artifacts";
-import { chooseBackend, type Backend } from "@medgpt/core/backends";
-import { resolvePrecision } from "@medgpt/core/config";
-import { connectHub, resolveDataset, resolveModel } from "@medgpt/core/hub";
-import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
-import type { LoraConfig } from "@medgpt/core/nn";
-import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
-import { checkFolder, checkNewFile, checkOutputDir, type RunContext } from "@medgpt/core/training";
-import { attachAdapter } from "./adapter.js";
-import type { PretrainConfig } from "./config.js";
-import { loadData, type PretrainData } from "./data.js";
+import type { Backend } from "../backends/backend.js";
+import { chooseBackend } from "../backends/choose.js";
+import { resolvePrecision } from "../config/precision.js";
+import { connectHub } from "../hub/connection.js";
+import { resolveDataset, type ResolvedDataset } from "../hub/resolve-dataset.js";
+import { resolveModel } from "../hub/resolve-model.js";
+import { loadCausalLm, type CausalLm, type LoadOptions } from "../models/causal-lm.js";
+import type { LoraConfig } from "../nn/lora.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { checkFolder, checkNewFile, checkOutputDir } from "../training/output-dir.js";
+import type { RunContext } from "../training/run-context.js";
+import { attachAdapter } from "./attach-adapter.js";
+import type { TrainingFlags } from "./flags.js";
 
-/** Everything that a run works on. */
-export interface Loaded {
+/** What a stage trains, and where it came from. */
+export interface OpenedModel {
   readonly base: ArtifactRef<"causal-lm">;
   /** The base, the adapter at peft_path, and a data set of the hub. */
   readonly inputs: readonly ArtifactRef[];
@@ -20,16 +24,30 @@ export interface Loaded {
   readonly model: CausalLm;
   /** undefined when every weight is trained. */
   readonly lora: LoraConfig | undefined;
-  readonly data: PretrainData;
-  readonly close: () => Promise<void>;
+  /** The files of config.dataset_name. */
+  readonly dataset: ResolvedDataset | undefined;
+}
+
+export interface OpenModelOptions {
+  /** The fields that the user set, which an adapter at peft_path must not contradict. */
+  readonly given: ReadonlySet<string>;
+  /** The flag with the most tokens that a row has, to be checked against the model's positions. */
+  readonly longest: { readonly flag: string; readonly tokens: number };
+  /** The architecture that the user expects. */
+  readonly modelType?: string | null;
+  readonly ropeScaling?: LoadOptions["ropeScaling"];
 }
 
 /**
- * Checks and opens what the configuration names, and says what was chosen. What is on the hub is fetched into its cache;
- * nothing else is written.
+ * Checks and opens what the flags name, and says what was chosen. What is on the hub is fetched into its cache; nothing
+ * else is written. Disposing of the backend frees it all.
  * @throws InputError for unusable input
  */
-export async function load(config: PretrainConfig, given: ReadonlySet<string>, context: RunContext): Promise<Loaded> {
+export async function openModel(
+  config: TrainingFlags,
+  { given, longest, modelType = null, ropeScaling }: OpenModelOptions,
+  context: RunContext,
+): Promise<OpenedModel> {
   const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
   const { model_name_or_path, tokenizer_name_or_path, peft_path } = config;
   await checkFolder("output_dir", config.output_dir);
@@ -65,20 +83,24 @@ export async function load(config: PretrainConfig, given: ReadonlySet<string>, c
     say(`backend: ${backend.name} (${backend.description}): ${reason}`);
     const { precision, line } = resolvePrecision(config, backend.dtypes);
     if (line !== undefined) say(line);
-    const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
-    checkModel(model, config, tokenizer, say);
+    const compute = precision === "bf16" ? "bf16" : "f32";
+    const model = await loadCausalLm(base.dir, { backend, compute, ropeScaling });
+    if (modelType !== null && modelType !== model.config.modelType)
+      say(`--model_type ${modelType}: config.json says ${model.config.modelType}, which is used`, "warn");
+    checkModel(model, tokenizer, longest, say);
+    const dropout = model.unusedDropout.join(", ");
+    if (config.do_train && dropout !== "")
+      say(
+        `config.json asks for dropout inside the model (${dropout}), which is not applied; --lora_dropout is`,
+        "warn",
+      );
     const lora = config.use_peft
       ? await attachAdapter(model, { ...config, peft_path: adapter ?? null }, given)
       : undefined;
     if (lora === undefined && config.do_train) model.trainAll();
     const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${trained} of ${all} parameters are trained`);
-    const data = await loadData(config, tokenizer, context, dataset);
-    const close = async (): Promise<void> => {
-      await data.close();
-      await backend.dispose(); // and with it the model
-    };
-    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, data, close };
+    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, dataset };
   } catch (error) {
     await backend.dispose();
     throw error;
@@ -87,13 +109,11 @@ export async function load(config: PretrainConfig, given: ReadonlySet<string>, c
 
 function checkModel(
   model: CausalLm,
-  config: PretrainConfig,
   tokenizer: Tokenizer,
-  say: (text: string, level?: "warn") => void,
+  longest: OpenModelOptions["longest"],
+  say: (text: string) => void,
 ): void {
   const { vocabSize, maxPositions } = model.options;
-  if (config.model_type !== null && config.model_type !== model.config.modelType)
-    say(`--model_type ${config.model_type}: config.json says ${model.config.modelType}, which is used`, "warn");
   if (tokenizer.vocabSize > vocabSize)
     throw new InputError(`the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`, {
       place: tokenizer.dir,
@@ -107,9 +127,6 @@ function checkModel(
     );
   if (tokenizer.vocabSize < vocabSize)
     say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
-  if (maxPositions !== undefined && config.block_size > maxPositions)
-    throw new InputError(`--block_size ${config.block_size}: the model has only ${maxPositions} positions`);
-  const dropout = model.unusedDropout.join(", ");
-  if (config.do_train && dropout !== "")
-    say(`config.json asks for dropout inside the model (${dropout}), which is not applied; --lora_dropout is`, "warn");
+  if (maxPositions !== undefined && longest.tokens > maxPositions)
+    throw new InputError(`--${longest.flag} ${longest.tokens}: the model has only ${maxPositions} positions`);
 }

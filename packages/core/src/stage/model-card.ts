@@ -1,9 +1,15 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
-import type { LoraConfig } from "@medgpt/core/nn";
+import type { LoraConfig } from "../nn/lora.js";
+import type { StageInfo } from "./save-artifact.js";
 
 /** README.md with the front matter that the hub reads: what the model was made from and which library loads it. */
-export async function writeModelCard(dir: string, base: string, lora: LoraConfig | undefined): Promise<void> {
+export async function writeModelCard(
+  dir: string,
+  base: string,
+  lora: LoraConfig | undefined,
+  stage: Pick<StageInfo, "title" | "tag"> & { readonly package: string },
+): Promise<void> {
   const library = lora === undefined ? "transformers" : "peft";
   const load =
     lora === undefined
@@ -15,12 +21,12 @@ library_name: ${library}
 pipeline_tag: text-generation
 tags:
 - medgpt
-- continued-pretraining
+- ${stage.tag}
 ---
 
-# Continued pretraining of ${base}
+# ${stage.title} of ${base}
 
-Trained with @medgpt/pretrain. \`medgpt.json\` holds the whole configuration, \`trainer_state.json\` the log.
+Trained with ${stage.package}. \`medgpt.json\` holds the whole configuration, \`trainer_state.json\` the log.
 
 \`\`\`python
 model = ${load}

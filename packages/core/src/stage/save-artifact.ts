@@ -1,0 +1,71 @@
+import { readFile } from "node:fs/promises";
+import { sealArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import type { z } from "zod";
+import { fieldsOf } from "../config/schema.js";
+import { saveAdapter, saveCausalLm } from "../models/save.js";
+import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
+import { writeTrainerState, type TrainerState } from "../training/trainer-state.js";
+import type { TrainingFlags } from "./flags.js";
+import { writeModelCard } from "./model-card.js";
+import type { OpenedModel } from "./open-model.js";
+
+/** What the files that a stage writes say of it. */
+export interface StageInfo {
+  /** The package.json of its package. */
+  readonly packageJson: URL;
+  /** As a heading: "Continued pretraining". */
+  readonly title: string;
+  /** Its tag on the hub. */
+  readonly tag: string;
+  readonly schema: z.ZodObject;
+}
+
+/** Writes the adapter or the model; returns the names of its files. */
+export function saveModel(
+  { model, lora }: OpenedModel,
+  { model_name_or_path }: Pick<TrainingFlags, "model_name_or_path">,
+  dir: string,
+): Promise<string[]> {
+  return lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, model_name_or_path, dir);
+}
+
+/** Writes everything that belongs to the artifact into output_dir, the manifest last. */
+export async function saveArtifact(
+  opened: OpenedModel,
+  config: TrainingFlags,
+  state: TrainerState,
+  stage: StageInfo,
+): Promise<AdapterArtifact | CausalLmArtifact> {
+  const { model, lora, base, inputs, tokenizer } = opened;
+  const dir = config.output_dir;
+  const files = [...(await saveModel(opened, config, dir)), ...(await saveTokenizer(tokenizer, dir))];
+  const { name, version } = JSON.parse(await readFile(stage.packageJson, "utf8")) as { name: string; version: string };
+  await writeModelCard(dir, config.model_name_or_path, lora, { ...stage, package: name });
+  await writeTrainerState(dir, state);
+  const common = {
+    createdBy: { package: name, version, config: withoutSecrets(config, stage.schema) },
+    inputs,
+    // Metrics are no part of the artifact: another evaluation may replace them.
+    files: [...files, "README.md", "trainer_state.json"],
+  };
+  if (lora === undefined) {
+    const { options, parameterCount: parameters } = model;
+    const details = {
+      family: model.config.modelType,
+      parameters,
+      vocabSize: options.vocabSize,
+      tokenizer: tokenizer.digest,
+    };
+    return sealArtifact(dir, { ...common, kind: "causal-lm", details });
+  }
+  const targets = lora.target_modules;
+  const targetModules = typeof targets === "string" ? targets : [...targets];
+  const details = { base, rank: lora.r, alpha: lora.lora_alpha, targetModules };
+  return sealArtifact(dir, { ...common, kind: "adapter", details });
+}
+
+/** The configuration without access tokens, to be written down. */
+function withoutSecrets(config: object, schema: z.ZodObject): Readonly<Record<string, unknown>> {
+  const secret = new Set(fieldsOf(schema).flatMap((field) => (field.secret ? [field.name] : [])));
+  return Object.fromEntries(Object.entries(config).filter(([name]) => !secret.has(name)));
+}
