@@ -22,8 +22,8 @@ export function goldenDir(...parts: string[]): string {
   return join(sharedDir, "goldens", ...parts);
 }
 
-export function readCase<T>(dir: string): T {
-  return JSON.parse(readFileSync(join(dir, "case.json"), "utf8")) as T;
+export function readCase<T>(dir: string, file = "case.json"): T {
+  return JSON.parse(readFileSync(join(dir, file), "utf8")) as T;
 }
 
 export interface Matrix {

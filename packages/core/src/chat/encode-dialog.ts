@@ -1,0 +1,161 @@
+/**
+ * Conversations as token ids and labels, with loss on the answers and on what ends them. A conversation that fits is encoded
+ * as MedicalGPT encodes it. One that does not becomes several rows, so that every answer is learnt once, with as much of
+ * what went before as fits.
+ */
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { Conversation } from "./conversation.js";
+import type { Dialog } from "./dialog.js";
+
+/** One turn of a row. */
+export interface EncodedTurn {
+  readonly source: Int32Array;
+  /** With what ends it, unless it was cut. */
+  readonly answer: Int32Array;
+  /** Whether the answer carries loss; otherwise another row has it. */
+  readonly learnt: boolean;
+  /** The answer as it was said; only its beginning where it was cut. */
+  readonly text: string;
+  readonly cut: boolean;
+}
+
+/** What length did to a conversation. */
+export type Cut = "question cut at its beginning" | "answer cut at its end" | "no room for the answer" | "split";
+
+export class DialogEncoder {
+  /** Texts that were encoded together. */
+  readonly #encoded = new Map<string, Int32Array>();
+
+  constructor(
+    readonly tokenizer: Tokenizer,
+    readonly dialog: Dialog,
+    readonly maxLength: number,
+  ) {}
+
+  /** Encodes what `encode` will need for these, on all cores. */
+  async prepare(conversations: readonly Conversation[]): Promise<void> {
+    this.#encoded.clear();
+    const rendered = conversations.map((conversation) => this.dialog.render(conversation));
+    const add = async (texts: readonly string[], first: boolean): Promise<void> => {
+      const ids = await this.tokenizer.encodeBatch(texts, { addSpecialTokens: first });
+      for (const [index, text] of texts.entries()) this.#encoded.set(key(text, first), ids[index]!);
+    };
+    await add(
+      rendered.flatMap(([turn]) => (turn === undefined ? [] : [turn.source])),
+      true,
+    );
+    await add(
+      rendered.flatMap((turns) => turns.flatMap(({ source, answer }, i) => (i === 0 ? [answer] : [source, answer]))),
+      false,
+    );
+  }
+
+  /**
+   * The rows of a conversation, each of at most maxLength tokens; none where there is nothing to learn.
+   * @throws InputError where the template refuses it
+   */
+  encode(conversation: Conversation, onCut: (cut: Cut) => void = () => undefined): EncodedTurn[][] {
+    const rows: EncodedTurn[][] = [];
+    const { turns } = conversation;
+    for (let learnt = 0; learnt < turns.length;) {
+      let row: EncodedTurn[] | undefined;
+      for (let from = 0; from <= learnt && row === undefined; from++)
+        row = this.#fit({ ...conversation, turns: turns.slice(from) }, learnt - from);
+      row ??= this.#cutTurn({ ...conversation, turns: turns.slice(learnt, learnt + 1) }, onCut);
+      if (row === undefined) onCut("no room for the answer");
+      else rows.push(row);
+      learnt += row?.filter((turn) => turn.learnt).length ?? 1;
+    }
+    if (rows.length > 1) onCut("split");
+    return rows;
+  }
+
+  /** As many turns as fit, the first `history` of them not learnt; undefined where not one more than these fits. */
+  #fit(conversation: Conversation, history: number): EncodedTurn[] | undefined {
+    const rendered = this.dialog.render(conversation);
+    const goesOn = rendered.slice(1, history + 1).every(({ rewritten }) => !rewritten);
+    const start = goesOn ? 0 : history;
+    const row: EncodedTurn[] = [];
+    let room = this.maxLength;
+    for (const [index, { source, whole, answer, rewritten }] of rendered.entries()) {
+      if (index < start) continue;
+      if (index > history && rewritten) break;
+      const first = index === start;
+      const turn = this.#turn(first && !goesOn ? whole : source, answer, first, index >= history);
+      room -= turn.source.length + turn.answer.length;
+      if (room < 0) break;
+      row.push(turn);
+    }
+    return start + row.length > history ? row : undefined;
+  }
+
+  /**
+   * A single turn that is too long. The answer keeps what the question leaves it, and half the length at least; then the
+   * question loses its beginning.
+   */
+  #cutTurn(conversation: Conversation, onCut: (cut: Cut) => void): EncodedTurn[] | undefined {
+    const { maxLength } = this;
+    const [question, answer] = conversation.turns[0]!;
+    const characters = Array.from(question);
+    const without = (dropped: number): EncodedTurn => {
+      const turns = [[characters.slice(dropped).join(""), answer]] as const;
+      return this.#turn(this.dialog.render({ ...conversation, turns })[0]!.source, answer, true, true);
+    };
+    const whole = without(0);
+    const most = Math.max(maxLength - whole.source.length, maxLength >> 1);
+    const cut = whole.answer.length > most;
+    const kept = whole.answer.subarray(0, most);
+    const room = maxLength - kept.length;
+    let [low, high] = [0, characters.length]; // how much is dropped
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (without(middle).source.length <= room) high = middle;
+      else low = middle + 1;
+    }
+    const turn = without(low);
+    if (turn.source.length > room || kept.length === 0) return undefined;
+    if (low > 0) onCut("question cut at its beginning");
+    if (cut) onCut("answer cut at its end");
+    return [{ ...turn, answer: kept, cut }];
+  }
+
+  #turn(source: string, answer: string, first: boolean, learnt: boolean): EncodedTurn {
+    const { endId } = this.dialog;
+    const [sourceIds, answerIds] = [this.#ids(source, first), this.#ids(answer, false)];
+    const ended = answerIds.at(-1) === endId ? answerIds : Int32Array.of(...answerIds, endId);
+    // The end of the last answer is there already.
+    return {
+      source: sourceIds[0] === endId ? sourceIds.subarray(1) : sourceIds,
+      ...{ answer: ended, learnt, text: answer, cut: false },
+    };
+  }
+
+  #ids(text: string, first: boolean): Int32Array {
+    return this.#encoded.get(key(text, first)) ?? this.tokenizer.encode(text, { addSpecialTokens: first });
+  }
+}
+
+function key(text: string, first: boolean): string {
+  return `${first ? 1 : 0}${text}`;
+}
+
+/** The ids of a row, and its labels: an id where it carries loss, else -100. Not shifted. */
+export function joinTurns(
+  row: readonly EncodedTurn[],
+  trainOnInputs: boolean,
+): { ids: Int32Array; labels: Int32Array } {
+  const length = row.reduce((sum, { source, answer }) => sum + source.length + answer.length, 0);
+  const ids = new Int32Array(length);
+  const labels = new Int32Array(length).fill(-100);
+  let at = 0;
+  for (const { source, answer, learnt } of row)
+    for (const [part, carriesLoss] of [
+      [source, trainOnInputs],
+      [answer, learnt],
+    ] as const) {
+      ids.set(part, at);
+      if (carriesLoss) labels.set(part, at);
+      at += part.length;
+    }
+  return { ids, labels };
+}
