@@ -1,27 +1,35 @@
-/** Checks that every stage has the files and exports that a reader of another stage will look for. */
+/**
+ * Checks that every stage has the files and exports that a reader of another stage will look for. A stage that trains is one
+ * command; one of data (data-…) is several, each in a folder of its own.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const FILES = [
-  "README.md",
-  "bin",
-  "presets",
-  "src/index.ts",
-  "src/config.ts",
-  "src/data.ts",
-  "src/loss.ts",
-  "src/recipe.ts",
-  "src/command.ts",
-];
+const FILES = ["README.md", "bin", "src/index.ts", "src/command.ts"];
+const TRAINING_FILES = ["presets", "src/config.ts", "src/data.ts", "src/loss.ts", "src/recipe.ts"];
+const VERB_FILES = ["config.ts", "command.ts"];
+
+const isData = (name) => name.startsWith("data-");
+
+/** The files of a data stage's verbs, by the folders that src/command.ts loads them from. */
+function verbFiles(dir) {
+  const path = join(dir, "src/command.ts");
+  const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const verbs = [...text.matchAll(/import\("\.\/([\w-]+)\/command\.js"\)/g)].map(([, verb]) => verb);
+  return verbs.length === 0
+    ? ["src/<verb>/command.ts"]
+    : verbs.flatMap((verb) => VERB_FILES.map((file) => `src/${verb}/${file}`));
+}
 
 /** "tokenizer-extend" is the stage TokenizerExtend. */
 const pascalCase = (name) => name.replace(/(^|-)(\w)/g, (_, _dash, letter) => letter.toUpperCase());
 
 /** What a stage lacks, one line each. */
 function lacks(dir, name, manifest) {
-  const missing = FILES.filter((file) => !existsSync(join(dir, file)));
+  const files = [...FILES, ...(isData(name) ? verbFiles(dir) : TRAINING_FILES)];
+  const missing = files.filter((file) => !existsSync(join(dir, file)));
   const index = existsSync(join(dir, "src/index.ts")) ? readFileSync(join(dir, "src/index.ts"), "utf8") : "";
-  for (const symbol of [`run${pascalCase(name)}`, `${pascalCase(name)}Config`]) {
+  for (const symbol of isData(name) ? ["command"] : [`run${pascalCase(name)}`, `${pascalCase(name)}Config`]) {
     const listed = new RegExp(`export\\s*(type\\s*)?\\{[^}]*\\b${symbol}\\b[^}]*\\}`).test(index);
     if (!listed) missing.push(`the export ${symbol} in src/index.ts`);
   }

@@ -1,14 +1,12 @@
-import type { Command } from "@medgpt/core/config";
-
-/** A command as the list of commands has it: its code is loaded when it is called for. */
-export interface CommandEntry {
-  readonly name: string;
-  readonly summary: string;
-  load(): Promise<Command>;
-}
+import type { CommandEntry } from "@medgpt/core/config";
 
 /** Every command of medgpt: the stages in the order of the pipeline, then what works on what they write. */
 export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "data",
+    summary: "Fetch, convert and look through data sets.",
+    load: async () => (await import("@medgpt/data-medical")).command,
+  },
   {
     name: "pretrain",
     summary: "Continue the pretraining of a causal language model on domain text, with LoRA or in full.",

@@ -1,9 +1,9 @@
 import { EventEmitter } from "node:events";
 
-import type { CommandIo } from "@medgpt/core/config";
+import type { CommandEntry, CommandIo } from "@medgpt/core/config";
 import { describe, expect, it } from "vitest";
 
-import { COMMANDS, type CommandEntry } from "./commands.js";
+import { COMMANDS } from "./commands.js";
 import { main } from "./main.js";
 
 const broken: CommandEntry = {
@@ -26,7 +26,7 @@ describe("medgpt", () => {
     const { code, out } = await medgpt(...argv);
     expect(code).toBe(0);
     expect(out).toMatch(
-      /^ {2}pretrain {2}Continue.*\n {2}merge {5}Merge.*\n(?: {2}\S+ +\S.*\n)* {2}broken {4}Fails\.$/m,
+      /^ {2}data {6}Fetch.*\n {2}pretrain {2}Continue.*\n {2}merge {5}Merge.*\n(?: {2}\S+ +\S.*\n)* {2}broken {4}Fails\.$/m,
     );
   });
 

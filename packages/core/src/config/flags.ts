@@ -8,7 +8,7 @@ import type { z } from "zod";
 
 import { readConfigFile } from "./config-file.js";
 import { nearestName } from "./nearest-name.js";
-import { fieldsOf, type Field } from "./schema.js";
+import { fieldsOf, shownName, type Field } from "./schema.js";
 
 export interface ParsedFlags<S extends z.ZodObject> {
   readonly config: z.output<S>;
@@ -41,7 +41,11 @@ export function parseFlags<S extends z.ZodObject>(
   const byName = new Map<string, Field>();
   for (const field of fields) for (const name of [field.name, ...field.alias]) byName.set(name, field);
 
-  const fromFlags = readArguments(argv, byName);
+  const fromFlags = readArguments(
+    argv,
+    byName,
+    fields.filter((field) => field.positional),
+  );
   const path = fromFlags.get("config")?.value;
   const given = typeof path === "string" ? readFileValues(path, readText, byName) : new Map<string, Given>();
   for (const [name, value] of fromFlags) given.set(name, value);
@@ -71,12 +75,20 @@ export function asksForHelp(argv: readonly string[]): boolean {
   return argv.includes("--help") || argv.includes("-h");
 }
 
-function readArguments(argv: readonly string[], byName: ReadonlyMap<string, Field>): Map<string, Given> {
+function readArguments(
+  argv: readonly string[],
+  byName: ReadonlyMap<string, Field>,
+  positionals: readonly Field[],
+): Map<string, Given> {
   const given = new Map<string, Given>();
+  const words: string[] = [];
   for (let i = 0; i < argv.length; i++) {
     const argument = argv[i]!;
     if (!argument.startsWith("--") || argument === "--") {
-      throw new InputError(`expected a flag such as --output_dir, got ${JSON.stringify(argument)}`);
+      if (positionals.length === 0 || /^-./.test(argument))
+        throw new InputError(`expected a flag such as --output_dir, got ${JSON.stringify(argument)}`);
+      words.push(argument);
+      continue;
     }
     const equals = argument.indexOf("=");
     const written = equals < 0 ? argument : argument.slice(0, equals);
@@ -86,7 +98,7 @@ function readArguments(argv: readonly string[], byName: ReadonlyMap<string, Fiel
     let text: string | undefined;
     if (equals >= 0) {
       text = argument.slice(equals + 1);
-    } else if (i + 1 < argv.length && isValue(argv[i + 1]!)) {
+    } else if (i + 1 < argv.length && isValue(argv[i + 1]!, field, positionals.length > 0)) {
       text = argv[++i]!;
     } else if (!field.kind.startsWith("boolean")) {
       throw new InputError(`expected a value after it: ${expected(field)}`, { place: written });
@@ -104,11 +116,33 @@ function readArguments(argv: readonly string[], byName: ReadonlyMap<string, Fiel
       written,
     });
   }
+  assignWords(words, positionals, given);
   return given;
 }
 
-/** A word after a flag is its value unless it is a flag itself; "-1" and "-2e-4" are values, "-x" is not. */
-function isValue(argument: string): boolean {
+/** Gives words to the positional fields that no flag has given, in their order; a list takes all that are left. */
+function assignWords(words: string[], positionals: readonly Field[], given: Map<string, Given>): void {
+  for (const field of positionals) {
+    if (words.length === 0 || given.has(field.name)) continue;
+    const taken = field.kind === "list" ? words.splice(0) : words.splice(0, 1);
+    if (taken.includes("")) throw new InputError(`expected ${expected(field)}, got ""`, { place: shownName(field) });
+    const place = shownName(field);
+    given.set(field.name, {
+      value: field.kind === "list" ? taken : taken[0],
+      shown: taken.join(" "),
+      place,
+      written: place,
+    });
+  }
+  if (words.length > 0) throw new InputError(`expected a flag, got one word too many: ${JSON.stringify(words[0])}`);
+}
+
+/**
+ * A word after a flag is its value unless it is a flag itself; "-1" and "-2e-4" are values, "-x" is not. Where words may
+ * stand alone, one after a boolean is its value only if it is a boolean.
+ */
+function isValue(argument: string, field: Field, wordsAlone: boolean): boolean {
+  if (wordsAlone && field.kind === "boolean" && !BOOLEANS.has(argument.toLowerCase())) return false;
   return !argument.startsWith("-") || /^-[\d.]/.test(argument) || argument === "-";
 }
 
@@ -210,11 +244,11 @@ function unknownName(place: string, written: string, names: Iterable<string>, da
 
 /** The first complaint of the schema in words: the flag or the place in the file, what was expected and what came. */
 function issueError(issue: z.core.$ZodIssue, field: Field | undefined, given: Given | undefined): InputError {
-  const place = given?.place ?? (field === undefined ? undefined : `--${field.name}`);
+  const place = given?.place ?? (field === undefined ? undefined : shownName(field));
   const prefix = given === undefined || given.written === given.place ? "" : `${given.written}: `;
   const got = given === undefined ? "" : `, got ${given.shown}`;
   if (given === undefined && field !== undefined && field.default === undefined) {
-    return new InputError(`required: ${decapitalize(field.help)}`, { place: `--${field.name}` });
+    return new InputError(`required: ${decapitalize(field.help)}`, { place: shownName(field) });
   }
   const because = ((): string => {
     switch (issue.code) {

@@ -1,4 +1,4 @@
-export { accepted, commandFlags, fieldsOf, flag, refused, required, topic } from "./schema.js";
+export { accepted, commandFlags, fieldsOf, flag, positional, refused, required, topic } from "./schema.js";
 export type { Field, FlagClass, FlagInfo, FlagKind } from "./schema.js";
 export { asksForHelp, parseFlags } from "./flags.js";
 export type { ParsedFlags } from "./flags.js";
@@ -8,3 +8,5 @@ export { resolvePrecision } from "./precision.js";
 export type { Precision, PrecisionFlags } from "./precision.js";
 export { describeFailure, runCommand } from "./run-command.js";
 export type { Command, CommandIo } from "./run-command.js";
+export { runGroup } from "./run-group.js";
+export type { CommandEntry, CommandGroup } from "./run-group.js";

@@ -9,10 +9,12 @@ import type { z } from "zod";
 import { createReporter, type Reporter } from "../training/report.js";
 import type { RunContext } from "../training/run-context.js";
 import { asksForHelp, parseFlags } from "./flags.js";
+import { fieldsOf, shownName } from "./schema.js";
 import { helpText } from "./table.js";
 
 /** What a stage offers to a command line. */
 export interface Command<S extends z.ZodObject = z.ZodObject> {
+  /** What follows "medgpt" on a command line: "pretrain", or "data convert". */
   readonly name: string;
   /** One sentence for the list of commands. */
   readonly summary: string;
@@ -42,7 +44,9 @@ export async function runCommand<S extends z.ZodObject>(
 ): Promise<number> {
   for (const stream of [io.stdout, io.stderr]) stream.on("error", ignoreBrokenPipe);
   if (asksForHelp(argv)) {
-    io.stdout.write(helpText(`medgpt ${command.name} [flags]`, command.summary, command.config, io.stdout.columns));
+    const words = fieldsOf(command.config).filter((field) => field.positional);
+    const usage = ["medgpt", command.name, ...words.map(shownName), "[flags]"].join(" ");
+    io.stdout.write(helpText(usage, command.summary, command.config, io.stdout.columns));
     return 0;
   }
 

@@ -3,7 +3,7 @@
  * configuration files, the table in its README, its --help and its TypeScript type; every field of it comes from one of
  * the helpers here, which say what becomes of the field:
  *
- * - `flag` acts, and so does `required`, which has no default;
+ * - `flag` acts, and so do `required` and `positional`, which have no default;
  * - `accepted` takes a value that changes nothing here and says so in one line, so that command lines written for the
  *   Python original run unchanged and nothing is ignored silently;
  * - `refused` takes the values that ask for nothing (`--qlora False`) and fails with the reason for the others.
@@ -22,6 +22,8 @@ export interface FlagInfo {
   readonly alias: readonly string[];
   /** Whether the value must not appear in logs. */
   readonly secret: boolean;
+  /** Whether words without a flag before them are its value. */
+  readonly positional: boolean;
 }
 
 interface FlagOptions<T> {
@@ -34,16 +36,15 @@ interface FlagOptions<T> {
 /** The key of FlagInfo in a field's zod metadata. */
 const KEY = "medgpt";
 
-function declare<T extends z.ZodType>(
-  type: T,
-  defaultValue: z.output<T>,
-  info: Omit<FlagInfo, "topic">,
-): z.ZodDefault<T> {
+type DeclaredInfo = Omit<FlagInfo, "topic" | "positional"> & { positional?: boolean };
+
+function declare<T extends z.ZodType>(type: T, defaultValue: z.output<T>, info: DeclaredInfo): z.ZodDefault<T> {
   return describe(type.default(defaultValue as never), info);
 }
 
-function describe<T extends z.ZodType>(type: T, info: Omit<FlagInfo, "topic">): T {
-  return type.meta({ description: info.help, [KEY]: { ...info, topic: "Other" } satisfies FlagInfo });
+function describe<T extends z.ZodType>(type: T, info: DeclaredInfo): T {
+  const full: FlagInfo = { positional: false, ...info, topic: "Other" };
+  return type.meta({ description: info.help, [KEY]: full });
 }
 
 /** A field that acts. */
@@ -59,6 +60,14 @@ export function flag<T extends z.ZodType>(type: T, options: FlagOptions<z.output
 /** A field that acts and that the user must give. */
 export function required<T extends z.ZodType>(type: T, options: { help: string; alias?: readonly string[] }): T {
   return describe(type, { class: "acts", help: options.help, alias: options.alias ?? [], secret: false });
+}
+
+/**
+ * A required field that words without a flag give, as in `medgpt data convert IN …`: one word, or all that are left for a
+ * list. It can be given as a flag too.
+ */
+export function positional<T extends z.ZodType<string | string[]>>(type: T, options: { help: string }): T {
+  return describe(type, { class: "acts", help: options.help, alias: [], secret: false, positional: true });
 }
 
 /** A field that takes any value of its type and changes nothing; `because` completes "changes nothing here, because". */
@@ -141,6 +150,12 @@ export function fieldsOf(schema: z.ZodObject): Field[] {
       choices,
     };
   });
+}
+
+/** The name of a field as help and errors show it: `--in`, or `IN …` where words give it. */
+export function shownName(field: Field): string {
+  if (!field.positional) return `--${field.name}`;
+  return field.name.toUpperCase() + (field.kind === "list" ? " …" : "");
 }
 
 function kindOf(name: string, type: z.ZodType): FlagKind {

@@ -3,10 +3,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 import type { z } from "zod";
 
-import { fieldsOf, type Field } from "./schema.js";
+import { fieldsOf, shownName, type Field } from "./schema.js";
 
-const BEGIN = "<!-- options: generated from src/config.ts by tools/readme-tables.mjs -->";
-const END = "<!-- /options -->";
+/** Around the tables; a README with several commands has the name of each in its markers. */
+const markers = (name?: string): [begin: string, end: string] => {
+  const label = name === undefined ? "options" : `options of ${name}`;
+  return [`<!-- ${label}: generated from src/config.ts by tools/readme-tables.mjs -->`, `<!-- /${label} -->`];
+};
 
 /** The Markdown tables of a stage's options, one a topic. */
 export function optionTable(schema: z.ZodObject): string {
@@ -18,7 +21,9 @@ export function optionTable(schema: z.ZodObject): string {
         "| flag | type | default | class | |",
         "| --- | --- | --- | --- | --- |",
         ...fields.map((field) => {
-          const names = [field.name, ...field.alias].map((name) => `\`--${name}\``).join(", ");
+          const names = namesOf(field)
+            .map((name) => `\`${name}\``)
+            .join(", ");
           const type = field.kind === "choice" ? field.choices.map((choice) => `\`${choice}\``).join(", ") : field.kind;
           return `| ${names} | ${type} | ${field.default === undefined ? "required" : `\`${showDefault(field)}\``} | ${field.class} | ${field.help.replaceAll("|", "\\|")} |`;
         }),
@@ -27,18 +32,19 @@ export function optionTable(schema: z.ZodObject): string {
     .join("\n\n");
 }
 
-/** `readme` with the text between the option markers replaced by the schema's tables. */
-export function withOptionTable(readme: string, schema: z.ZodObject): string {
-  const begin = readme.indexOf(BEGIN);
-  const end = readme.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`the README lacks the lines ${BEGIN} and ${END}`);
-  return `${readme.slice(0, begin + BEGIN.length)}\n\n${optionTable(schema)}\n\n${readme.slice(end)}`;
+/** `readme` with the text between the option markers (of the command) replaced by the schema's tables. */
+export function withOptionTable(readme: string, schema: z.ZodObject, command?: string): string {
+  const [first, last] = markers(command);
+  const begin = readme.indexOf(first);
+  const end = readme.indexOf(last);
+  if (begin < 0 || end < begin) throw new Error(`the README lacks the lines ${first} and ${last}`);
+  return `${readme.slice(0, begin + first.length)}\n\n${optionTable(schema)}\n\n${readme.slice(end)}`;
 }
 
 /** Brings the tables of a README file up to date; returns whether they were not. */
-export function updateOptionTable(path: string | URL, schema: z.ZodObject): boolean {
+export function updateOptionTable(path: string | URL, schema: z.ZodObject, command?: string): boolean {
   const before = readFileSync(path, "utf8");
-  const after = withOptionTable(before, schema);
+  const after = withOptionTable(before, schema, command);
   if (after !== before) writeFileSync(path, after);
   return after !== before;
 }
@@ -48,7 +54,7 @@ export function helpText(usage: string, summary: string, schema: z.ZodObject, co
   const indent = " ".repeat(6);
   const topics = byTopic(schema).map(([topic, fields]) => {
     const entries = fields.map((field) => {
-      const names = [field.name, ...field.alias].map((name) => `--${name}`).join(", ");
+      const names = namesOf(field).join(", ");
       const type = field.kind === "choice" ? field.choices.join("|") : field.kind;
       const suffix = field.class === "acts" ? ` ${defaultSentence(field)}` : "";
       return `  ${names} <${type}>\n${wrap(field.help + suffix, columns - indent.length, indent)}`;
@@ -56,6 +62,10 @@ export function helpText(usage: string, summary: string, schema: z.ZodObject, co
     return `${topic}\n${entries.join("\n")}`;
   });
   return `${summary}\n\nUsage: ${usage}\n\n${topics.join("\n\n")}\n`;
+}
+
+function namesOf(field: Field): string[] {
+  return [shownName(field), ...field.alias.map((name) => `--${name}`)];
 }
 
 function byTopic(schema: z.ZodObject): [string, Field[]][] {

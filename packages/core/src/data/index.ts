@@ -1,4 +1,5 @@
 export { collate, labelCount, type Row } from "./collate.js";
+export { snippet } from "./decode-utf8.js";
 export { firstRows, type FirstRows } from "./first-rows.js";
 export { listTextFiles, type TextFiles } from "./list-text-files.js";
 export { packBlocks, packNeatly, padBlocks, type PackOptions, type Rows } from "./packing.js";
@@ -10,6 +11,7 @@ export {
   type TextDocument,
 } from "./read-documents.js";
 export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from "./read-parquet.js";
+export { readRows, ROW_EXTENSIONS, type DataRow, type SourceRow } from "./read-rows.js";
 export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
 export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
 export { epochOrder, torchRandperm, validationCount } from "./sampler.js";

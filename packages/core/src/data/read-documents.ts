@@ -3,7 +3,6 @@
  * .parquet. Memory is bounded by the longest line, value or row group. Line breaks are universal in .txt ("\r\n" and "\r"
  * count as "\n"), as in Python's text mode.
  */
-import { createReadStream } from "node:fs";
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { describeJson } from "../checkpoint/read-json-object.js";
@@ -11,6 +10,7 @@ import { decodeUtf8, snippet } from "./decode-utf8.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readParquet } from "./read-parquet.js";
 import { scanJson } from "./scan-json.js";
+import { readChunks, splitLines } from "./split-lines.js";
 
 /** Where a document begins, so that reading can go on there. */
 export interface DocumentPosition {
@@ -88,9 +88,6 @@ export function readDocuments(files: readonly string[], options: ReadDocumentsOp
   return reader;
 }
 
-/** A line is held as one string, which cannot be longer than 512 MiB; no document comes near. */
-const MAX_LINE_BYTES = 256 << 20;
-
 async function* readLines(
   file: string,
   from: Omit<DocumentPosition, "file">,
@@ -99,75 +96,11 @@ async function* readLines(
   const json = file.endsWith(".jsonl");
   let line = from.line;
   for await (const { bytes, ended, offset } of splitLines(file, json, from.offset, onBytes)) {
-    const content = offset === 0 ? withoutByteOrderMark(bytes) : bytes;
     const place = { file, line, column: 1 };
-    const text = json ? jsonLine(content, place) : decodeUtf8(content, place);
+    const text = json ? jsonLine(bytes, place) : decodeUtf8(bytes, place);
     yield { text: !json && keepLinebreaks && ended && text !== "" ? `${text}\n` : text, offset, line };
     line++;
   }
-}
-
-const LF = 10;
-const CR = 13;
-
-/**
- * Lines without their line break, from a line's first byte on; `ended` tells whether they had one. "\r" ends a line only in
- * plain text.
- */
-async function* splitLines(
-  file: string,
-  json: boolean,
-  start: number,
-  onBytes: (count: number) => void,
-): AsyncGenerator<{ bytes: Buffer; ended: boolean; offset: number }> {
-  let pieces: Buffer[] = []; // of a line that began in an earlier chunk
-  let lineStart = start;
-  let chunkStart = start;
-  let held = 0; // their bytes
-  let afterReturn = false; // a "\n" at the start of this chunk belongs to a "\r" at the end of the last
-  const stream = createReadStream(file, { highWaterMark: 1 << 20, start });
-  try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      onBytes(chunk.length);
-      let begin = 0;
-      if (afterReturn && chunk[0] === LF) {
-        begin = 1;
-        lineStart++;
-      }
-      afterReturn = false;
-      // Both searches are remembered, so that a chunk without "\r" is searched for it once.
-      let nextFeed = chunk.indexOf(LF, begin);
-      let nextReturn = json ? -1 : chunk.indexOf(CR, begin);
-      while (nextFeed !== -1 || nextReturn !== -1) {
-        const isReturn = nextReturn !== -1 && (nextFeed === -1 || nextReturn < nextFeed);
-        const end = isReturn ? nextReturn : nextFeed;
-        const tail = chunk.subarray(begin, end);
-        const bytes = pieces.length === 0 ? tail : Buffer.concat([...pieces, tail]);
-        yield { bytes, ended: true, offset: lineStart };
-        pieces = [];
-        held = 0;
-        begin = end + 1;
-        if (isReturn && begin === chunk.length) afterReturn = true;
-        else if (isReturn && chunk[begin] === LF) begin++;
-        lineStart = chunkStart + begin;
-        if (nextFeed !== -1 && nextFeed < begin) nextFeed = chunk.indexOf(LF, begin);
-        if (nextReturn !== -1 && nextReturn < begin) nextReturn = chunk.indexOf(CR, begin);
-      }
-      if (begin < chunk.length) pieces.push(chunk.subarray(begin));
-      chunkStart += chunk.length;
-      held += chunk.length - begin;
-      if (held > MAX_LINE_BYTES) throw new Error(`a line is longer than ${MAX_LINE_BYTES} bytes: split its text`);
-    }
-  } catch (cause) {
-    throw cannotBeRead(file, cause);
-  } finally {
-    stream.destroy();
-  }
-  if (pieces.length > 0) yield { bytes: Buffer.concat(pieces), ended: false, offset: lineStart };
-}
-
-function withoutByteOrderMark(bytes: Buffer): Buffer {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 /** The "text" of a line of .jsonl, "" for a blank line. */
@@ -193,21 +126,8 @@ async function* readJson(
   from: Omit<DocumentPosition, "file">,
   { onBytes }: FileReaderOptions,
 ): AsyncGenerator<Text> {
-  const chunks = async function* (): AsyncGenerator<Buffer> {
-    const stream = createReadStream(file, { highWaterMark: 1 << 20 });
-    try {
-      for await (const chunk of stream as AsyncIterable<Buffer>) {
-        onBytes(chunk.length);
-        yield chunk;
-      }
-    } catch (cause) {
-      throw cannotBeRead(file, cause);
-    } finally {
-      stream.destroy();
-    }
-  };
   let offset = -1;
-  for await (const { value, source, inList, line, column } of readJsonValues(chunks(), file)) {
+  for await (const { value, source, inList, line, column } of readJsonValues(readChunks(file, 0, onBytes), file)) {
     if (++offset < from.offset) continue;
     const text = inList && typeof value === "string" ? value : textOf(value, source, `${file}:${line}:${column}`);
     yield { text, offset, line };
@@ -254,9 +174,4 @@ async function* readTextColumn(
     }
     onBytes(bytes);
   }
-}
-
-function cannotBeRead(file: string, cause: unknown): InputError {
-  if (cause instanceof InputError) return cause;
-  return new InputError(`cannot be read (${(cause as Error).message})`, { place: file, cause });
 }

@@ -1,0 +1,8 @@
+import type { CommandGroup } from "@medgpt/core/config";
+
+/** `medgpt data …` and `medgpt-data-medical …`: each verb is a command of its own, loaded when it is called for. */
+export const command: CommandGroup = {
+  name: "data",
+  summary: "Fetch, convert and look through data sets.",
+  commands: [],
+};
