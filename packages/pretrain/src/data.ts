@@ -206,7 +206,8 @@ async function tokenize(
   };
   const cache = await tokenizeFiles(files, tokenizer, options, context);
   const counts = [`${cache.documents.toLocaleString("en")} documents`, `${cache.tokens.toLocaleString("en")} tokens`];
-  if (cache.skippedBlank > 0) counts.push(`${cache.skippedBlank.toLocaleString("en")} blank lines skipped`);
+  const { skippedBlank = 0 } = cache.counts;
+  if (skippedBlank > 0) counts.push(`${skippedBlank.toLocaleString("en")} blank lines skipped`);
   if (ignored > 0) counts.push(`${ignored.toLocaleString("en")} other files ignored`);
   context.log({
     type: "message",

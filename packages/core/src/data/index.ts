@@ -16,7 +16,14 @@ export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
 export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
 export { epochOrder, torchRandperm, validationCount } from "./sampler.js";
 export { scanJson, type JsonScan } from "./scan-json.js";
-export { tokenizeFiles, type TokenCache, type TokenCacheOptions } from "./token-cache.js";
+export {
+  cachedTokens,
+  tokenizeFiles,
+  type TokenCache,
+  type TokenCacheOptions,
+  type TokenizeFilesOptions,
+  type TokenSource,
+} from "./token-cache.js";
 export {
   documentCount,
   documentsInMemory,

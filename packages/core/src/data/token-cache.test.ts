@@ -18,7 +18,7 @@ import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { RunEvent } from "../training/run-context.js";
 import { listTextFiles } from "./list-text-files.js";
 import { readDocuments } from "./read-documents.js";
-import { tokenizeFiles, type TokenCache, type TokenCacheOptions } from "./token-cache.js";
+import { tokenizeFiles, type TokenCache, type TokenizeFilesOptions } from "./token-cache.js";
 import { readDocument } from "./token-documents.js";
 
 const sample = fileURLToPath(new URL("../../../../datasets/sample", import.meta.url));
@@ -37,7 +37,7 @@ beforeEach(() => {
   writeFileSync(join(dir, "b.jsonl"), '{"text": "发热"}\n');
 });
 
-const run = (options: Partial<TokenCacheOptions> = {}, signal?: AbortSignal): Promise<TokenCache> =>
+const run = (options: Partial<TokenizeFilesOptions> = {}, signal?: AbortSignal): Promise<TokenCache> =>
   tokenizeFiles(
     [join(dir, "a.txt"), join(dir, "b.jsonl")],
     tokenizer,
@@ -53,12 +53,12 @@ async function texts(cache: TokenCache): Promise<string[]> {
 describe("tokenizeFiles", () => {
   it("tokenises once, then reads the ids back", async () => {
     const made = await run();
-    expect(made).toMatchObject({ documents: 3, skippedBlank: 1, reused: false });
+    expect(made).toMatchObject({ documents: 3, counts: { skippedBlank: 1 }, reused: false });
     expect(await texts(made)).toEqual(["fever\n", "cough and fever\n", "发热"]);
     const all = await made.readTokens(0, made.tokens);
     expect([...all]).toEqual(["fever\n", "cough and fever\n", "发热"].flatMap((text) => [...tokenizer.encode(text)]));
     const again = await run();
-    expect(again).toMatchObject({ documents: 3, skippedBlank: 1, reused: true, folder: made.folder });
+    expect(again).toMatchObject({ documents: 3, counts: { skippedBlank: 1 }, reused: true, folder: made.folder });
     expect(await again.readTokens(0, again.tokens)).toEqual(all);
     expect(readdirSync(cacheDir)).toHaveLength(1);
     await Promise.all([made.close(), again.close()]);

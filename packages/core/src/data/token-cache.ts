@@ -1,5 +1,5 @@
 /**
- * Tokenises text files once and keeps the ids on disk: a folder named by a digest of everything that decides them, with
+ * Tokenises files once and keeps the ids on disk: a folder named by a digest of everything that decides them, with
  * tokens.bin (int32), offsets.bin (f64, documents + 1) and meta.json. A folder is written aside and renamed, so one that
  * is there is complete; it is checked against its own sizes all the same.
  */
@@ -16,21 +16,24 @@ import { joinIds } from "./row-packer.js";
 import type { TokenDocuments } from "./token-documents.js";
 
 export interface TokenCacheOptions {
-  /** Whether the ids of a document begin as the tokenizer begins a text (with bos for some families). Default true. */
-  readonly addSpecialTokens?: boolean;
-  /** Whether a .txt document keeps its "\n". */
-  readonly keepLinebreaks: boolean;
   /** Default: $XDG_CACHE_HOME or ~/.cache, then medgpt/tokens. */
   readonly cacheDir?: string | undefined;
   /** Tokenise again even where the cache has these files. */
   readonly overwriteCache?: boolean;
 }
 
+export interface TokenizeFilesOptions extends TokenCacheOptions {
+  /** Whether the ids of a document begin as the tokenizer begins a text (with bos for some families). Default true. */
+  readonly addSpecialTokens?: boolean;
+  /** Whether a .txt document keeps its "\n". */
+  readonly keepLinebreaks: boolean;
+}
+
 export interface TokenCache extends TokenDocuments {
   readonly documents: number;
   readonly tokens: number;
-  /** Lines without text, which are no documents. */
-  readonly skippedBlank: number;
+  /** What else was counted while they were made, such as lines without text. */
+  readonly counts: Readonly<Record<string, number>>;
   /** Whether the ids were there already. */
   readonly reused: boolean;
   /** The cache's folder for these files. */
@@ -39,35 +42,81 @@ export interface TokenCache extends TokenDocuments {
   close(): Promise<void>;
 }
 
+/** What a cache is made of, and how. */
+export interface TokenSource {
+  readonly files: readonly string[];
+  /** Everything but the contents of the files that decides the ids. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /**
+   * Makes the ids, a few documents at a time.
+   * @param report takes the bytes of the files that are done with
+   * @returns what is to be counted
+   */
+  produce(
+    write: (documents: readonly Int32Array[]) => Promise<void>,
+    report: (bytes: number) => void,
+  ): Promise<Record<string, number>>;
+}
+
 /** Part of the digest: raised when the same input would give other ids or another layout. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** Texts that are given to the tokenizer at once: enough to keep all cores busy, little enough to hold. */
 const BATCH_DOCUMENTS = 8192;
 const BATCH_CHARACTERS = 4 << 20;
 
 /**
- * The tokenised documents of text files, from the cache or made now.
+ * The tokenised documents of text files, from the cache or made now. Its counts have `skippedBlank`, lines without text.
  * @throws InputError for malformed text (see readDocuments), and where the files hold no document at all
  */
 export async function tokenizeFiles(
   files: readonly string[],
   tokenizer: Tokenizer,
+  { addSpecialTokens = true, keepLinebreaks, ...cache }: TokenizeFilesOptions,
+  context: RunContext,
+): Promise<TokenCache> {
+  const produce: TokenSource["produce"] = async (write, report) => {
+    const reader = readDocuments(files, { keepLinebreaks });
+    let batch: string[] = [];
+    let [characters, documents] = [0, 0];
+    const flush = async (): Promise<void> => {
+      await write(await tokenizer.encodeBatch(batch, { addSpecialTokens }));
+      documents += batch.length;
+      batch = [];
+      characters = 0;
+      report(reader.bytesRead);
+    };
+    for await (const { text } of reader) {
+      batch.push(text);
+      characters += text.length;
+      if (batch.length === BATCH_DOCUMENTS || characters >= BATCH_CHARACTERS) await flush();
+    }
+    if (batch.length > 0) await flush();
+    if (documents === 0) {
+      const where = files.length === 1 ? basename(files[0]!) : `any of the ${files.length} files`;
+      throw new InputError(`expected text, but there is none in ${where}: ${reader.skippedBlank} blank lines`, {
+        place: files[0] ?? "",
+      });
+    }
+    return { skippedBlank: reader.skippedBlank };
+  };
+  const settings = { tokenizer: tokenizer.digest, addSpecialTokens, keepLinebreaks };
+  return cachedTokens({ files, settings, produce }, cache, context);
+}
+
+/**
+ * Documents of ids made from files, from the cache or made now.
+ * @throws InputError where the cache cannot be written, and whatever making them throws
+ */
+export async function cachedTokens(
+  { files, settings, produce }: TokenSource,
   options: TokenCacheOptions,
   context: RunContext,
 ): Promise<TokenCache> {
-  const addSpecialTokens = options.addSpecialTokens ?? true;
   const root = options.cacheDir ?? join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "medgpt", "tokens");
-
-  const settings = {
-    format: FORMAT,
-    tokenizer: tokenizer.digest,
-    addSpecialTokens,
-    keepLinebreaks: options.keepLinebreaks,
-  };
   const contents = await digestFiles(files, context);
   const key = createHash("sha256")
-    .update(JSON.stringify({ ...settings, contents }))
+    .update(JSON.stringify({ format: FORMAT, ...settings, contents }))
     .digest("hex")
     .slice(0, 32);
   const folder = join(root, key);
@@ -80,7 +129,7 @@ export async function tokenizeFiles(
   try {
     await mkdir(partial, { recursive: true });
     await removeLeftovers(root);
-    await build(partial, files, tokenizer, { ...settings, totalBytes: contents.bytes }, context);
+    await build(partial, produce, contents.bytes, context);
     // A folder cannot be renamed onto another; whoever has the old one open keeps its files.
     await rm(folder, { recursive: true, force: true });
     await rename(partial, folder).catch(async (error: NodeJS.ErrnoException) => {
@@ -150,48 +199,26 @@ async function digestFiles(files: readonly string[], context: RunContext): Promi
 
 async function build(
   folder: string,
-  files: readonly string[],
-  tokenizer: Tokenizer,
-  {
-    addSpecialTokens,
-    keepLinebreaks,
-    totalBytes,
-  }: { addSpecialTokens: boolean; keepLinebreaks: boolean; totalBytes: number },
+  produce: TokenSource["produce"],
+  totalBytes: number,
   context: RunContext,
 ): Promise<void> {
   const report = progress("tokenising", totalBytes, context);
-  const reader = readDocuments(files, { keepLinebreaks });
   const offsets = [0];
+  let counts: Record<string, number> = {};
   await withNewFile(join(folder, "tokens.bin"), async (tokens) => {
-    let batch: string[] = [];
-    let characters = 0;
-    const flush = async (): Promise<void> => {
+    const write = async (documents: readonly Int32Array[]): Promise<void> => {
       context.signal?.throwIfAborted();
-      const encoded = await tokenizer.encodeBatch(batch, { addSpecialTokens });
-      for (const ids of encoded) offsets.push(offsets.at(-1)! + ids.length);
-      await tokens.writeFile(new Uint8Array(joinIds(encoded).buffer));
-      batch = [];
-      characters = 0;
-      report(reader.bytesRead);
+      for (const ids of documents) offsets.push(offsets.at(-1)! + ids.length);
+      await tokens.writeFile(new Uint8Array(joinIds(documents).buffer));
     };
-    for await (const { text } of reader) {
-      batch.push(text);
-      characters += text.length;
-      if (batch.length === BATCH_DOCUMENTS || characters >= BATCH_CHARACTERS) await flush();
-    }
-    if (batch.length > 0) await flush();
+    counts = await produce(write, report);
   });
   report(totalBytes);
-  if (offsets.length === 1) {
-    const where = files.length === 1 ? basename(files[0]!) : `any of the ${files.length} files`;
-    throw new InputError(`expected text, but there is none in ${where}: ${reader.skippedBlank} blank lines`, {
-      place: files[0] ?? folder,
-    });
-  }
   await withNewFile(join(folder, "offsets.bin"), (file) =>
     file.writeFile(new Uint8Array(Float64Array.from(offsets).buffer)),
   );
-  const meta = { documents: offsets.length - 1, tokens: offsets.at(-1)!, skippedBlank: reader.skippedBlank };
+  const meta = { documents: offsets.length - 1, tokens: offsets.at(-1)!, counts };
   await withNewFile(join(folder, "meta.json"), (file) => file.writeFile(JSON.stringify(meta)));
   await syncFolder(folder);
 }
@@ -211,9 +238,9 @@ async function openCache(folder: string, reused: boolean): Promise<TokenCache | 
   let file: FileHandle | undefined;
   try {
     const meta = JSON.parse(await readFile(join(folder, "meta.json"), "utf8")) as Record<string, unknown>;
-    const { documents, tokens, skippedBlank } = meta as { documents: number; tokens: number; skippedBlank: number };
+    const { documents, tokens, counts } = meta as unknown as Pick<TokenCache, "documents" | "tokens" | "counts">;
     const bytes = await readFile(join(folder, "offsets.bin"));
-    const sound = bytes.length === 8 * (documents + 1) && Number.isSafeInteger(skippedBlank);
+    const sound = bytes.length === 8 * (documents + 1) && Object.values(counts).every(Number.isSafeInteger);
     const offsets = sound ? new Float64Array(new Uint8Array(bytes).buffer) : new Float64Array(0);
     const rising = offsets.every((offset, i) => Number.isSafeInteger(offset) && offset >= (offsets[i - 1] ?? 0));
     file = await open(join(folder, "tokens.bin"), "r");
@@ -227,7 +254,7 @@ async function openCache(folder: string, reused: boolean): Promise<TokenCache | 
       offsets,
       documents,
       tokens,
-      skippedBlank,
+      counts,
       reused,
       folder,
       readTokens: (start, count) => readIds(ids, folder, start, count),
