@@ -13,6 +13,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("@medgpt/pretrain")).command,
   },
   {
+    name: "sft",
+    summary: "Fine-tune a causal language model on conversations, with loss on the answers.",
+    load: async () => (await import("@medgpt/sft")).command,
+  },
+  {
     name: "merge",
     summary: "Merge a LoRA adapter into its base and write a whole model.",
     load: async () => (await import("./merge.js")).command,

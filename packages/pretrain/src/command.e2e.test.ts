@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { writeSafetensors } from "@medgpt/core/checkpoint";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkpoints, logged, medgpt, readJson, snapshot, Toys, type Flags } from "./testing/toys.js";
+import { checkpoints, logged, makeToys, medgpt, readJson, snapshot, type Flags, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
 });
 afterAll(() => toys.remove());
 

@@ -6,12 +6,12 @@ import type { RunEvent } from "@medgpt/core/training";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { batchesOf, loadData } from "./data.js";
-import { Toys, type Flags } from "./testing/toys.js";
+import { makeToys, type Flags, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 let tokenizer: Tokenizer;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
   tokenizer = await loadTokenizer(toys.at("llama"));
   const numbered = (count: number, word: string): string[] => Array.from({ length: count }, (_, i) => `${word} ${i}`);
   await toys.write("mixed/a.txt", numbered(30, "first").join("\n") + "\n");

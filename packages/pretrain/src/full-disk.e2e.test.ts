@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkpoints, logged, snapshot, Toys, type Flags } from "./testing/toys.js";
+import { checkpoints, logged, makeToys, snapshot, type Flags, type Toys } from "./testing/toys.js";
 
 /** Whether this process may mount: the tests need a disk of their own. */
 const canMount = ((): boolean => {
@@ -21,7 +21,7 @@ describe.skipIf(!canMount)("a disk of its own", () => {
   let toys: Toys;
   const disks: string[] = [];
   beforeAll(async () => {
-    toys = await Toys.make();
+    toys = await makeToys();
   });
   afterAll(async () => {
     for (const disk of disks) execFileSync("umount", [disk]);

@@ -11,7 +11,7 @@ import { Prototypes, Sandbox, type HostileCase } from "./testing/hostile/sandbox
 import { texts } from "./testing/hostile/text.js";
 import { tokenizers } from "./testing/hostile/tokenizer.js";
 import { weights } from "./testing/hostile/weights.js";
-import { medgpt, Toys, type Outcome } from "./testing/toys.js";
+import { makeToys, medgpt, type Outcome, type Toys } from "./testing/toys.js";
 
 /** A new format is a file of cases and a row here. */
 const TABLES: Readonly<Record<string, readonly HostileCase[]>> = {
@@ -29,7 +29,7 @@ let toys: Toys;
 let prototypes: Prototypes;
 let cases = 0;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
   prototypes = new Prototypes(toys);
 });
 afterAll(() => toys.remove());

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { HubServer } from "@medgpt/core/testing";
-import { readJson, snapshot, Toys, type Outcome } from "./testing/toys.js";
+import { makeToys, readJson, snapshot, type Outcome, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 let server: HubServer;
 let commit: string;
 let texts: string;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
   server = await HubServer.start();
   commit = server.publish(
     "org/tiny",

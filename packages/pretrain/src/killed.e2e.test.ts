@@ -2,11 +2,11 @@
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { surviveKills, writeLongText, type Moment } from "./testing/kill.js";
-import { checkpoints, Toys } from "./testing/toys.js";
+import { checkpoints, makeToys, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
 });
 afterAll(() => toys.remove());
 

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { seededRandom } from "@medgpt/core/nn";
 import { surviveKills, writeLongText, type Moment, type Phase } from "./testing/kill.js";
-import { Toys, type Flags } from "./testing/toys.js";
+import { makeToys, type Flags, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 let text: Flags;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
   text = await writeLongText(toys);
 });
 afterAll(() => toys.remove());

@@ -8,11 +8,11 @@ import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { batchesOf, loadData } from "./data.js";
-import { backends, FAMILIES, logged, Toys, type Flags } from "./testing/toys.js";
+import { backends, FAMILIES, logged, makeToys, type Flags, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
 });
 afterAll(() => toys.remove());
 

@@ -16,17 +16,18 @@ import {
   checkpoints,
   FAMILIES,
   logged,
+  makeToys,
   readJson,
   snapshot,
   stepsWith,
-  Toys,
   type Family,
   type Flags,
+  type Toys,
 } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
 });
 afterAll(() => toys.remove());
 

@@ -7,11 +7,11 @@ import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { loadData } from "./data.js";
-import { backends, checkpoints, logged, readJson, Toys, type Flags } from "./testing/toys.js";
+import { backends, checkpoints, logged, makeToys, readJson, type Flags, type Toys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {
-  toys = await Toys.make();
+  toys = await makeToys();
 });
 afterAll(() => toys.remove());
 

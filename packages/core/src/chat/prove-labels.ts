@@ -27,7 +27,8 @@ export function proveLabels(
   let inexact = 0;
   for (const [index, { text, cut }] of learnt.entries()) {
     const run = runs[index] ?? [];
-    const said = tokenizer.decode(cut ? run : run.slice(0, -1));
+    // A cut may leave half a character.
+    const said = cut ? tokenizer.decode(run).replace(/\ufffd+$/, "") : tokenizer.decode(run.slice(0, -1));
     if ((cut || run.at(-1) === endId) && (cut ? text.startsWith(said) : text === said)) continue;
     const read = tokenizer.encode(text, { addSpecialTokens: false });
     const known = cut ? read.subarray(0, run.length) : read.at(-1) === endId ? read : Int32Array.of(...read, endId);

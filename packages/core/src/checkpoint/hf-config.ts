@@ -181,16 +181,12 @@ export interface RopeScaling {
 /**
  * A configuration whose rotary positions are scaled by as many times its max_position_embeddings as `maxLength` takes, in
  * place of any scaling that it had.
- * @throws InputError for a family without rotary positions
  */
 export function scaleRope(config: HfConfig, { type, maxLength }: RopeScaling): HfConfig {
-  const { values } = config;
-  if (!["rope_theta", "rope_scaling", "rope_parameters"].some((key) => key in values))
-    throw new InputError("--rope_scaling: this model has no rotary positions to scale", { place: config.path });
   const { theta } = ropeParameters(config);
   const factor = Math.ceil(maxLength / requireInt(config, "max_position_embeddings"));
   const scaled = { rope_type: type, rope_theta: theta, factor };
-  return { ...config, values: { ...values, rope_scaling: null, rope_parameters: scaled } };
+  return { ...config, values: { ...config.values, rope_scaling: null, rope_parameters: scaled } };
 }
 
 /** The longest sequence that scaled positions reach, where unscaled ones reach maxPositions; undefined where none is too long. */

@@ -2,6 +2,7 @@ export { collate, labelCount, type Row } from "./collate.js";
 export { snippet } from "./decode-utf8.js";
 export { firstRows, type FirstRows } from "./first-rows.js";
 export { listTextFiles, type TextFiles } from "./list-text-files.js";
+export { packLengths } from "./pack-lengths.js";
 export { packBlocks, packNeatly, padBlocks, type PackOptions, type Rows } from "./packing.js";
 export {
   readDocuments,
@@ -14,7 +15,7 @@ export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from
 export { readRows, ROW_EXTENSIONS, type DataRow, type SourceRow } from "./read-rows.js";
 export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
 export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
-export { epochOrder, torchRandperm, validationCount } from "./sampler.js";
+export { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCount } from "./sampler.js";
 export { scanJson, type JsonScan } from "./scan-json.js";
 export {
   cachedTokens,

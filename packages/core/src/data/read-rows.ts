@@ -26,7 +26,8 @@ export interface SourceRow {
   readonly place: string;
 }
 
-type FileReader = (file: string) => AsyncIterable<Omit<SourceRow, "file">>;
+type OnBytes = (count: number) => void;
+type FileReader = (file: string, onBytes: OnBytes) => AsyncIterable<Omit<SourceRow, "file">>;
 
 const READERS: Readonly<Record<string, FileReader>> = {
   ".txt": readTextLines,
@@ -39,28 +40,34 @@ const READERS: Readonly<Record<string, FileReader>> = {
 /** The extensions of files that hold rows, dots included. */
 export const ROW_EXTENSIONS: readonly string[] = Object.keys(READERS);
 
-/** @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what is no row */
-export async function* readRows(files: readonly string[]): AsyncGenerator<SourceRow> {
+/**
+ * @param onBytes told of the bytes that were read, over all files
+ * @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what is no row
+ */
+export async function* readRows(
+  files: readonly string[],
+  onBytes: OnBytes = () => undefined,
+): AsyncGenerator<SourceRow> {
   for (const file of files) {
     const reader = READERS[extname(file)];
     if (reader === undefined)
       throw new InputError(`expected a file ending in ${ROW_EXTENSIONS.join(", ")}`, { place: file });
-    for await (const row of reader(file)) yield { ...row, file };
+    for await (const row of reader(file, onBytes)) yield { ...row, file };
   }
 }
 
 /** Blank lines are no rows. */
-async function* readTextLines(file: string): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readTextLines(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
   let line = 0;
-  for await (const { bytes } of splitLines(file, false)) {
+  for await (const { bytes } of splitLines(file, false, 0, onBytes)) {
     const text = decodeUtf8(bytes, { file, line: ++line, column: 1 });
     if (text.trim() !== "") yield { row: { text }, line, place: `${file}:${line}` };
   }
 }
 
-async function* readJsonLines(file: string): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readJsonLines(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
   let line = 0;
-  for await (const { bytes } of splitLines(file, true)) {
+  for await (const { bytes } of splitLines(file, true, 0, onBytes)) {
     const source = decodeUtf8(bytes, { file, line: ++line, column: 1 });
     if (source.trim() === "") continue;
     let value: unknown;
@@ -78,8 +85,8 @@ async function* readJsonLines(file: string): AsyncGenerator<Omit<SourceRow, "fil
   }
 }
 
-async function* readJsonFile(file: string): AsyncGenerator<Omit<SourceRow, "file">> {
-  for await (const { value, inList, line, column } of readJsonValues(readChunks(file), file)) {
+async function* readJsonFile(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
+  for await (const { value, inList, line, column } of readJsonValues(readChunks(file, 0, onBytes), file)) {
     // A list of strings is one of texts, as datasets takes it.
     const row = inList && typeof value === "string" ? { text: value } : checkRow(value, `${file}:${line}:${column}`);
     yield { row, line, place: `${file}:${line}` };
@@ -91,11 +98,11 @@ function checkRow(value: unknown, place: string): DataRow {
   throw new InputError(`expected a JSON object, got ${snippet(describeJson(value))}`, { place });
 }
 
-async function* readCsv(file: string): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readCsv(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
   const decoded = async function* (): AsyncGenerator<Buffer> {
     // Line by line, so that bytes that are not UTF-8 have a place; a line of csv-parse may go over several of these.
     let line = 0;
-    for await (const { bytes, ended } of splitLines(file, true)) {
+    for await (const { bytes, ended } of splitLines(file, true, 0, onBytes)) {
       decodeUtf8(bytes, { file, line: ++line, column: 1 });
       yield ended ? Buffer.concat([bytes, Buffer.from("\n")]) : bytes;
     }
@@ -134,14 +141,16 @@ function checkHeader(names: readonly string[], file: string): string[] {
   });
 }
 
-async function* readParquetRows(file: string): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readParquetRows(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
   const parquet = await readParquet(file);
-  for await (const { rows, firstRow } of parquet.read({ bytes: true }))
+  for await (const { rows, firstRow, bytes } of parquet.read({ bytes: true })) {
     for (const [index, row] of rows.entries()) {
       const line = firstRow + index + 1;
       const place = `${file}:row ${line}`;
       yield { row: plainValue(row, place) as DataRow, line, place };
     }
+    onBytes(bytes);
+  }
 }
 
 /** A value of parquet as JSON has it; missing fields of a struct are null there, as Python's datasets gives them. */

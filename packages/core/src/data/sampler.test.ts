@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
-import { epochOrder, torchRandperm, validationCount } from "./sampler.js";
+import { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCount } from "./sampler.js";
 
 describe("torchRandperm", () => {
   it.skipIf(!hasGoldens)("has the reference's orders", () => {
@@ -30,6 +30,31 @@ describe("torchRandperm", () => {
 
   it("of nothing is nothing", () => {
     expect(torchRandperm(0, 1)).toHaveLength(0);
+  });
+});
+
+describe("the orders of datasets", () => {
+  it.skipIf(!hasGoldens)("are the reference's, shuffled and then split", () => {
+    interface Orders {
+      datasets_shuffle: number[];
+      then_split_10pct_train: number[];
+      then_split_10pct_test: number[];
+    }
+    const { orders } = readCase<{ orders: Record<string, Orders> }>(goldenDir("C_training", "shuffles"));
+    for (const [name, expected] of Object.entries(orders)) {
+      const [, seed, n] = /^seed(\d+)\/n(\d+)$/.exec(name)!;
+      const order = shuffledOrder(Number(n), Number(seed));
+      expect([...order], name).toEqual(expected.datasets_shuffle);
+      const { train, test } = trainTestSplit(Number(n), 10, Number(seed));
+      expect(
+        [...train].map((row) => order[row]),
+        name,
+      ).toEqual(expected.then_split_10pct_train);
+      expect(
+        [...test].map((row) => order[row]),
+        name,
+      ).toEqual(expected.then_split_10pct_test);
+    }
   });
 });
 

@@ -1,4 +1,5 @@
 /** The order in which the reference visits its rows. */
+import { NumpyRandom } from "./numpy-random.js";
 
 /**
  * torch.randperm(n, generator=torch.Generator().manual_seed(seed)) on the CPU: Fisher-Yates on the raw 32-bit draws of a
@@ -33,6 +34,18 @@ export function validationCount(documents: number, percent: number): number {
   const exact = (percent * documents) / 100;
   const below = Math.floor(exact);
   return exact - below === 0.5 ? below + (below % 2) : Math.round(exact);
+}
+
+/** The order of datasets' Dataset.shuffle(seed). */
+export function shuffledOrder(n: number, seed: number): Int32Array {
+  return NumpyRandom.seeded(BigInt(seed)).permutation(n);
+}
+
+/** The rows of datasets' Dataset.train_test_split(percent / 100, seed=seed). */
+export function trainTestSplit(n: number, percent: number, seed: number): { train: Int32Array; test: Int32Array } {
+  const held = Math.ceil((percent / 100) * n);
+  const order = shuffledOrder(n, seed);
+  return { train: order.subarray(held), test: order.subarray(0, held) };
 }
 
 /** MT19937 (Matsumoto and Nishimura, 1998): draws of 32 bits. */

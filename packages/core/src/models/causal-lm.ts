@@ -43,7 +43,7 @@ export interface LoadOptions {
 }
 
 /** Options of one run of the model; the rest comes from how it was loaded. */
-export type RunOptions = Pick<ForwardOptions, "recomputedLayers" | "dropout" | "cache">;
+export type RunOptions = Pick<ForwardOptions, "recomputedLayers" | "dropout" | "noise" | "cache">;
 
 export interface WeightSpec {
   readonly name: string;
@@ -383,6 +383,8 @@ function familyOf(config: HfConfig): Family {
 /** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
 export async function loadCausalLm(dir: string, options: LoadOptions): Promise<CausalLm> {
   const read = await readHfConfig(dir);
+  if (options.ropeScaling !== undefined && decoderOptions(read).positions.kind !== "rope")
+    throw new InputError("--rope_scaling: this model has no rotary positions to scale", { place: read.path });
   const config = options.ropeScaling === undefined ? read : scaleRope(read, options.ropeScaling);
   const decoder = decoderOptions(config);
   const checkpoint = await openCheckpoint(dir);

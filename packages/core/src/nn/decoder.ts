@@ -31,6 +31,7 @@ import { checkpoint } from "../tensor/autograd.js";
 import type { DType } from "../tensor/dtype.js";
 import { scope } from "../tensor/scope.js";
 import { tensor, type Tensor } from "../tensor/tensor.js";
+import { embeddingNoise, type EmbeddingNoise } from "./embedding-noise.js";
 
 /** A linear module below a layer: its name, output and input width, and whether it has a bias. */
 export interface LinearModule {
@@ -140,6 +141,8 @@ export interface ForwardOptions {
   readonly recomputedLayers?: number;
   /** Where dropout masks are drawn, while training with dropout. */
   readonly dropout?: Omit<DropoutDraw, "site"> | undefined;
+  /** Noise on the embeddings, while training with it. */
+  readonly noise?: EmbeddingNoise | undefined;
   /** Keeps keys and values for tokens that come later. No gradient flows through it. */
   readonly cache?: DecoderCache | undefined;
 }
@@ -242,7 +245,10 @@ export function decoderForward(
     const places = run.cache && cachePlaces(batch, positions, run.cache.slots);
     let x = scope(() => {
       const factor = options.embeddingScale ?? 1;
-      const words = embedding(weights.weight(`${names.embedding}.weight`), ids, { factor, padding: options.padding });
+      const table = weights.weight(`${names.embedding}.weight`);
+      const clean = embedding(table, ids, { factor, padding: options.padding });
+      const noise = run.noise && embeddingNoise(batch.segments, options.hiddenSize, { ...run.noise, factor });
+      const words = noise === undefined ? clean : add(clean, tensor(backend, noise, clean.shape));
       const learned = options.positions.kind === "learned" ? options.positions.name : undefined;
       const placed =
         learned === undefined ? words : add(words, embedding(weights.weight(`${learned}.weight`), positions));

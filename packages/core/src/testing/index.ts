@@ -1,1 +1,17 @@
 export { failure, HubServer, type Answer, type HubRequest, type RepositoryOptions } from "./hub-server.js";
+export {
+  backends,
+  bin,
+  checkpoints,
+  FAMILIES,
+  logged,
+  medgpt,
+  readJson,
+  sample,
+  snapshot,
+  stepsWith,
+  Toys,
+  type Family,
+  type Flags,
+  type Outcome,
+} from "./toys.js";

@@ -1,0 +1,219 @@
+import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
+import { parseFlags } from "@medgpt/core/config";
+import type { Flags, Toys } from "@medgpt/core/testing";
+import type { Batch } from "@medgpt/core/nn";
+import type { RunEvent } from "@medgpt/core/training";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { sftSchema } from "./config.js";
+import { loadData } from "./data.js";
+import { chat, makeToys } from "./testing/toys.js";
+
+let toys: Toys;
+let tokenizer: Tokenizer;
+beforeAll(async () => {
+  toys = await makeToys();
+  tokenizer = await loadTokenizer(toys.at("llama"));
+});
+afterAll(() => toys.remove());
+
+/** All rows of the training data, in order: their texts, and those of the parts with loss. */
+async function load(flags: Flags = {}) {
+  const { config } = parseFlags(sftSchema, toys.argv("unused", { train_sampling_strategy: "sequential", ...flags }));
+  const events: RunEvent[] = [];
+  const data = await loadData(config, tokenizer, { log: (event) => events.push(event) });
+  const batches = await Promise.all(Array.from({ length: data.train.rows }, (_, row) => data.train.batch([row])));
+  const held = await Promise.all(
+    Array.from({ length: data.validation.rows }, (_, row) => data.validation.batch([row])),
+  );
+  await data.close();
+  const messages = events.flatMap((event) => (event.type === "message" ? [event.text] : []));
+  return { batches, held, messages };
+}
+
+/** The texts that carry loss, without what ends them. */
+function learnt(labels: Int32Array): string[] {
+  const runs: number[][] = [[]];
+  for (const label of labels) {
+    if (label === -100) runs.push([]);
+    else runs.at(-1)!.push(label);
+  }
+  return runs.filter((run) => run.length > 0).map((run) => tokenizer.decode(run.slice(0, -1)));
+}
+
+const answers = (turns: readonly { from: string; value: string }[]): string[] =>
+  turns.filter(({ from }) => from === "gpt").map(({ value }) => value);
+const rows = (...conversations: unknown[]): string =>
+  conversations.map((conversations) => JSON.stringify({ conversations }) + "\n").join("");
+
+describe("the rows to train on", () => {
+  it("carry loss on the answers alone, each ended", async () => {
+    const { batches, messages } = await load();
+    expect(batches).toHaveLength(20);
+    const expected = Array.from({ length: 20 }, (_, index) => answers(chat(index, 1 + (index % 3))).join("|"));
+    expect(batches.map(({ labels }) => learnt(labels).join("|")).sort()).toEqual(expected.sort());
+    for (const { labels } of batches) expect(labels).toContain(tokenizer.eosId);
+    expect(messages).toEqual([
+      expect.stringMatching(/chats: 20 conversations, 20 rows, [\d,]+ tokens, \d+ % with loss$/),
+    ]);
+  });
+
+  it("are in the order of datasets' shuffle(seed=42), whatever the seed", async () => {
+    const first = (await load()).batches.map(({ labels }) => learnt(labels));
+    const other = (await load({ seed: 7 })).batches.map(({ labels }) => learnt(labels));
+    expect(other).toEqual(first);
+    // numpy.random.default_rng(42).permutation(20)
+    const order = [15, 9, 14, 7, 12, 10, 6, 19, 3, 0, 16, 5, 11, 18, 2, 4, 17, 1, 13, 8];
+    expect(first).toEqual(order.map((index) => answers(chat(index, 1 + (index % 3)))));
+  });
+
+  it("are as many as max_train_samples, and apart from those to evaluate on", async () => {
+    expect((await load({ max_train_samples: 7 })).batches).toHaveLength(7);
+    const { batches, held } = await load({ do_eval: true, validation_split_percentage: 20 });
+    expect([batches.length, held.length]).toEqual([16, 4]);
+    const texts = [...batches, ...held].map(({ ids }) => tokenizer.decode(ids));
+    expect(new Set(texts).size).toBe(20);
+    expect((await load({ do_eval: true, validation_file_dir: toys.at("held") })).held).toHaveLength(6);
+  });
+
+  it("carry loss everywhere with train_on_inputs", async () => {
+    const { batches } = await load({ train_on_inputs: true });
+    for (const { labels } of batches) expect([...labels].filter((label) => label === -100)).toHaveLength(1);
+  });
+
+  it("come from the cache the second time, and from another one for other flags", async () => {
+    await load();
+    expect((await load()).messages[0]).toContain("(from the cache)");
+    expect((await load({ template_name: "alpaca" })).messages[0]).not.toContain("(from the cache)");
+  });
+
+  it("are read from OpenAI's messages, and from .json", async () => {
+    const messages = chat(3, 2).map(({ from, value }) => ({
+      role: from === "gpt" ? "assistant" : "user",
+      content: value,
+    }));
+    await toys.write("openai/a.json", JSON.stringify([{ messages }]));
+    const { batches } = await load({ train_file_dir: toys.at("openai") });
+    expect(batches.map(({ labels }) => learnt(labels))).toEqual([answers(chat(3, 2))]);
+  });
+});
+
+describe("a conversation that is too long", () => {
+  it("becomes rows within the length in which each answer is learnt once, after what fits of the turns before", async () => {
+    await toys.write("long/a.jsonl", rows(chat(1, 12)));
+    const { batches, messages } = await load({ train_file_dir: toys.at("long") });
+    expect(batches.length).toBeGreaterThan(1);
+    for (const { ids } of batches) expect(ids.length).toBeLessThanOrEqual(128);
+    expect(batches.flatMap(({ labels }) => learnt(labels))).toEqual(answers(chat(1, 12)));
+    // The second row begins with turns that the first one had.
+    expect(tokenizer.decode(batches[1]!.ids)).toContain(
+      chat(1, 12)[2 * (learnt(batches[0]!.labels).length - 1)]!.value,
+    );
+    expect(messages).toContain(`${toys.at("long")}: 1 x split`);
+  });
+
+  it("keeps the end of its question and the beginning of its answer", async () => {
+    const question = `${"before ".repeat(150)}the very end?`;
+    const answer = `The beginning, ${"then more ".repeat(150)}`;
+    await toys.write(
+      "huge/a.jsonl",
+      rows([
+        { from: "human", value: question },
+        { from: "gpt", value: answer },
+      ]),
+    );
+    const { batches, messages } = await load({ train_file_dir: toys.at("huge") });
+    const [{ ids, labels }] = batches as unknown as [Batch];
+    expect(ids.length).toBeLessThanOrEqual(128);
+    expect(tokenizer.decode(ids)).toMatch(/before the very end\?\n<bot>:\s*The beginning/);
+    expect(labels).not.toContain(tokenizer.eosId);
+    expect(labels.filter((label) => label !== -100)).toHaveLength(64);
+    expect(messages.slice(1)).toEqual([
+      `${toys.at("huge")}: 1 x question cut at its beginning`,
+      `${toys.at("huge")}: 1 x answer cut at its end`,
+    ]);
+  });
+
+  it("is dropped and counted where a system prompt leaves no room", async () => {
+    const system = { from: "system", value: "rule ".repeat(300) };
+    await toys.write("system/a.jsonl", rows([system, ...chat(1, 1)], chat(2, 1)));
+    const { batches, messages } = await load({ train_file_dir: toys.at("system") });
+    expect(batches).toHaveLength(1);
+    expect(messages).toContain(`${toys.at("system")}: 1 x no room for the answer`);
+  });
+});
+
+describe("packs", () => {
+  it("hold several conversations and lose none", async () => {
+    const alone = await load();
+    for (const flags of [{ packing: true }, { neat_packing: true }]) {
+      const { batches } = await load(flags);
+      expect(batches.length).toBeLessThan(14);
+      for (const { ids } of batches) expect(ids.length).toBeLessThanOrEqual(128);
+      const all = (of: typeof batches) => of.flatMap(({ labels }) => learnt(labels)).sort();
+      expect(all(batches)).toEqual(all(alone.batches));
+      const sequences = batches.reduce((sum, { segments }) => sum + segments.length - 1, 0);
+      expect(sequences).toBe("packing" in flags ? batches.length : 20);
+    }
+  });
+});
+
+describe("rows that cannot be used", () => {
+  it.each([
+    ["nothing", "", /do_train: no conversation with an answer to learn is left/],
+    ["no answer", rows([{ from: "human", value: "q" }]), /no conversation with an answer to learn/],
+    [
+      "another form",
+      '{"instruction":"a","output":"b"}\n',
+      /a\.jsonl:1: expected a list "conversations".*got the fields instruction, output.*medgpt data convert/,
+    ],
+    [
+      "a number for a text",
+      rows([{ from: "human", value: 3 }]),
+      /a\.jsonl:1: conversations\[0\]: expected a string "value", got 3/,
+    ],
+    ["no JSON", rows(chat(1, 1)) + "{]\n", /a\.jsonl:2:2: expected a JSON object/],
+    ["tools that are no JSON", '{"conversations":[],"tools":"[{"}\n', /a\.jsonl:1: tools: expected JSON/],
+    [
+      "a call that is no JSON",
+      rows([
+        { from: "human", value: "q" },
+        { from: "function_call", value: "now()" },
+      ]),
+      /a\.jsonl:1: conversations\[1\]: expected JSON/,
+    ],
+  ])("%s", async (name, text, message) => {
+    const dir = `bad ${name}`;
+    await toys.write(`${dir}/a.jsonl`, text);
+    await expect(load({ train_file_dir: toys.at(dir) })).rejects.toThrow(message);
+  });
+
+  it("are those that the template refuses, with their place", async () => {
+    const refusing =
+      "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turns') }}{% endif %}{% for m in messages %}{{ m['content'] }}{% endfor %}";
+    const dir = await toys.copy("llama", "refusing");
+    await toys.write("refusing/chat_template.jinja", refusing);
+    await toys.write("systems/a.jsonl", rows(chat(1, 1), [{ from: "system", value: "s" }, ...chat(2, 1)]));
+    tokenizer = await loadTokenizer(dir);
+    const flags = { train_file_dir: toys.at("systems"), template_name: undefined };
+    await expect(load(flags)).rejects.toThrow(
+      /a\.jsonl:2: .*chat_template\.jinja: the chat template refuses the conversation: no system turns/,
+    );
+    tokenizer = await loadTokenizer(toys.at("llama"));
+  });
+
+  it("says how many turns were left out", async () => {
+    const turns = [
+      { from: "gpt", value: "Welcome." },
+      ...chat(1, 1),
+      { from: "narrator", value: "…" },
+      { from: "human", value: "?" },
+    ];
+    await toys.write("odd/a.jsonl", rows(turns));
+    const { messages } = await load({ train_file_dir: toys.at("odd") });
+    expect(messages.slice(1)).toEqual(
+      ["answer before the first question", 'turn of role "narrator"', "question without an answer"].map(
+        (what) => `${toys.at("odd")}: 1 x ${what}`,
+      ),
+    );
+  });
+});

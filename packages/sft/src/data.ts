@@ -1,0 +1,127 @@
+import { InputError } from "@medgpt/artifacts";
+import { createDialog, DialogEncoder } from "@medgpt/core/chat";
+import {
+  collate,
+  documentsInMemory,
+  packLengths,
+  readDocument,
+  shuffledOrder,
+  trainTestSplit,
+  type Row,
+  type TokenDocuments,
+} from "@medgpt/core/data";
+import type { ResolvedDataset } from "@medgpt/core/hub";
+import { evaluates, findSources, limits, type Batches, type Source } from "@medgpt/core/stage";
+import { loadChatTemplate, type Tokenizer } from "@medgpt/core/tokenizer";
+import type { RunContext } from "@medgpt/core/training";
+import type { SftConfig } from "./config.js";
+import { conversationsOf, labelledRow, tokenizeChats } from "./tokenize-chats.js";
+
+export interface SftData {
+  readonly train: Batches;
+  readonly validation: Batches;
+  /** Closes the files of ids; no row can be read afterwards. */
+  close(): Promise<void>;
+}
+
+const EXTENSIONS = [".jsonl", ".json", ".parquet"];
+
+/** MedicalGPT shuffles and splits with this seed, whatever --seed is. */
+const SHUFFLE_SEED = 42;
+
+/** Rows, and those of each conversation. */
+interface Chats {
+  readonly rows: TokenDocuments;
+  readonly conversations: readonly (readonly number[])[];
+}
+
+const NO_CHATS: Chats = { rows: documentsInMemory([]), conversations: [] };
+
+/**
+ * Tokenises the folders of conversations, or finds them tokenised, and puts them in MedicalGPT's order: shuffled; where
+ * there is no validation folder or split, validation_split_percentage of the conversations are set aside.
+ * @param dataset the files of config.dataset_name
+ * @throws InputError for a missing or empty folder and for malformed rows, with file:line
+ */
+export async function loadData(
+  config: SftConfig,
+  tokenizer: Tokenizer,
+  context: RunContext,
+  dataset?: ResolvedDataset,
+): Promise<SftData> {
+  const dialog = createDialog(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir));
+  const sources = await findSources(config, dataset, EXTENSIONS);
+  const opened: { close(): Promise<void> }[] = [];
+  const close = async (): Promise<void> => {
+    for (const file of opened) await file.close();
+  };
+  const read = async (source: Source | undefined): Promise<Chats> => {
+    if (source === undefined) return NO_CHATS;
+    const cache = await tokenizeChats(
+      source,
+      new DialogEncoder(tokenizer, dialog, config.model_max_length),
+      config,
+      context,
+    );
+    opened.push(cache);
+    return { rows: cache, conversations: conversationsOf(cache) };
+  };
+  try {
+    const all = await read(sources.train);
+    let validation = await read(sources.validation);
+    let train = all;
+    if (evaluates(config) && sources.validation === undefined) {
+      const shuffled = choose(all, shuffledOrder(all.conversations.length, SHUFFLE_SEED));
+      const split = trainTestSplit(all.conversations.length, config.validation_split_percentage, SHUFFLE_SEED);
+      train = choose(shuffled, split.train);
+      validation = choose(shuffled, split.test);
+    }
+    train = choose(train, shuffledOrder(train.conversations.length, SHUFFLE_SEED));
+    const batches = {
+      train: batchesOf(limited(train, config.max_train_samples), config),
+      validation: batchesOf(limited(validation, config.max_eval_samples), config),
+    };
+    const missing = (what: string, flag: string): InputError =>
+      new InputError(`${flag}: no conversation with an answer to learn is left to ${what}`, {
+        place: sources.train?.name ?? "",
+      });
+    if (config.do_train && batches.train.rows === 0) throw missing("train on", "--do_train");
+    if (evaluates(config) && batches.validation.rows === 0) throw missing("evaluate on", "--do_eval");
+    return { ...batches, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function choose({ rows, conversations }: Chats, order: Int32Array): Chats {
+  return { rows, conversations: Array.from(order, (index) => conversations[index]!) };
+}
+
+/** The first `limit` conversations; all for null, 0 and negative numbers. */
+function limited(chats: Chats, limit: number | null): Chats {
+  return limits(limit) ? { ...chats, conversations: chats.conversations.slice(0, limit) } : chats;
+}
+
+/** Micro-batches of rows, or of packs of them. */
+function batchesOf({ rows, conversations }: Chats, { packing, neat_packing, model_max_length }: SftConfig): Batches {
+  const order = conversations.flat();
+  const lengths = order.map((row) => rows.offsets[row + 1]! - rows.offsets[row]!);
+  const packs = packing || neat_packing ? packLengths(lengths, model_max_length) : order.map((_, index) => [index]);
+  const read = async (pack: readonly number[]): Promise<Row[]> => {
+    const parts = await Promise.all(pack.map(async (index) => labelledRow(await readDocument(rows, order[index]!))));
+    return neat_packing ? parts : [join(parts)];
+  };
+  return {
+    rows: packs.length,
+    batch: async (indices) => collate((await Promise.all(indices.map((index) => read(packs[index]!)))).flat()),
+  };
+}
+
+/** Rows as one, in which each sees those before it; the first token of each is still no label. */
+function join(rows: readonly ReturnType<typeof labelledRow>[]): Row {
+  return {
+    ids: Int32Array.from(rows.flatMap(({ ids }) => [...ids])),
+    labels: Int32Array.from(rows.flatMap(({ labels }) => [-100, ...labels.subarray(1)])),
+  };
+}

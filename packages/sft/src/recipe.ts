@@ -1,0 +1,49 @@
+import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
+import { openModel, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
+import { chooseRecomputation, type RunContext } from "@medgpt/core/training";
+import { sftSchema, type SftConfig } from "./config.js";
+import { loadData } from "./data.js";
+import { answerLoss } from "./loss.js";
+
+/**
+ * Fine-tunes a causal language model on conversations, with loss on the answers, and writes an adapter (or, with use_peft
+ * false, the whole model) into config.output_dir.
+ * @param given the fields that the user set, which an adapter at peft_path must not contradict
+ * @returns the artifact; undefined when only evaluating
+ * @throws InputError for unusable input; AbortError when the context's signal aborts, after saving a checkpoint
+ */
+export async function runSft(
+  config: SftConfig,
+  context: RunContext,
+  { given = new Set() }: { given?: ReadonlySet<string> } = {},
+): Promise<AdapterArtifact | CausalLmArtifact | undefined> {
+  const { model_max_length: maxLength, rope_scaling } = config;
+  const longest = { flag: "model_max_length", tokens: maxLength };
+  const ropeScaling = rope_scaling === null ? undefined : { type: rope_scaling, maxLength };
+  const opened = await openModel(config, { given, longest, ropeScaling }, context);
+  const { model, lora, tokenizer, dataset, backend } = opened;
+  try {
+    const data = await loadData(config, tokenizer, context, dataset);
+    try {
+      const say = (text: string): void => context.log({ type: "message", level: "info", text });
+      const tokens = config.per_device_train_batch_size * maxLength;
+      const loss = answerLoss(model, {
+        dropout: lora?.lora_dropout ?? 0,
+        neftAlpha: config.neft_alpha,
+        recomputedLayers: config.do_train ? chooseRecomputation(model, config, tokens, say) : 0,
+      });
+      return await trainAndEvaluate(opened, config, { ...data, loss }, STAGE, context);
+    } finally {
+      await data.close();
+    }
+  } finally {
+    await backend.dispose(); // and with it the model
+  }
+}
+
+const STAGE: StageInfo = {
+  packageJson: new URL("../package.json", import.meta.url),
+  title: "Supervised fine-tuning",
+  tag: "supervised-fine-tuning",
+  schema: sftSchema,
+};
