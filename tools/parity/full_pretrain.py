@@ -4,31 +4,21 @@ every step, and PEFT's evaluation of the adapter we write. --steps N changes the
 """
 
 import argparse
-import json
-import subprocess
 import sys
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, get_linear_schedule_with_warmup
+from peft import PeftModel
+from transformers import AutoTokenizer
 
-from checks import ROOT, check, scratch, shared
+from checks import check, scratch, shared
+from training import follows, load, medgpt, smollm2, train, with_adapter
 
 BLOCK, BATCH, EVAL_BLOCKS = 512, 2, 8
-RATE, WARMUP, CLIP = 2e-4, 3, 1.0
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--steps", type=int, default=60)
 STEPS = parser.parse_args().steps
-
-
-def smollm2():
-    """The folder of SmolLM2-135M-Instruct, made once."""
-    folder = ROOT / ".cache/smollm2"
-    script = shared("models/smollm2.py")
-    subprocess.run([sys.executable, script, folder], check=True, stdout=sys.stderr)
-    return folder
 
 
 def blocks_of(tokenizer, folder):
@@ -41,46 +31,6 @@ def blocks_of(tokenizer, folder):
     return torch.tensor(ids[: len(ids) // BLOCK * BLOCK]).view(-1, BLOCK)
 
 
-def load(base):
-    return AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-
-
-def train(model, blocks):
-    """Losses of a plain AdamW loop; the same arithmetic as the Trainer's."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=RATE, weight_decay=0.0)
-    schedule = get_linear_schedule_with_warmup(optimizer, WARMUP, STEPS)
-    losses = []
-    model.train()
-    for step in range(STEPS):
-        ids = blocks[torch.arange(step * BATCH, (step + 1) * BATCH) % len(blocks)]
-        loss = model(input_ids=ids, labels=ids).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, CLIP)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        losses.append(loss.item())
-        print(f"reference step {step + 1} loss {losses[-1]:.4f}", file=sys.stderr, flush=True)
-    return losses
-
-
-def medgpt(base, adapter, data, output):
-    flags = {
-        "model_name_or_path": base, "peft_path": adapter, "train_file_dir": data, "validation_file_dir": data,
-        "output_dir": output, "do_train": True, "do_eval": True, "max_eval_samples": EVAL_BLOCKS, "block_size": BLOCK,
-        "per_device_train_batch_size": BATCH, "per_device_eval_batch_size": BATCH, "max_steps": STEPS,
-        "train_sampling_strategy": "sequential", "learning_rate": RATE, "warmup_steps": WARMUP, "max_grad_norm": CLIP,
-        "logging_steps": 1, "save_strategy": "no", "cache_dir": f"{output}-cache",
-    }  # fmt: skip
-    command = ["node", ROOT / "packages/cli/bin/medgpt.js", "pretrain"]
-    command += [str(part) for name, value in flags.items() for part in (f"--{name}", value)]
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    state = json.loads((output / "trainer_state.json").read_text())
-    results = json.loads((output / "eval_results.json").read_text())
-    return [row["loss"] for row in state["log_history"] if "loss" in row], results["eval_loss"]
-
-
 with scratch() as folder:
     folder = Path(folder)
     ours = []
@@ -88,19 +38,20 @@ with scratch() as folder:
     @check(f"{STEPS} steps of SmolLM2-135M-Instruct follow transformers + peft within 1e-3")
     def _():
         base, data = smollm2(), shared("data/pretrain")
-        torch.manual_seed(0)
-        targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-        config = LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, lora_dropout=0.0, target_modules=targets)
-        model = get_peft_model(load(base), config)
-        model.save_pretrained(folder / "init")
+        model = with_adapter(base, folder / "init")
         blocks = blocks_of(AutoTokenizer.from_pretrained(base), data)
-        losses, eval_loss = medgpt(base, folder / "init", data, folder / "ours")
+        losses, eval_loss = medgpt(
+            "pretrain", STEPS, folder / "ours", model_name_or_path=base, peft_path=folder / "init", train_file_dir=data,
+            validation_file_dir=data, max_eval_samples=EVAL_BLOCKS, block_size=BLOCK,
+            per_device_train_batch_size=BATCH, per_device_eval_batch_size=BATCH,
+        )  # fmt: skip
         ours.append((base, blocks, eval_loss))
-        reference = train(model, blocks)
-        assert len(losses) == STEPS, len(losses)
-        worst = max(abs(a - b) for a, b in zip(losses, reference))
-        print(f"loss {reference[0]:.4f} -> {reference[-1]:.4f}, ours {losses[-1]:.4f}, largest difference {worst:.2e}", file=sys.stderr)
-        assert worst <= 1e-3, f"the losses differ by up to {worst}"
+
+        def batch_of(step):
+            ids = blocks[torch.arange(step * BATCH, (step + 1) * BATCH) % len(blocks)]
+            return {"input_ids": ids, "labels": ids}
+
+        follows(losses, train(model, STEPS, batch_of))
 
     @check("PEFT evaluates the adapter we wrote to our eval_loss within 1e-4")
     def _():

@@ -1,5 +1,6 @@
 import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
 import { parseFlags } from "@medgpt/core/config";
+import type { Batches } from "@medgpt/core/stage";
 import type { Flags, Toys } from "@medgpt/core/testing";
 import type { Batch } from "@medgpt/core/nn";
 import type { RunEvent } from "@medgpt/core/training";
@@ -21,10 +22,12 @@ async function load(flags: Flags = {}) {
   const { config } = parseFlags(sftSchema, toys.argv("unused", { train_sampling_strategy: "sequential", ...flags }));
   const events: RunEvent[] = [];
   const data = await loadData(config, tokenizer, { log: (event) => events.push(event) });
-  const batches = await Promise.all(Array.from({ length: data.train.rows }, (_, row) => data.train.batch([row])));
-  const held = await Promise.all(
-    Array.from({ length: data.validation.rows }, (_, row) => data.validation.batch([row])),
-  );
+  const all = async ({ rows, batch }: Batches): Promise<Batch[]> => {
+    const batches: Batch[] = [];
+    for (let row = 0; row < rows; row++) batches.push(await batch([row]));
+    return batches;
+  };
+  const [batches, held] = [await all(data.train), await all(data.validation)];
   await data.close();
   const messages = events.flatMap((event) => (event.type === "message" ? [event.text] : []));
   return { batches, held, messages };
