@@ -33,6 +33,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./chat.js")).command,
   },
   {
+    name: "inspect",
+    summary: "Show what training makes of data.",
+    load: async () => (await import("./inspect.js")).command,
+  },
+  {
     name: "doctor",
     summary: "Say what this machine offers, and what to do about what is missing.",
     load: async () => (await import("./doctor.js")).command,

@@ -26,7 +26,7 @@ describe("medgpt", () => {
     const { code, out } = await medgpt(...argv);
     expect(code).toBe(0);
     expect(out).toMatch(
-      /^ {2}data {6}Fetch.*\n {2}pretrain {2}Continue.*\n {2}merge {5}Merge.*\n(?: {2}\S+ +\S.*\n)* {2}broken {4}Fails\.$/m,
+      /^ {2}data {6}Fetch.*\n {2}pretrain {2}Continue.*\n {2}sft {7}Fine.*\n {2}merge {5}Merge.*\n(?: {2}\S+ +\S.*\n)* {2}broken {4}Fails\.$/m,
     );
   });
 

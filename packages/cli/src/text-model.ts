@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, openArtifact } from "@medgpt/artifacts";
 import { chooseBackend, type Backend } from "@medgpt/core/backends";
+import { endOfTurn } from "@medgpt/core/chat";
 import { flag, required, resolvePrecision, topic } from "@medgpt/core/config";
 import { readGenerationConfig, type GenerationConfig } from "@medgpt/core/generation";
 import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
@@ -149,14 +150,7 @@ async function chatForm(config: ModelConfig, tokenizer: Tokenizer): Promise<Chat
   if (template === undefined) return undefined;
   // The template writes special tokens itself.
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  const ending = template
-    .render([
-      { role: "user", content: "1" },
-      { role: "assistant", content: MARK },
-    ])
-    .split(MARK)
-    .at(-1);
-  const [stop] = encode(ending ?? "");
+  const [stop] = encode(endOfTurn(template));
   const special = stop !== undefined && tokenizer.decode([stop], { skipSpecialTokens: true }) === "";
   return {
     encode: (messages) => encode(template.render(messages, { addGenerationPrompt: true })),
@@ -164,9 +158,6 @@ async function chatForm(config: ModelConfig, tokenizer: Tokenizer): Promise<Chat
     stopStrings: [],
   };
 }
-
-/** An answer that no template would write by itself. */
-const MARK = "medgpt-answer";
 
 /** The text of a conversation in a format with a name, which knows questions and answers alone. */
 function dialogText(
