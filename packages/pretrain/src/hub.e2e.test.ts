@@ -1,4 +1,5 @@
 /** A run on a model and a data set of a hub, from the command line to what it leaves behind. */
+import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
@@ -113,10 +114,39 @@ describe("a run on org/tiny and org/texts", () => {
     expect(await lossOf("folder")).toBe(await lossOf("plain"));
   });
 
+  it("keeps the hub's files in HF_HOME and the tokens of its text in --cache_dir", async () => {
+    server.publish("org/apart", await contents("llama"));
+    server.publish("datasets/org/apart", { "train.txt": await readFile(toys.at("text/one.txt")) });
+    const apart = { model_name_or_path: "org/apart", dataset_name: "org/apart", do_eval: false };
+    expect((await run("apart", { ...apart, cache_dir: toys.at("apart-cache") })).code).toBe(0);
+    expect(await readdir(toys.at("hf/hub"))).toEqual(
+      expect.arrayContaining(["models--org--apart", "datasets--org--apart"]),
+    );
+    const cached = Object.keys((await snapshot(toys.at("apart-cache"))) ?? {});
+    expect(cached.map((path) => path.split("/").at(-1)).sort()).toEqual(["meta.json", "offsets.bin", "tokens.bin"]);
+  });
+
+  it("runs no code of a data set, and does not fetch it", async () => {
+    const script = `open(${JSON.stringify(toys.at("was-run"))}, "w").close()\n`;
+    const poems = await readFile(toys.at("text/one.txt"));
+    server.publish("datasets/org/scripted", { "scripted.py": script, "poems.txt": poems });
+    await toys.write("scripted/scripted.py", script);
+    await toys.write("scripted/poems.txt", poems);
+    const trusting = { do_eval: false, trust_remote_code: true };
+    expect((await run("scripted-hub", { ...trusting, dataset_name: "org/scripted" })).code).toBe(0);
+    expect((await run("scripted-folder", { ...trusting, dataset_name: toys.at("scripted") })).code).toBe(0);
+    expect(server.asked(/\.py$/)).toEqual([]);
+    expect(existsSync(toys.at("was-run"))).toBe(false);
+  });
+
   it.each([
     [{ model_name_or_path: "org/other" }, /^error: org\/other: no folder here and no such model at http/m],
     [{ dataset_name: "org/other" }, /^error: org\/other: no folder here and no such dataset at http/m],
     [{ dataset_name: "org/held" }, /^error: org\/held: --do_train: the data set has no split train$/m],
+    [
+      { dataset_name: "org/script", trust_remote_code: true },
+      /^error: org\/script: expected \.txt, .* files, but the data is in files such as script\.py$/m,
+    ],
     [{ model_revision: "v9" }, /^error: org\/tiny@v9: the model has no revision "v9"/m],
     [
       { dataset_config_name: "en" },
@@ -124,6 +154,7 @@ describe("a run on org/tiny and org/texts", () => {
     ],
   ])("ends with one line and no output for %j", async (more, message) => {
     server.publish("datasets/org/held", { "validation.txt": "held" });
+    server.publish("datasets/org/script", { "script.py": "raise SystemExit" });
     const { code, stderr } = await run("refused", more);
     expect(stderr).toMatch(message);
     expect(code).toBe(2);

@@ -32,6 +32,7 @@ async function rest(documents: ShuffledDocuments): Promise<number[]> {
 
 interface Reference {
   readonly cases: readonly { count: number; seed: number; buffer_size: number; epoch: number; order: string }[];
+  readonly files: readonly { counts: number[]; seed: number; buffer_size: number; epoch: number; order: string }[];
 }
 const reference = JSON.parse(
   readFileSync(new URL("shuffled-documents.test.json", import.meta.url), "utf8"),
@@ -42,6 +43,15 @@ describe("ShuffledDocuments", () => {
     "gives the order of datasets for $count documents, seed $seed, a buffer of $buffer_size, in pass $epoch",
     async ({ count, seed, buffer_size, epoch, order }) => {
       const files = numbers(`reference-${seed}-${buffer_size}-${epoch}`, count);
+      const documents = ShuffledDocuments.begin(files, options({ seed, bufferSize: buffer_size }), epoch);
+      expect((await rest(documents)).join(" ")).toBe(order);
+    },
+  );
+
+  it.each(reference.files)(
+    "takes several files one after the other, as datasets does after skip(), in pass $epoch",
+    async ({ counts, seed, buffer_size, epoch, order }) => {
+      const files = numbers(`files-${epoch}`, ...counts);
       const documents = ShuffledDocuments.begin(files, options({ seed, bufferSize: buffer_size }), epoch);
       expect((await rest(documents)).join(" ")).toBe(order);
     },

@@ -545,11 +545,15 @@ describe("a hub", () => {
     );
   });
 
-  it("that refuses is not replaced by the copy in the cache", async () => {
+  it.each([
+    [401, "RepoNotFound", /or it is private/],
+    [403, "GatedRepo", /must be granted/],
+    [404, "RepoNotFound", /no such model/],
+  ])("that refuses (%i) is not replaced by the copy in the cache", async (status, code, message) => {
     server.publish("org/tiny", files);
     await resolve();
-    server.publish("org/tiny", files, { token: TOKEN });
-    expect(await refusal(resolve())).toMatch(/or it is private/);
+    server.fault(/revision/, () => failure(status, code));
+    expect(await refusal(resolve())).toMatch(message);
   });
 
   it.each([

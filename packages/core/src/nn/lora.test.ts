@@ -50,9 +50,9 @@ describe("resolveTargets", () => {
     expect(() => resolveTargets(config, LINEARS)).toThrow(/^target_modules: no linear module is called "q_proj"; this/);
   });
 
-  it("refuses what is no pattern", () => {
-    expect(() => resolveTargets({ target_modules: "(" }, LINEARS)).toThrow(
-      /^target_modules: "\(" is no regular expression \(/,
+  it.each(["(", "(?P<side>[qv])_proj"])("refuses what is no pattern of JavaScript: %s", (target_modules) => {
+    expect(() => resolveTargets({ target_modules }, LINEARS)).toThrow(
+      `target_modules: "${target_modules}" is no regular expression (`,
     );
   });
 });

@@ -530,7 +530,7 @@ describe("has the gradient of finite differences", () => {
   });
 });
 
-it("draws a dropout mask that depends on the place alone and keeps about 1 - p", () => {
+it("draws a dropout mask that depends on the place alone and keeps about 1 - p, in steps of 2^-16", () => {
   // Ones through dropout and the identity.
   const drop = (rows: number, cols: number, site: number) =>
     run(
@@ -542,12 +542,13 @@ it("draws a dropout mask that depends on the place alone and keeps about 1 - p",
       },
       (view) => ({
         ...{ out: view("out"), x: view("x"), a: view("a"), rows, cols, rank: cols, scale: 1, compute: 0 },
-        ...{ p: 0.25, seed: 42, step: 3, microStep: 1, site },
+        ...{ p: 0.3, seed: 42, step: 3, microStep: 1, site },
       }),
     )["out"]!;
   const wide = drop(200, 100, 7);
-  expect(new Set(wide)).toEqual(new Set([0, 1 / 0.75]));
-  expect(wide.filter((value) => value > 0).length / wide.length).toBeCloseTo(0.75, 1);
+  const dropped = Math.round(0.3 * 2 ** 16) / 2 ** 16;
+  expect(new Set(wide)).toEqual(new Set([0, 1 / (1 - dropped)]));
+  expect(wide.filter((value) => value > 0).length / wide.length).toBeCloseTo(0.7, 1);
   const narrow = drop(200, 10, 7);
   for (let r = 0; r < 200; r++) expect(narrow.slice(r * 10, r * 10 + 10)).toEqual(wide.slice(r * 100, r * 100 + 10));
   expect(drop(200, 100, 8)).not.toEqual(wide);

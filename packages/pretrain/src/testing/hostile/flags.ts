@@ -87,6 +87,8 @@ export const flags: readonly HostileCase[] = [
     /^target_modules: no linear module is called "query_key_value"; this model has q_proj, k_proj/,
   ),
   flag("modules_to_save", "score", /^modules_to_save: the model has no module "score"/),
+  // "head" is an ending of lm_head, which PEFT would take.
+  flag("modules_to_save", "lm_head,head", /^modules_to_save: the model has no module "head"/),
   flag("lr_scheduler_kwargs", "{", /^--lr_scheduler_kwargs: expected a JSON object/),
   flag("lr_scheduler_kwargs", "[1]", /^--lr_scheduler_kwargs: expected a JSON object/),
   flag("lr_scheduler_kwargs", '{"num_cycles": 1e999}', /^--lr_scheduler_kwargs: expected/),
