@@ -59,6 +59,7 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
     );
   }
   const modelIds = checkIds(path, json);
+  for (const part of [json["pre_tokenizer"], json["decoder"]]) checkMetaspace(path, part);
   const bytes = await readFile(path);
   const engine = await createEngine(path, json, bytes, options.engine);
 
@@ -150,6 +151,22 @@ function checkIds(path: string, json: Record<string, unknown>): number {
   for (const [token, id] of isJsonObject(vocab) ? Object.entries(vocab) : [])
     count = Math.max(count, check(describeJson(token), id, MAX_IDS) + 1);
   return count;
+}
+
+/**
+ * Checks what stands for a space, also in sequences. The crate takes one character alone; the other engine would put a
+ * text of any length in place of every space.
+ */
+function checkMetaspace(path: string, part: unknown): void {
+  if (!isJsonObject(part)) return;
+  const { type, replacement, pretokenizers, decoders } = part;
+  if (type === "Metaspace" && (typeof replacement !== "string" || [...replacement].length !== 1))
+    throw new InputError(
+      `expected the replacement of Metaspace to be one character, got ${describeJson(replacement)}`,
+      { place: path },
+    );
+  for (const parts of [pretokenizers, decoders])
+    if (Array.isArray(parts)) for (const inner of parts) checkMetaspace(path, inner);
 }
 
 /** The special tokens that a post-processor writes, with their ids. */

@@ -130,6 +130,19 @@ export const tokenizers: readonly HostileCase[] = [
     ),
     process: true,
   },
+  tokenizer(
+    "5,000 characters for a space",
+    (t) => {
+      const metaspace = { type: "Metaspace", replacement: "x".repeat(5000), prepend_scheme: "always", split: true };
+      t.pre_tokenizer = { type: "Sequence", pretokenizers: [metaspace] };
+    },
+    new RegExp(`^${FILE}: expected the replacement of Metaspace to be one character, got "x+`),
+  ),
+  tokenizer(
+    "no character for a space",
+    (t) => (t.decoder = { type: "Metaspace" }),
+    `${FILE}: expected the replacement of Metaspace to be one character, got nothing`,
+  ),
   tokenizer("a decoder that is a list", (t) => (t.decoder = []), unusable),
   tokenizer(
     "a template with a token it does not define",
