@@ -16,6 +16,8 @@ const { values } = parseArgs({
     "model-dir": { type: "string" },
     "adapter-dir": { type: "string" },
     tokens: { type: "string" },
+    /** In place of tokens, batch and seq: JSON, [{ ids, labels }, …] a row, rows a micro-batch, micro-batches a run. */
+    batches: { type: "string" },
     dtype: { type: "string", default: "bfloat16" },
     batch: { type: "string" },
     seq: { type: "string" },
@@ -57,13 +59,23 @@ const model = await loadCausalLm(values["model-dir"], { backend, compute: bf16 ?
 if (values.full) model.trainAll();
 else await model.loadAdapter(values["adapter-dir"]);
 await backend.sync();
-const bytes = readFileSync(values.tokens);
-const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-const rows = Array.from({ length: ids.length / seq }, (_, row) => {
-  const part = ids.subarray(row * seq, (row + 1) * seq);
-  return { ids: part, labels: part.map((id, t) => (t < Math.floor(mask * seq) ? -100 : id)) };
-});
-const makeBatch = (indices) => collate(indices.map((index) => rows[index]));
+const rows = values.batches === undefined ? fixedRows() : JSON.parse(readFileSync(values.batches, "utf8"));
+const makeBatch = (indices) =>
+  collate(
+    indices
+      .flatMap((index) => rows[index])
+      .map(({ ids, labels }) => ({ ids: Int32Array.from(ids), labels: Int32Array.from(labels) })),
+  );
+
+/** Rows of seq tokens of which the first are masked. */
+function fixedRows() {
+  const bytes = readFileSync(values.tokens);
+  const ids = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+  return Array.from({ length: ids.length / seq }, (_, row) => {
+    const part = ids.subarray(row * seq, (row + 1) * seq);
+    return [{ ids: part, labels: part.map((id, t) => (t < Math.floor(mask * seq) ? -100 : id)) }];
+  });
+}
 
 // The peak of training alone counts, as on the other side.
 writeFileSync("/proc/self/clear_refs", "5");
