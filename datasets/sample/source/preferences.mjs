@@ -3,7 +3,10 @@ import { answer, closing, cycle, followUp, question } from "./compose.mjs";
 
 const COUNT = 40; // of each category
 
-/** A complete answer against one about something else, or up to three idle sentences; every fifth within a dialogue. */
+/** Which of the idle sentences go together: a Golomb ruler, so that no two answers share more than one. */
+const STEPS = [0, 1, 4, 9, 11];
+
+/** A complete answer against one about something else, or some idle sentences; every fifth within a dialogue. */
 function helpful(language, index, i) {
   const { topics, useless } = language;
   const told = i % 5 === 4;
@@ -20,25 +23,32 @@ function helpful(language, index, i) {
     rejected:
       i % 4 === 0
         ? answer(language, (index + 17) % topics.length, ["what", "seek"])
-        : Array.from({ length: 1 + (i % 3) }, (_, k) => cycle(useless, i - Math.ceil(i / 4) + 7 * k))
+        : STEPS.slice(0, 3 + (i % 3))
+            .map((step) => cycle(useless, i - Math.ceil(i / 4) + step))
             .join(language.separator)
             .replaceAll("{}", topics[index].name),
     category: "helpful",
   };
 }
 
-const written = ({ ask, chosen, rejected }, category) => ({
-  conversations: [{ from: "human", value: ask }],
-  chosen,
-  rejected,
-  category,
-});
+/** The rejected answer goes on for up to two sentences, so that length alone does not tell which answer was chosen. */
+const written = (language, category, i) => {
+  const { ask, chosen, rejected, alone } = language[category][i];
+  const list = language.assurances[category];
+  const more = [cycle(list, i), cycle(list, i + 1 + (i % (list.length - 1)))].slice(0, alone ? 0 : i % 3);
+  return {
+    conversations: [{ from: "human", value: ask }],
+    chosen,
+    rejected: [rejected, ...more].join(language.separator),
+    category,
+  };
+};
 
 export function preferences(language) {
   const indices = language.topics.map((_, index) => index).filter((index) => index % 6 !== 5);
   return Array.from({ length: COUNT }, (_, i) => [
     helpful(language, indices[i], i),
-    written(language.honest[i], "honest"),
-    written(language.harmless[i], "harmless"),
+    written(language, "honest", i),
+    written(language, "harmless", i),
   ]).flat();
 }

@@ -183,7 +183,7 @@ export const questions = {
     what: ["What does it mean when doctors speak of {}?", "What is meant by {}?", "My letter mentions {}. What is it?"],
     detail: [
       "Can you say more about {}?",
-      "What kinds of {} are there?",
+      "What is there to know about {}?",
       "What should I know about {} in practice?",
       "Can you say a little more?",
     ],

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
 import { z } from "zod";
 
+// The sample data has no package of its own; this is the one that reads it.
 const sample = fileURLToPath(new URL("../../../../datasets/sample/", import.meta.url));
 const LANGUAGES = ["zh", "en"] as const;
 type Language = (typeof LANGUAGES)[number];
@@ -144,6 +145,15 @@ it("answers in 40 to 250 characters or words, and ends every answer", () => {
   }
 });
 
+it("does not let length alone tell the chosen answer from the rejected one", () => {
+  for (const language of LANGUAGES) {
+    const written = pairs(language).filter(({ category }) => category !== "helpful");
+    const longer = written.filter(({ chosen, rejected }) => chosen.length > rejected.length).length;
+    expect(longer / written.length).toBeGreaterThan(0.5);
+    expect(longer / written.length).toBeLessThan(0.75);
+  }
+});
+
 it("keeps to one script a language: simplified characters or ASCII", () => {
   // The rows of GB 2312 that hold characters have no traditional forms.
   const decoder = new TextDecoder("gbk");
@@ -164,7 +174,8 @@ it("holds nothing that could be an address, a telephone number or a link", () =>
 
 it("has no two answers that share 0.7 of their shingles of five characters", () => {
   for (const language of LANGUAGES) {
-    const shingles = answers(language).map(
+    const texts = answers(language);
+    const shingles = texts.map(
       (text) => new Set(Array.from({ length: text.length - 4 }, (_, i) => text.slice(i, i + 5))),
     );
     const near: string[] = [];
@@ -178,8 +189,7 @@ it("has no two answers that share 0.7 of their shingles of five characters", () 
         holders.set(shingle, [...list, i]);
       }
       for (const [j, count] of shared)
-        if (count / (mine.size + shingles[j]!.size - count) >= 0.7)
-          near.push(`${answers(language)[j]}\n${answers(language)[i]}`);
+        if (count / (mine.size + shingles[j]!.size - count) >= 0.7) near.push(`${texts[j]}\n${texts[i]}`);
     }
     expect(near).toEqual([]);
   }
