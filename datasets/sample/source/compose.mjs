@@ -36,13 +36,16 @@ export const followUp = (language, index, facet) => language.questions[language.
 /** The text of some facets of topic `index`, the first of which was asked for. */
 export function answer(language, index, facets) {
   const topic = language.topics[index];
-  return facets
-    .map((facet, position) => {
-      const ways = language.lists[facet];
-      if (ways === undefined) return topic[facet];
-      return ways[position === 0 ? index % 3 : 3](topic.name, topic[facet]);
-    })
-    .reduce((text, part) => text + (text.includes("\n") ? "\n" : language.separator) + part);
+  const parts = facets.map((facet, position) => {
+    const ways = language.lists[facet];
+    return ways === undefined ? topic[facet] : ways[position === 0 ? index % 3 : 3](topic.name, topic[facet]);
+  });
+  return join(language, parts);
 }
 
-export const closing = (language, index) => cycle(language.closings, index);
+/** An answer that ends with a general remark. */
+export const closed = (language, index, text) => join(language, [text, cycle(language.closings, index)]);
+
+/** What follows a list stands on a line of its own. */
+const join = (language, parts) =>
+  parts.reduce((text, part) => text + (text.includes("\n") ? "\n" : language.separator) + part);

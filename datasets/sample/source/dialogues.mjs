@@ -1,5 +1,5 @@
 /** Dialogues in ShareGPT's form: each topic gives two of one turn and one of two or three. */
-import { answer, closing, cycle, FACETS, followUp, question } from "./compose.mjs";
+import { answer, closed, cycle, FACETS, followUp, question } from "./compose.mjs";
 
 /** The facets that the long dialogue of a topic asks for, in turn; two others have a dialogue each. */
 const PLANS = [
@@ -19,7 +19,7 @@ function dialogue(language, index, facets) {
   return facets.flatMap((facet, turn) => {
     const added = ADDED[facet];
     const text = said.has(added)
-      ? answer(language, index, [facet]) + language.separator + closing(language, index + turn)
+      ? closed(language, index + turn, answer(language, index, [facet]))
       : answer(language, index, [facet, added]);
     said.add(added);
     return [

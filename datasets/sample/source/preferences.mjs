@@ -1,5 +1,5 @@
 /** Preference pairs as MedicalGPT reads them, the three categories in turn. */
-import { answer, closing, cycle, followUp, question } from "./compose.mjs";
+import { answer, closed, cycle, followUp, question } from "./compose.mjs";
 
 const COUNT = 40; // of each category
 
@@ -13,7 +13,7 @@ function helpful(language, index, i) {
   const conversations = told
     ? [
         { from: "human", value: question(language, index, "what", 1) },
-        { from: "gpt", value: answer(language, index, ["what"]) + language.separator + closing(language, index) },
+        { from: "gpt", value: closed(language, index, answer(language, index, ["what"])) },
         { from: "human", value: followUp(language, index, "do") },
       ]
     : [{ from: "human", value: question(language, index, "do", 1) }];

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, it } from "vitest";
 import { z } from "zod";
+import { readConversation } from "../chat/index.js";
 
 // The sample data has no package of its own; this is the one that reads it.
 const sample = fileURLToPath(new URL("../../../../datasets/sample/", import.meta.url));
@@ -101,7 +102,10 @@ it("has 380 documents, 300 dialogues, 240 pairs and 100 prompts, half of the row
 
 it("alternates turns, a third of the dialogues with several, some with a system turn and some with tools", () => {
   const all = inLanguage(dialogues);
-  for (const { conversations, tools } of all) {
+  const refuse = (what: string) => expect.fail(what);
+  for (const row of all) {
+    const { conversations, tools } = row;
+    readConversation(row, { place: JSON.stringify(row), toolFormat: "default", onLeftOut: refuse });
     const roles = conversations.map(({ from }) => from).join(" ");
     expect(roles).toMatch(
       tools === undefined ? /^(system )?human gpt( human gpt)*$/ : /^human function_call observation gpt( human gpt)*$/,
