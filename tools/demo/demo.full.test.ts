@@ -1,0 +1,53 @@
+/** The README's first command, run twice: it must learn, and give the same bits again. */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const script = fileURLToPath(new URL("demo.mjs", import.meta.url));
+
+let dir: string;
+let runs: { output: string; at: string }[];
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "medgpt-demo-"));
+  runs = ["first", "second"].map((name) => {
+    const at = join(dir, name);
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script, "--output", at], { encoding: "utf8" });
+    expect(status, stderr).toBe(0);
+    return { output: stdout, at };
+  });
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+describe("the demo", () => {
+  it("lowers the loss of the answers in held-out dialogues", () => {
+    const { log_history } = JSON.parse(readFileSync(join(runs[0]!.at, "sft/trainer_state.json"), "utf8")) as {
+      log_history: { eval_loss?: number }[];
+    };
+    const losses = log_history.flatMap(({ eval_loss }) => eval_loss ?? []);
+    expect(losses.length).toBeGreaterThan(2);
+    expect(losses.at(-1)).toBeLessThan(0.6 * losses[0]!);
+  });
+
+  it("answers three questions before and after, the same ones both times", () => {
+    const asked = runs.map(({ output }) => output.slice(output.indexOf("Loss of answers"), output.indexOf("\nIn ")));
+    expect(asked[0]!.match(/^\? /gm)).toHaveLength(3);
+    expect(asked[0]!.match(/^ {2}(before|after): {1,2}\S/gm)).toHaveLength(6);
+    expect(asked[1]).toBe(asked[0]);
+  });
+
+  it("writes the same models again", () => {
+    const digests = runs.map(({ at }) =>
+      ["pretrained", "sft"].map((stage) =>
+        createHash("sha256")
+          .update(readFileSync(join(at, stage, "model.safetensors")))
+          .digest("hex"),
+      ),
+    );
+    expect(digests[1]).toEqual(digests[0]);
+  });
+});
