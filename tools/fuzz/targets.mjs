@@ -16,7 +16,9 @@ const { readHfConfig } = await load("core/dist/checkpoint/hf-config.js");
 const { openSafetensors } = await load("core/dist/checkpoint/safetensors.js");
 const { openCheckpoint } = await load("core/dist/checkpoint/shards.js");
 const { parseFlags } = await load("core/dist/config/flags.js");
+const { readConversation } = await load("core/dist/chat/index.js");
 const { readDocuments } = await load("core/dist/data/read-documents.js");
+const { readRows } = await load("core/dist/data/read-rows.js");
 const { scanJson } = await load("core/dist/data/scan-json.js");
 const { decoderOptions } = await load("core/dist/models/causal-lm.js");
 const { resolveTargets } = await load("core/dist/nn/lora.js");
@@ -330,6 +332,10 @@ const tokenizerTarget = (engine) => ({
   },
 });
 
+const CHATS = [
+  `{"conversations":[{"from":"system","value":"s"},{"from":"human","value":"发烧？"},{"from":"function_call","value":"{\\"name\\": \\"now\\", \\"arguments\\": {\\"z\\": [1.0, {}]}}"},{"from":"observation","value":"{}"},{"from":"gpt","value":"休息。"}],"tools":"[{\\"name\\": \\"now\\", \\"parameters\\": {}}]"}\n`,
+  `{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"a","arguments":"{\\"b\\":1e5}"}}]},{"role":"tool","content":"t"},{"role":"assistant","content":"a"}],"tools":[{"type":"function","function":{"name":"a"}}]}\n`,
+];
 const ROWS = ["the fever is 39.5", "发烧 \ud83e\udd12", 'with "quotes" and \\'].map((text, id) =>
   JSON.stringify({ id, text }),
 );
@@ -458,6 +464,16 @@ export async function makeTargets(scratch) {
       async run(dir, files) {
         for await (const { text } of readDocuments([join(dir, Object.keys(files)[0])], { keepLinebreaks: true })) {
           if (typeof text !== "string") throw new TypeError("a document is no string");
+        }
+      },
+    },
+    {
+      name: "conversations",
+      seeds: CHATS.map((text) => ({ "a.jsonl": text })),
+      async run(dir) {
+        for await (const { row, place } of readRows([join(dir, "a.jsonl")])) {
+          const { turns } = readConversation(row, { place, toolFormat: "qwen" });
+          if (!turns.flat().every((text) => typeof text === "string")) throw new TypeError("a turn is no string");
         }
       },
     },
