@@ -61,7 +61,7 @@ export function createDialog(
   const special = first !== undefined && tokenizer.decode([first], { skipSpecialTokens: true }) === "";
   return {
     endId: required(special ? first : tokenizer.eosId, "</s>", tokenizer),
-    identity: template.source,
+    identity: JSON.stringify([template.source, template.tokens]),
     render: (conversation) => renderTemplate(template, conversation, ending),
   };
 }

@@ -97,37 +97,47 @@ export class DialogEncoder {
     const { maxLength } = this;
     const [question, answer] = conversation.turns[0]!;
     const characters = Array.from(question);
-    const without = (dropped: number): EncodedTurn => {
+    const sourceWithout = (dropped: number): string => {
       const turns = [[characters.slice(dropped).join(""), answer]] as const;
-      return this.#turn(this.dialog.render({ ...conversation, turns })[0]!.source, answer, true, true);
+      return this.dialog.render({ ...conversation, turns })[0]!.source;
     };
-    const whole = without(0);
+    const whole = this.#turn(sourceWithout(0), answer, true, true);
     const most = Math.max(maxLength - whole.source.length, maxLength >> 1);
-    const cut = whole.answer.length > most;
     const kept = whole.answer.subarray(0, most);
+    const cut = kept.length < whole.answer.length;
     const room = maxLength - kept.length;
-    let [low, high] = [0, characters.length]; // how much is dropped
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (without(middle).source.length <= room) high = middle;
-      else low = middle + 1;
+    let source = whole.source;
+    if (source.length > room) {
+      let [low, high] = [1, characters.length]; // how much is dropped
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (this.#source(sourceWithout(middle), true).length <= room) high = middle;
+        else low = middle + 1;
+      }
+      source = this.#source(sourceWithout(low), true);
+      if (source.length > room) return undefined;
+      onCut("question cut at its beginning");
     }
-    const turn = without(low);
-    if (turn.source.length > room || kept.length === 0) return undefined;
-    if (low > 0) onCut("question cut at its beginning");
     if (cut) onCut("answer cut at its end");
-    return [{ ...turn, answer: kept, cut }];
+    return [{ ...whole, source, answer: kept, cut }];
   }
 
   #turn(source: string, answer: string, first: boolean, learnt: boolean): EncodedTurn {
-    const { endId } = this.dialog;
-    const [sourceIds, answerIds] = [this.#ids(source, first), this.#ids(answer, false)];
-    const ended = answerIds.at(-1) === endId ? answerIds : Int32Array.of(...answerIds, endId);
-    // The end of the last answer is there already.
-    return {
-      source: sourceIds[0] === endId ? sourceIds.subarray(1) : sourceIds,
-      ...{ answer: ended, learnt, text: answer, cut: false },
-    };
+    const ended = this.#ended(this.#ids(answer, false));
+    return { source: this.#source(source, first), answer: ended, learnt, text: answer, cut: false };
+  }
+
+  #source(text: string, first: boolean): Int32Array {
+    const ids = this.#ids(text, first);
+    return ids[0] === this.dialog.endId ? ids.subarray(1) : ids; // the end of the last answer is there already
+  }
+
+  #ended(ids: Int32Array): Int32Array {
+    if (ids.at(-1) === this.dialog.endId) return ids;
+    const ended = new Int32Array(ids.length + 1);
+    ended.set(ids);
+    ended[ids.length] = this.dialog.endId;
+    return ended;
   }
 
   #ids(text: string, first: boolean): Int32Array {
