@@ -4,5 +4,11 @@ import type { CommandGroup } from "@medgpt/core/config";
 export const command: CommandGroup = {
   name: "data",
   summary: "Fetch, convert and look through data sets.",
-  commands: [],
+  commands: [
+    {
+      name: "convert",
+      summary: "Convert data between the formats of text, instruction, preference and prompt data.",
+      load: async () => (await import("./convert/command.js")).command,
+    },
+  ],
 };

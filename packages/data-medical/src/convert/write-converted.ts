@@ -1,0 +1,137 @@
+import { readFileSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { dirname, extname, join } from "node:path";
+
+import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
+import type { RunContext } from "@medgpt/core/training";
+
+import type { Format } from "../formats/format.js";
+import { writeRows, WRITTEN_EXTENSIONS } from "../rows/write-rows.js";
+import { TARGETS, type TargetName } from "../targets/targets.js";
+import { convertRows, type Converted } from "./convert-rows.js";
+
+export interface WriteConvertedOptions {
+  readonly to: TargetName;
+  readonly from: Format | undefined;
+  readonly out: string;
+  readonly quarantine: string | null;
+  readonly overwrite: boolean;
+  /** What a dataset artifact says that it was made from. */
+  readonly inputs: readonly ArtifactRef[];
+  readonly config: unknown;
+}
+
+/**
+ * Converts the files of each split and writes them to `out`: one file of one split, or a folder with a file for each. Only
+ * what is complete takes its name.
+ * @throws InputError for a row that is refused without a quarantine, and for what is there already
+ */
+export async function writeConverted(
+  splits: ReadonlyMap<string, readonly string[]>,
+  options: WriteConvertedOptions,
+  context: RunContext,
+): Promise<void> {
+  const { to, out, quarantine, overwrite, inputs, config } = options;
+  const target = TARGETS[to];
+  const isFile = WRITTEN_EXTENSIONS.includes(extname(out));
+  if (!isFile && extname(out) !== "" && !(await isFolder(out)))
+    throw new InputError(`expected a file ending in ${WRITTEN_EXTENSIONS.join(" or ")}, or a folder`, { place: out });
+  if (isFile && splits.size !== 1)
+    throw new InputError(`expected a folder for the splits ${[...splits.keys()].join(", ")}`, { place: out });
+  await checkFree(isFile ? [out, quarantine] : [quarantine], overwrite);
+
+  const say = (text: string): void => context.log({ type: "message", level: "info", text });
+  const dropped = new Set<string>();
+  const convert = (files: readonly string[], quiet = false): AsyncGenerator<Converted> =>
+    convertRows(files, {
+      from: options.from,
+      target,
+      signal: context.signal,
+      onDropped: (column) => dropped.add(column),
+      onFormat: (text) => !quiet && say(text),
+    });
+
+  let refused = 0;
+  if (quarantine !== null) {
+    const all = [...splits.values()].flat();
+    refused = await writeRefused(quarantine, () => convert(all, true));
+  }
+  const write = async (path: string, files: readonly string[]): Promise<number> => {
+    let first = true;
+    const accepted = async function* (): AsyncGenerator<Record<string, unknown>> {
+      const rows = convert(files, !first);
+      first = false;
+      for await (const result of rows) {
+        if ("row" in result) yield result.row;
+        else if (quarantine === null) throw new InputError(result.reason, { place: result.place });
+      }
+    };
+    const written = await writeRows(path, accepted, { json: ["tools"] });
+    if (written.rows === 0) throw new InputError("expected rows, got none that can be written", { place: files[0]! });
+    if (written.json.length > 0) say(`kept as JSON text in parquet: ${written.json.join(", ")}`);
+    return written.rows;
+  };
+
+  let rows = 0;
+  if (isFile) {
+    rows = await write(out, [...splits.values()][0]!);
+  } else {
+    const details: Details["dataset"] = { format: target.kind, splits: {} };
+    const createdBy = { package: "@medgpt/data-medical", version: packageVersion(), config };
+    await writeArtifact(
+      out,
+      { kind: "dataset", details, createdBy, inputs },
+      async (dir) => {
+        for (const [split, files] of splits) {
+          const name = `${split}.jsonl`;
+          const written = await write(join(dir, name), files);
+          details.splits[split] = { files: [name], rows: written };
+          rows += written;
+        }
+      },
+      { overwrite },
+    );
+  }
+  if (dropped.size > 0)
+    context.log({
+      type: "message",
+      level: "warn",
+      text: `left out, because ${to} has columns of these names: ${[...dropped].join(", ")}`,
+    });
+  if (refused > 0)
+    context.log({ type: "message", level: "warn", text: `${refused} rows were refused: see ${quarantine}` });
+  context.log({ type: "saved", path: out, what: `${rows} rows as ${to}` });
+}
+
+/** Writes the rows that are refused, where there are any, and returns how many there are. */
+async function writeRefused(path: string, results: () => AsyncGenerator<Converted>): Promise<number> {
+  const rows = async function* (): AsyncGenerator<Record<string, unknown>> {
+    for await (const result of results())
+      if ("reason" in result) yield { place: result.place, reason: result.reason, row: result.source };
+  };
+  const { done } = await rows().next();
+  return done === true ? 0 : (await writeRows(path, rows)).rows;
+}
+
+async function checkFree(paths: readonly (string | null)[], overwrite: boolean): Promise<void> {
+  for (const path of paths) {
+    if (path === null) continue;
+    if (!(await isFolder(dirname(path))))
+      throw new InputError("expected a folder to write to, and there is none", { place: dirname(path) });
+    const there = await stat(path).catch(() => undefined);
+    if (there !== undefined && !(overwrite && there.isFile()))
+      throw new InputError("is there already; choose another name, or give --overwrite", { place: path });
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+}
+
+function packageVersion(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}

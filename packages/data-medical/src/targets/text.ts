@@ -1,0 +1,16 @@
+import { RefusedRow } from "../formats/refused-row.js";
+import { KINDS, type Target } from "./target.js";
+
+/** What `medgpt pretrain` reads. Of a chat it is what was said, a line break between: nothing tells who said it. */
+export const text: Target = {
+  kind: "text",
+  columns: ["text"],
+  write: (example) => {
+    if (example.kind === "text") return { text: example.text };
+    if (example.kind !== "chat") throw new RefusedRow(`text cannot hold ${KINDS[example.kind]}`);
+    const { turns, tools } = example;
+    if (tools !== null || turns.some(({ role }) => role === "tool" || role === "tool_call"))
+      throw new RefusedRow("text cannot hold tools and their calls");
+    return { text: turns.map(({ content }) => content).join("\n") };
+  },
+};
