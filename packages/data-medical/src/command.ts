@@ -10,5 +10,15 @@ export const command: CommandGroup = {
       summary: "Convert data between the formats of text, instruction, preference and prompt data.",
       load: async () => (await import("./convert/command.js")).command,
     },
+    {
+      name: "list",
+      summary: "List the data sets that can be pulled, with their licences.",
+      load: async () => (await import("./list/command.js")).command,
+    },
+    {
+      name: "pull",
+      summary: "Download a data set that has a card, and convert it.",
+      load: async () => (await import("./pull/command.js")).command,
+    },
   ],
 };

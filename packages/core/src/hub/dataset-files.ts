@@ -183,7 +183,7 @@ function inferSplits(paths: readonly string[]): Splits {
 }
 
 /** The paths that any of the patterns mean, each once; hidden ones only where a pattern names the dot. */
-function matching(paths: readonly string[], patterns: readonly string[]): string[] {
+export function matching(paths: readonly string[], patterns: readonly string[]): string[] {
   const plain = { nobrace: true, noext: true, nonegate: true, nocomment: true };
   return [...new Set(patterns.flatMap((pattern) => paths.filter((path) => minimatch(path, pattern, plain))))];
 }

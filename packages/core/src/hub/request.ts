@@ -125,6 +125,8 @@ function refusal(source: HubSource, url: URL, response: Response): InputError {
   const code = response.headers.get("x-error-code");
   const gated = code === "GatedRepo" || response.status === 403;
   const because = ((): string => {
+    if (url.origin !== new URL(endpoint).origin)
+      return `${url.host} refuses (${statusOf(response)} for ${url.pathname})`;
     if (code === "RevisionNotFound")
       return `the ${type} has no revision ${JSON.stringify(revision)}; see ${page}/tree/main`;
     if (code === "EntryNotFound") return `the hub lists ${url.pathname} and does not have it; try again later`;

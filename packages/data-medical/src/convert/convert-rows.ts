@@ -1,4 +1,4 @@
-import type { DataRow } from "@medgpt/core/data";
+import type { DataRow, SourceRow } from "@medgpt/core/data";
 
 import { describe } from "../formats/detect-format.js";
 import type { Format } from "../formats/format.js";
@@ -14,6 +14,8 @@ export interface ConvertRowsOptions {
   readonly from: Format | undefined;
   readonly target: Target;
   readonly signal?: AbortSignal | undefined;
+  /** Called with every row before it is read. */
+  readonly onRow?: ((source: SourceRow) => void) | undefined;
   /** Called with every extra column that gives way to one of the target's. */
   readonly onDropped: (column: string) => void;
   /** Called once with what the files hold. */
@@ -23,10 +25,11 @@ export interface ConvertRowsOptions {
 /** The rows of files in the target's format, with their extra columns. One row is in memory at a time. */
 export async function* convertRows(
   files: readonly string[],
-  { from, target, signal, onDropped, onFormat }: ConvertRowsOptions,
+  { from, target, signal, onRow, onDropped, onFormat }: ConvertRowsOptions,
 ): AsyncGenerator<Converted> {
   const examples = readExamples(files, {
     from,
+    onRow,
     onFormat: (found, place) => onFormat(`${place}: ${from === undefined ? describe(found) : from.name}`),
   });
   for await (const read of examples) {

@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 
 import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
+import type { SourceRow } from "@medgpt/core/data";
 import type { RunContext } from "@medgpt/core/training";
 
 import type { Format } from "../formats/format.js";
@@ -13,6 +14,8 @@ import { convertRows, type Converted } from "./convert-rows.js";
 export interface WriteConvertedOptions {
   readonly to: TargetName;
   readonly from: Format | undefined;
+  /** Called with every row before it is read. */
+  readonly onRow?: (source: SourceRow) => void;
   readonly out: string;
   readonly quarantine: string | null;
   readonly overwrite: boolean;
@@ -47,6 +50,7 @@ export async function writeConverted(
       from: options.from,
       target,
       signal: context.signal,
+      onRow: options.onRow,
       onDropped: (column) => dropped.add(column),
       onFormat: (text) => !quiet && say(text),
     });

@@ -13,7 +13,9 @@ export interface ReadExamplesOptions {
   /** Read every row so, instead of telling the format by the columns. */
   readonly from?: Format | undefined;
   /** Called at the first row of all. */
-  readonly onFormat?: (found: Detected, place: string) => void;
+  readonly onFormat?: ((found: Detected, place: string) => void) | undefined;
+  /** Called with every row before it is read; what it throws ends the reading. */
+  readonly onRow?: ((source: SourceRow) => void) | undefined;
 }
 
 /**
@@ -22,10 +24,11 @@ export interface ReadExamplesOptions {
  */
 export async function* readExamples(
   files: readonly string[],
-  { from, onFormat }: ReadExamplesOptions = {},
+  { from, onFormat, onRow }: ReadExamplesOptions = {},
 ): AsyncGenerator<ReadExample> {
   let first: (Detected & { place: string }) | undefined;
   for await (const source of readRows(files)) {
+    onRow?.(source);
     try {
       const found =
         from === undefined ? detectFormat(source.row) : { format: from, columns: from.matches(source.row) ?? [] };
