@@ -63,15 +63,18 @@ export async function writeConverted(
   const write = async (path: string, files: readonly string[]): Promise<number> => {
     let first = true;
     const accepted = async function* (): AsyncGenerator<Record<string, unknown>> {
-      const rows = convert(files, !first);
+      const results = convert(files, !first);
       first = false;
-      for await (const result of rows) {
-        if ("row" in result) yield result.row;
-        else if (quarantine === null) throw new InputError(result.reason, { place: result.place });
+      let empty = true;
+      for await (const result of results) {
+        if ("row" in result) {
+          empty = false;
+          yield result.row;
+        } else if (quarantine === null) throw new InputError(result.reason, { place: result.place });
       }
+      if (empty) throw new InputError("expected rows, got none that can be written", { place: files[0]! });
     };
     const written = await writeRows(path, accepted, { json: ["tools"] });
-    if (written.rows === 0) throw new InputError("expected rows, got none that can be written", { place: files[0]! });
     if (written.json.length > 0) say(`kept as JSON text in parquet: ${written.json.join(", ")}`);
     return written.rows;
   };

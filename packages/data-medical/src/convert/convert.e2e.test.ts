@@ -1,0 +1,197 @@
+/** `medgpt data convert` on files, from the command line to what it leaves behind. */
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { openDataset } from "@medgpt/artifacts";
+import { readRows, type DataRow } from "@medgpt/core/data";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { medgptData, type Outcome } from "../testing/run.js";
+
+let root: string;
+beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), "medgpt-convert-"))));
+afterEach(() => rm(root, { recursive: true }));
+
+const at = (...names: string[]): string => join(root, ...names);
+const lines = (...rows: object[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+const rowsOf = async (path: string): Promise<DataRow[]> => {
+  const rows: DataRow[] = [];
+  for await (const { row } of readRows([path])) rows.push(row);
+  return rows;
+};
+const convert = (input: string, to: string, out: string, ...more: string[]): Promise<Outcome> =>
+  medgptData("convert", at(input), "--to", to, "--out", at(out), ...more);
+
+const asked = { instruction: "发热怎么办？", input: "", output: "多喝水。" };
+const conversation = {
+  conversations: [
+    { from: "human", value: "发热怎么办？" },
+    { from: "gpt", value: "多喝水。" },
+  ],
+};
+
+describe("medgpt data convert", () => {
+  it.each([
+    ["x.jsonl", lines(asked, asked)],
+    ["x.json", JSON.stringify([asked, asked], null, 2)],
+    ["data.json", JSON.stringify({ version: 1, data: [asked, asked] })],
+    ["lines.json", lines(asked, asked)],
+    ["x.csv", `\uFEFFinstruction,input,output\r\n发热怎么办？,,多喝水。\r\n"发热怎么办？","","多喝水。"\r\n`],
+  ])("reads %s", async (name, content) => {
+    await writeFile(at(name), content);
+    const { code, stderr } = await convert(name, "sharegpt", "out.jsonl");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/: alpaca \(instruction, output\)\n$/) });
+    expect(await rowsOf(at("out.jsonl"))).toEqual([conversation, conversation]);
+  });
+
+  it("reads its own parquet", async () => {
+    await writeFile(at("x.jsonl"), lines(asked, asked));
+    expect((await convert("x.jsonl", "messages", "x.parquet")).code).toBe(0);
+    expect((await convert("x.parquet", "sharegpt", "out.jsonl")).code).toBe(0);
+    expect(await rowsOf(at("out.jsonl"))).toEqual([conversation, conversation]);
+  });
+
+  it("reads lines of text, and a folder at every depth", async () => {
+    await mkdir(at("in/deep"), { recursive: true });
+    await writeFile(at("in/deep/a.txt"), "one\n\ntwo\n");
+    await writeFile(at("in/b.jsonl"), lines({ text: "three" }));
+    expect((await convert("in", "text", "out.jsonl")).code).toBe(0);
+    expect(await rowsOf(at("out.jsonl"))).toEqual([{ text: "three" }, { text: "one" }, { text: "two" }]);
+  });
+
+  it("keeps extra columns, and says which give way to the target's", async () => {
+    await writeFile(at("x.jsonl"), lines({ ...asked, category: "sft", text: "T", n: 1 }));
+    const { stderr } = await convert("x.jsonl", "text", "out.jsonl");
+    expect(stderr).toContain("warning: left out, because text has columns of these names: text\n");
+    expect(await rowsOf(at("out.jsonl"))).toEqual([{ text: "发热怎么办？\n多喝水。", category: "sft", n: 1 }]);
+  });
+
+  it("stops at the first row that is refused, with its place, and writes nothing", async () => {
+    await writeFile(at("x.jsonl"), lines(asked, { ...asked, output: 7 }, asked));
+    for (const out of ["out.jsonl", "out.parquet", "out"]) {
+      const { code, stderr } = await convert("x.jsonl", "sharegpt", out);
+      expect(code).toBe(2);
+      expect(stderr).toContain(`error: ${at("x.jsonl")}:2: expected text in "output", got 7\n`);
+    }
+    expect(await readdir(root)).toEqual(["x.jsonl"]);
+  });
+
+  it("puts refused rows aside with --quarantine, and goes on", async () => {
+    await writeFile(at("x.jsonl"), lines(asked, { ...asked, output: 7 }, { other: 1 }, asked));
+    const { code, stderr } = await convert("x.jsonl", "sharegpt", "out.jsonl", "--quarantine", at("bad.jsonl"));
+    expect(code).toBe(0);
+    expect(stderr).toContain(`warning: 2 rows were refused: see ${at("bad.jsonl")}`);
+    expect(await rowsOf(at("out.jsonl"))).toHaveLength(2);
+    expect(await rowsOf(at("bad.jsonl"))).toEqual([
+      { place: `${at("x.jsonl")}:2`, reason: 'expected text in "output", got 7', row: { ...asked, output: 7 } },
+      {
+        place: `${at("x.jsonl")}:3`,
+        reason: expect.stringContaining("the columns (other) fit no format"),
+        row: { other: 1 },
+      },
+    ]);
+  });
+
+  it("writes no quarantine where no row is refused", async () => {
+    await writeFile(at("x.jsonl"), lines(asked));
+    expect((await convert("x.jsonl", "sharegpt", "out.jsonl", "--quarantine", at("bad.jsonl"))).code).toBe(0);
+    expect((await readdir(root)).sort()).toEqual(["out.jsonl", "x.jsonl"]);
+  });
+
+  it("refuses rows of two formats, naming both, unless --from says how to read them", async () => {
+    await writeFile(at("x.jsonl"), lines(asked, { ...asked, instruction: "Human: Q\nAssistant:" }));
+    const { code, stderr } = await convert("x.jsonl", "sharegpt", "out.jsonl");
+    expect(code).toBe(2);
+    expect(stderr).toContain(
+      `${at("x.jsonl")}:2: expected alpaca (instruction, output) as at ${at("x.jsonl")}:1, got belle (instruction, output)`,
+    );
+    expect((await convert("x.jsonl", "sharegpt", "out.jsonl", "--from", "belle")).code).toBe(0);
+    expect((await rowsOf(at("out.jsonl")))[1]).toMatchObject({ conversations: [{ value: "Q" }, { from: "gpt" }] });
+  });
+
+  it("makes a folder a dataset artifact, and keeps its splits when it is converted again", async () => {
+    await writeFile(at("x.jsonl"), lines(asked, asked));
+    expect((await convert("x.jsonl", "alpaca", "first")).code).toBe(0);
+    const first = await openDataset(at("first"), "chat");
+    expect(first.manifest.details).toEqual({ format: "chat", splits: { train: { files: ["train.jsonl"], rows: 2 } } });
+    expect((await convert("first", "text", "second")).code).toBe(0);
+    const second = await openDataset(at("second"), "text");
+    expect(second.manifest.inputs).toMatchObject([{ kind: "dataset", digest: first.digest }]);
+    expect(second.manifest.createdBy).toMatchObject({ package: "@medgpt/data-medical", config: { to: "text" } });
+  });
+
+  it("replaces what is there only with --overwrite", async () => {
+    await writeFile(at("x.jsonl"), lines(asked));
+    for (const out of ["out.jsonl", "out"]) {
+      expect((await convert("x.jsonl", "sharegpt", out)).code).toBe(0);
+      const again = await convert("x.jsonl", "sharegpt", out);
+      expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/is there already|is in use/) });
+      expect((await convert("x.jsonl", "sharegpt", out, "--overwrite")).code).toBe(0);
+    }
+  });
+
+  it.each<[string, string[], string]>([
+    ["a file that is not there", ["none.jsonl"], "expected a file or folder, and there is none"],
+    ["a file that is no data", ["x.bin"], "expected a file ending in .txt, .jsonl, .json, .csv, .parquet"],
+    [
+      "an output of another ending",
+      ["x.jsonl", "--out", "x.csv"],
+      "expected a file ending in .jsonl or .parquet, or a folder",
+    ],
+    ["a folder to write to that is not there", ["x.jsonl", "--out", "no/x.jsonl"], "expected a folder to write to"],
+    ["no rows", ["empty.jsonl"], "expected rows, got none"],
+    ["a line that is not JSON", ["broken.jsonl"], "broken.jsonl:2:8: expected a JSON object, got } here"],
+    ["a header that repeats a name", ["twice.csv"], 'expected a name for each column, each another, got "a"'],
+    ["a record with too many values", ["long.csv"], "long.csv:3: expected CSV: Invalid Record Length"],
+  ])("refuses %s in one line", async (_, [input, flag = "--out", out = "out.jsonl"], message) => {
+    await writeFile(at("x.jsonl"), lines(asked));
+    await writeFile(at("x.bin"), "");
+    await writeFile(at("empty.jsonl"), "\n");
+    await writeFile(at("broken.jsonl"), `${lines(asked)}{"a":  }\n`);
+    await writeFile(at("twice.csv"), "a,a\n1,2\n");
+    await writeFile(at("long.csv"), "question,answer\nQ,A\nQ,A,B\n");
+    const { code, stderr } = await medgptData("convert", at(input!), "--to", "sharegpt", flag, at(out));
+    expect(code).toBe(2);
+    expect(stderr.trim().split("\n").at(-1)).toContain(message);
+    expect(existsSync(at(out))).toBe(false);
+  });
+});
+
+const shared = resolve(
+  process.env["MEDGPT_SHARED"] ?? fileURLToPath(new URL("../../../../../shared", import.meta.url)),
+);
+const hasData = existsSync(join(shared, "data"));
+if (!hasData && process.env["CI"] === "true")
+  throw new Error(`the real data are missing: ${shared}/data; set MEDGPT_SHARED`);
+
+describe.skipIf(!hasData)("real data", () => {
+  it.each([
+    ["sft/medical_sft_1K_format.jsonl", 1000, "messages"],
+    ["sft/medical_sft_1K_format.jsonl", 1000, "alpaca"],
+    ["sft/sharegpt_zh_1K_format.jsonl", 1000, "messages"],
+    ["sft/glaive_toolcall_zh_demo.jsonl", 300, "sharegpt"],
+    ["reward/dpo_zh_500.jsonl", 499, "preference"],
+    ["reward/toolcall_dpo_zh_demo.jsonl", 11, "preference"],
+    ["grpo/sample.jsonl", 32, "prompt"],
+  ])("%s has the same %i rows after a conversion to %s in parquet and back", async (file, count, to) => {
+    const path = join(shared, "data", file);
+    expect((await medgptData("convert", path, "--to", to, "--out", at("there.parquet"))).code).toBe(0);
+    const back = to === "preference" ? "preference" : "sharegpt";
+    expect((await medgptData("convert", at("there.parquet"), "--to", back, "--out", at("back.jsonl"))).code).toBe(0);
+    expect((await medgptData("convert", path, "--to", back, "--out", at("direct.jsonl"))).code).toBe(0);
+    const [direct, returned] = [await readFile(at("direct.jsonl"), "utf8"), await rowsOf(at("back.jsonl"))];
+    expect(returned).toHaveLength(count);
+    const plain = (rows: DataRow[]): unknown[] => rows.map((row) => ({ ...row, tools: row["tools"] ?? null }));
+    expect(plain(returned)).toEqual(
+      plain(
+        direct
+          .trim()
+          .split("\n")
+          .map((line) => JSON.parse(line) as DataRow),
+      ),
+    );
+  });
+});
