@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
 import { parseFlags } from "./flags.js";
-import { accepted, commandFlags, flag, refused, required, topic } from "./schema.js";
+import { accepted, commandFlags, flag, positional, refused, required, topic } from "./schema.js";
 
 const schema = z
   .strictObject({
@@ -222,5 +222,34 @@ describe("a configuration file", () => {
     const path = join(mkdtempSync(join(tmpdir(), "medgpt-flags-")), "run.json");
     writeFileSync(path, '{ "model": "from disk" }');
     expect(parseFlags(schema, ["--config", path]).config.model).toBe("from disk");
+  });
+});
+
+describe("words without a flag", () => {
+  const words = z.strictObject({
+    name: positional(z.string(), { help: "A name." }),
+    files: positional(z.array(z.string()).min(1), { help: "Files." }),
+    deep: flag(z.boolean(), { default: false, help: "At every depth." }),
+    to: flag(z.string().nullable(), { default: null, help: "Where to." }),
+  });
+
+  it.each<[string[], object]>([
+    [["n", "a", "b"], { name: "n", files: ["a", "b"] }],
+    [["n", "--to", "x", "a", "--deep", "b"], { name: "n", files: ["a", "b"], to: "x", deep: true }],
+    [["n", "a", "--deep", "False"], { name: "n", files: ["a"], deep: false }],
+    [["--name", "n", "a,b"], { name: "n", files: ["a,b"] }],
+    [["n", "--files", "a,b"], { name: "n", files: ["a", "b"] }],
+  ])("%j go to the positional fields in their order", (argv, expected) => {
+    expect(parseFlags(words, argv).config).toMatchObject(expected);
+  });
+
+  it.each<[string[], string]>([
+    [["n"], "FILES …: required: files."],
+    [[], "NAME: required: a name."],
+    [["n", ""], 'FILES …: expected names separated by commas, got ""'],
+    [["n", "-x"], 'expected a flag such as --output_dir, got "-x"'],
+    [["--files", "a", "n", "b"], 'expected a flag, got one word too many: "b"'],
+  ])("%j are refused", (argv, message) => {
+    expect(() => parseFlags(words, argv)).toThrow(message);
   });
 });

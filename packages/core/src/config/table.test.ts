@@ -47,6 +47,13 @@ describe("the option table", () => {
     expect(withOptionTable(readme(`\n${TABLE}\n\n`), schema)).toBe(readme(`\n${TABLE}\n\n`));
     expect(() => withOptionTable("# A\n", schema)).toThrow("README lacks");
   });
+
+  it("has markers of its own for each command of a README", () => {
+    const readme = (between: string) =>
+      `<!-- options of a: generated from src/config.ts by tools/readme-tables.mjs -->\n${between}<!-- /options of a -->\n`;
+    expect(withOptionTable(readme("old\n"), schema, "a")).toBe(readme(`\n${TABLE}\n\n`));
+    expect(() => withOptionTable(readme(""), schema, "b")).toThrow("options of b");
+  });
 });
 
 describe("the help text", () => {

@@ -98,6 +98,8 @@ function checkRow(value: unknown, place: string): DataRow {
   throw new InputError(`expected a JSON object, got ${snippet(describeJson(value))}`, { place });
 }
 
+type CsvRecord = Readonly<Record<string, string>>;
+
 async function* readCsv(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
   const decoded = async function* (): AsyncGenerator<Buffer> {
     // Line by line, so that bytes that are not UTF-8 have a place; a line of csv-parse may go over several of these.
@@ -115,16 +117,16 @@ async function* readCsv(file: string, onBytes: OnBytes): AsyncGenerator<Omit<Sou
   });
   const input = Readable.from(decoded());
   input.on("error", (error) => parser.destroy(error)).pipe(parser);
-  let next = 2; // the line that the next record begins on, the header being one
   try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: DataRow; info: { lines: number } }>) {
-      yield { row: record, line: next, place: `${file}:${next}` };
-      next = info.lines + 1;
+    for await (const { record, info } of parser as AsyncIterable<{ record: CsvRecord; info: { lines: number } }>) {
+      // It is known where a record ends; its values have the line breaks in it.
+      const line = info.lines - Object.values(record).join("").split("\n").length + 1;
+      yield { row: record, line, place: `${file}:${line}` };
     }
   } catch (error) {
     if (!(error instanceof CsvError)) throw error;
     throw new InputError(`expected CSV: ${error.message}`, {
-      place: `${file}:${String(error["lines"] ?? next)}`,
+      place: `${file}:${String(error["lines"])}`,
       cause: error,
     });
   } finally {
