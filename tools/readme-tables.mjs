@@ -1,12 +1,21 @@
 // Brings the option tables of the packages' READMEs up to date with their schemas. Run it after `npx tsc -b`.
 import { updateOptionTable } from "../packages/core/dist/config/index.js";
 import { mergeSchema } from "../packages/cli/dist/config.js";
+import { convertSchema } from "../packages/data-medical/dist/convert/config.js";
+import { pullSchema } from "../packages/data-medical/dist/pull/config.js";
 import { pretrainSchema } from "../packages/pretrain/dist/config.js";
 import { sftSchema } from "../packages/sft/dist/config.js";
 
-const schemas = { cli: mergeSchema, pretrain: pretrainSchema, sft: sftSchema };
+/** Package, schema and, where a README has the tables of several commands, the command. */
+const tables = [
+  ["cli", mergeSchema],
+  ["data-medical", convertSchema, "convert"],
+  ["data-medical", pullSchema, "pull"],
+  ["pretrain", pretrainSchema],
+  ["sft", sftSchema],
+];
 
-for (const [name, schema] of Object.entries(schemas)) {
-  const changed = updateOptionTable(new URL(`../packages/${name}/README.md`, import.meta.url), schema);
-  console.log(`packages/${name}/README.md: ${changed ? "updated" : "current"}`);
+for (const [name, schema, command] of tables) {
+  const changed = updateOptionTable(new URL(`../packages/${name}/README.md`, import.meta.url), schema, command);
+  console.log(`packages/${name}/README.md${command ? ` (${command})` : ""}: ${changed ? "updated" : "current"}`);
 }
