@@ -1,9 +1,10 @@
 import { InputError } from "@medgpt/artifacts";
 import type { DataRow } from "@medgpt/core/data";
-import type { SchemaElement } from "hyparquet";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 
 import type { ColumnType } from "./column-types.js";
+
+type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]["schema"][number];
 
 /** Rows in a row group, which are in memory together; as many as Python's datasets makes of them. */
 const GROUP_ROWS = 1000;

@@ -1,0 +1,52 @@
+import { readFileSync } from "node:fs";
+
+import { parseFlags, withOptionTable } from "@medgpt/core/config";
+import { describe, expect, it } from "vitest";
+import type { z } from "zod";
+
+import { command } from "./command.js";
+import { convertSchema } from "./convert/config.js";
+import { FORMATS } from "./formats/formats.js";
+import { pullSchema } from "./pull/config.js";
+import { TARGET_NAMES } from "./targets/targets.js";
+
+const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+
+describe("the README", () => {
+  it.each<[string, z.ZodObject]>([
+    ["convert", convertSchema],
+    ["pull", pullSchema],
+  ])("has the current options of %s (tools/readme-tables.mjs brings them up to date)", (name, schema) => {
+    expect(withOptionTable(readme, schema, name)).toBe(readme);
+  });
+
+  it("has every format, whether it is read and whether it is written", () => {
+    const rows = [...readme.matchAll(/^\| `([\w-]+)` +\| .*\| (yes) +\| (yes)? *\|$/gm)];
+    expect(rows.map(([, name, , written]) => [name, written === "yes"])).toEqual(
+      FORMATS.map(({ name }) => [name, (TARGET_NAMES as string[]).includes(name)]),
+    );
+  });
+
+  it("has commands that parse", async () => {
+    const lines = [...readme.matchAll(/^npx medgpt-data-medical (\w+)(.*)$/gm)];
+    expect(lines.length).toBeGreaterThan(4);
+    for (const [, verb, words] of lines) {
+      const { config } = await command.commands
+        .find(({ name }) => name === verb)!
+        .load()
+        .then((loaded) => loaded as never as { config: z.ZodObject });
+      expect(() =>
+        parseFlags(
+          config,
+          words!.split(" ").filter((word) => word !== ""),
+        ),
+      ).not.toThrow();
+    }
+  });
+});
+
+describe("the list of verbs", () => {
+  it.each(command.commands)("has $name as its command describes itself", async ({ name, summary, load }) => {
+    expect(await load()).toMatchObject({ name: `data ${name}`, summary });
+  });
+});
