@@ -25,6 +25,9 @@ const { resolveTargets } = await load("core/dist/nn/lora.js");
 const { loadNative } = await load("core/dist/native.js");
 const { loadTokenizer } = await load("core/dist/tokenizer/index.js");
 const { readTrainerState } = await load("core/dist/training/trainer-state.js");
+const { readExamples } = await load("data-medical/dist/formats/read-examples.js");
+const { RefusedRow } = await load("data-medical/dist/formats/refused-row.js");
+const { TARGETS } = await load("data-medical/dist/targets/targets.js");
 const { pretrainSchema } = await load("pretrain/dist/config.js");
 
 const json = (value) => JSON.stringify(value, null, 1);
@@ -46,6 +49,35 @@ function zeros(tensors) {
   length.writeBigUInt64LE(BigInt(text.length));
   return Buffer.concat([length, text, Buffer.alloc(end)]);
 }
+
+/** A row of each shape that data sets have. */
+const TURNS = [
+  { from: "system", value: "S" },
+  { from: "human", value: "发热怎么办？" },
+  { from: "function_call", value: '{"name":"f","arguments":{"x":[1]}}' },
+  { from: "observation", value: "3" },
+  { from: "gpt", value: "多喝水。" },
+];
+const CALLS = [{ id: "1", type: "function", function: { name: "f", arguments: '{"x":1}' } }];
+const EXAMPLES = [
+  { conversations: TURNS, tools: '[{"name":"f"}]', category: "x" },
+  {
+    messages: [
+      { role: "user", content: [{ type: "text", text: "Q" }] },
+      { role: "assistant", content: null, tool_calls: CALLS },
+      { role: "tool", content: "3", tool_call_id: "1" },
+    ],
+    tools: [{ name: "f" }],
+  },
+  { instruction: "Q", input: "I", output: "A", history: [["Q0", "A0"]], system: "S" },
+  { instruction: "Human: Q\nAssistant: A\nHuman: Q\nAssistant:", input: "", output: "A" },
+  { data: ["问：Q", "答：A"] },
+  { conversations: TURNS.slice(0, 2), chosen: "A", rejected: { from: "gpt", value: "B" } },
+  { question: "Q", response_chosen: "A", response_rejected: "B" },
+  { chosen: "\n\nHuman: Q\n\nAssistant: A", rejected: "\n\nHuman: Q\n\nAssistant: B" },
+  { prompt: [{ role: "user", content: "Q" }], answer: "A" },
+  { text: "T", id: 1 },
+];
 
 const sizes = {
   vocab_size: 32,
@@ -474,6 +506,25 @@ export async function makeTargets(scratch) {
         for await (const { row, place } of readRows([join(dir, "a.jsonl")])) {
           const { turns } = readConversation(row, { place, toolFormat: "qwen" });
           if (!turns.flat().every((text) => typeof text === "string")) throw new TypeError("a turn is no string");
+        }
+      },
+    },
+    {
+      name: "examples",
+      seeds: EXAMPLES.flatMap((row) => [
+        { "a.jsonl": `${JSON.stringify(row)}\n`.repeat(2) },
+        { "a.json": JSON.stringify({ data: [row, row] }, null, 1) },
+      ]).concat({ "a.csv": 'question,answer,id\r\n"发热,\n""怎么办""？",多喝水。,1\r\n\nQ,A,2' }),
+      async run(dir, files) {
+        for await (const { example } of readExamples([join(dir, Object.keys(files)[0])])) {
+          if (example === undefined) continue; // refused
+          for (const target of Object.values(TARGETS)) {
+            try {
+              JSON.stringify(target.write(example));
+            } catch (error) {
+              if (!(error instanceof RefusedRow)) throw error;
+            }
+          }
         }
       },
     },

@@ -20,10 +20,10 @@ describe("the README", () => {
     expect(withOptionTable(readme, schema, name)).toBe(readme);
   });
 
-  it("has every format, whether it is read and whether it is written", () => {
-    const rows = [...readme.matchAll(/^\| `([\w-]+)` +\| .*\| (yes) +\| (yes)? *\|$/gm)];
-    expect(rows.map(([, name, , written]) => [name, written === "yes"])).toEqual(
-      FORMATS.map(({ name }) => [name, (TARGET_NAMES as string[]).includes(name)]),
+  it("has every format with its columns, and whether it is written", () => {
+    const rows = [...readme.matchAll(/^\| `([\w-]+)` +\| (.*?) +\| yes +\| (yes)? *\|$/gm)];
+    expect(rows.map(([, name, about, written]) => [name, about, written === "yes"])).toEqual(
+      FORMATS.map(({ name, about }) => [name, about, (TARGET_NAMES as string[]).includes(name)]),
     );
   });
 

@@ -1,4 +1,5 @@
 export { collate, labelCount, type Row } from "./collate.js";
+export { describeJson } from "../checkpoint/read-json-object.js";
 export { snippet } from "./decode-utf8.js";
 export { firstRows, type FirstRows } from "./first-rows.js";
 export { listTextFiles, type TextFiles } from "./list-text-files.js";

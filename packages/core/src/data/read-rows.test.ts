@@ -79,6 +79,11 @@ describe("readRows", () => {
     ["x.jsonl", "[1]", "x.jsonl:1:1: expected a JSON object, got [1]"],
     ["x.jsonl", '{"a":1}\n{"a":', "x.jsonl:2:6: expected a JSON object, got the end of the line here"],
     ["x.jsonl", Buffer.from([0x7b, 0xff]), "x.jsonl:1:2: expected UTF-8"],
+    [
+      "x.jsonl",
+      `{"a":${"[".repeat(5_000)}${"]".repeat(5_000)}}`,
+      "x.jsonl:1:1: expected a JSON object, got one that is nested",
+    ],
     ["x.json", "[7]", "x.json:1:2: expected a JSON object, got 7"],
     ["x.csv", "a,\n1,2", 'x.csv:1: expected a name for each column, each another, got ""'],
     ["x.csv", "a,__proto__\n1,2", 'got "__proto__"'],

@@ -5,7 +5,7 @@
  */
 import { extname } from "node:path";
 import { Readable } from "node:stream";
-import { InputError } from "@medgpt/artifacts";
+import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import { CsvError, parse } from "csv-parse";
 import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
 import { decodeUtf8, snippet } from "./decode-utf8.js";
@@ -81,19 +81,23 @@ async function* readJsonLines(file: string, onBytes: OnBytes): AsyncGenerator<Om
         cause,
       });
     }
-    yield { row: checkRow(value, `${file}:${line}:1`), line, place: `${file}:${line}` };
+    yield { row: checkRow(value, source, `${file}:${line}:1`), line, place: `${file}:${line}` };
   }
 }
 
 async function* readJsonFile(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
-  for await (const { value, inList, line, column } of readJsonValues(readChunks(file, 0, onBytes), file)) {
+  for await (const { value, source, inList, line, column } of readJsonValues(readChunks(file, 0, onBytes), file)) {
     // A list of strings is one of texts, as datasets takes it.
-    const row = inList && typeof value === "string" ? { text: value } : checkRow(value, `${file}:${line}:${column}`);
+    const row =
+      inList && typeof value === "string" ? { text: value } : checkRow(value, source, `${file}:${line}:${column}`);
     yield { row, line, place: `${file}:${line}` };
   }
 }
 
-function checkRow(value: unknown, place: string): DataRow {
+function checkRow(value: unknown, source: string, place: string): DataRow {
+  // Whoever writes the row again could not: JSON.parse goes deeper than JSON.stringify.
+  if (nestsTooDeeply(source))
+    throw new InputError("expected a JSON object, got one that is nested too deeply", { place });
   if (isJsonObject(value)) return value;
   throw new InputError(`expected a JSON object, got ${snippet(describeJson(value))}`, { place });
 }

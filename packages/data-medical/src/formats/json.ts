@@ -1,4 +1,4 @@
-import { snippet } from "@medgpt/core/data";
+import { describeJson, snippet } from "@medgpt/core/data";
 
 /** undefined where the text is not JSON. */
 export function parseJson(text: string): unknown {
@@ -11,5 +11,5 @@ export function parseJson(text: string): unknown {
 
 /** A value in a message. */
 export function shown(value: unknown): string {
-  return value === undefined ? "nothing" : snippet(JSON.stringify(value));
+  return snippet(describeJson(value));
 }
