@@ -19,6 +19,7 @@ export {
   type TokenizerArtifact,
 } from "./artifact.js";
 export { ArtifactError, type ArtifactErrorFields, type ArtifactErrorReason } from "./artifact-error.js";
+export { splitOf } from "./infer-manifest.js";
 export { InputError, MedgptError } from "./medgpt-error.js";
 export { nestsTooDeeply, readJsonText } from "./read-json-text.js";
 export { openArtifact, openDataset, openRef, type OpenOptions } from "./read-artifact.js";

@@ -148,7 +148,7 @@ async function tokenizerDetails(dir: string): Promise<Details["tokenizer"]> {
 }
 
 /** The split that a file belongs to, by its path: train unless it says otherwise. */
-function splitOf(file: string): string {
+export function splitOf(file: string): string {
   if (/(^|[/_.-])(validation|valid|val|dev|eval)([/_.-]|$)/i.test(file)) return "validation";
   return /(^|[/_.-])test([/_.-]|$)/i.test(file) ? "test" : "train";
 }

@@ -62,6 +62,20 @@ describe("medgpt data convert", () => {
     expect(await rowsOf(at("out.jsonl"))).toEqual([{ text: "three" }, { text: "one" }, { text: "two" }]);
   });
 
+  it("keeps the splits that the names in a folder tell", async () => {
+    for (const split of ["train", "valid"]) {
+      await mkdir(at("in", split), { recursive: true });
+      await writeFile(at("in", split, "zh.jsonl"), lines({ ...asked, output: split }));
+    }
+    expect((await convert("in", "text", "out")).code).toBe(0);
+    expect(await rowsOf(at("out/validation.jsonl"))).toEqual([{ text: "发热怎么办？\nvalid" }]);
+    const { code, stderr } = await convert("in", "text", "out.jsonl");
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining("a folder for the splits train, validation"),
+    });
+  });
+
   it("keeps extra columns, and says which give way to the target's", async () => {
     await writeFile(at("x.jsonl"), lines({ ...asked, category: "sft", text: "T", n: 1 }));
     const { stderr } = await convert("x.jsonl", "text", "out.jsonl");

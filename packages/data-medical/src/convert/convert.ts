@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
-import { artifactRef, InputError, MANIFEST_FILE, openArtifact, type ArtifactRef } from "@medgpt/artifacts";
+import { artifactRef, InputError, MANIFEST_FILE, openArtifact, splitOf, type ArtifactRef } from "@medgpt/artifacts";
 import { listTextFiles, ROW_EXTENSIONS } from "@medgpt/core/data";
 import type { RunContext } from "@medgpt/core/training";
 
@@ -27,7 +27,7 @@ interface Source {
   readonly input?: ArtifactRef;
 }
 
-/** A file, a folder's files, or the splits of a dataset artifact. */
+/** A file, a folder's files by the splits that their names tell, or the splits of a dataset artifact. */
 async function openSource(path: string): Promise<Source> {
   const info = await stat(path).catch((cause: unknown) => {
     throw new InputError("expected a file or folder, and there is none", { place: path, cause });
@@ -37,7 +37,15 @@ async function openSource(path: string): Promise<Source> {
     () => true,
     () => false,
   );
-  if (!sealed) return { splits: new Map([["train", (await listTextFiles(path, ROW_EXTENSIONS)).files]]) };
+  if (!sealed) {
+    const { files } = await listTextFiles(path, ROW_EXTENSIONS);
+    const splits = new Map<string, string[]>();
+    for (const file of files) {
+      const split = splitOf(relative(path, file));
+      splits.set(split, [...(splits.get(split) ?? []), file]);
+    }
+    return { splits };
+  }
   const artifact = await openArtifact(path, "dataset");
   const splits = Object.entries(artifact.manifest.details.splits);
   return {

@@ -1,3 +1,4 @@
+import { readConversation } from "@medgpt/core/chat";
 import { describe, expect, it } from "vitest";
 
 import { detectFormat } from "../formats/detect-format.js";
@@ -147,5 +148,18 @@ describe("what a target writes", () => {
   ])("as %s is read as the same example: %j", (name, example) => {
     const row = TARGETS[name].write(example);
     expect(detectFormat(row).format.read(row)).toEqual(example);
+  });
+});
+
+describe("what sharegpt writes", () => {
+  it("is read by fine-tuning without a turn left out", () => {
+    const row = TARGETS.sharegpt.write({ ...system, turns: [...system.turns, ...called.turns], tools });
+    const leftOut: string[] = [];
+    const options = { place: "x:1", toolFormat: "qwen", onLeftOut: (what: string) => leftOut.push(what) } as const;
+    const read = readConversation(row, options);
+    expect(leftOut).toEqual([]);
+    expect(read.system).toMatch(/^S/);
+    expect(read.turns.map(([asked]) => asked)).toEqual(["Q0", "Q", "Q", expect.stringContaining("3")]);
+    expect(read.turns.at(-1)?.[1]).toBe("A");
   });
 });
