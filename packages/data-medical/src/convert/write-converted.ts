@@ -116,7 +116,9 @@ async function writeRefused(path: string, results: () => AsyncGenerator<Converte
     for await (const result of results())
       if ("reason" in result) yield { place: result.place, reason: result.reason, row: result.source };
   };
-  const { done } = await rows().next();
+  const look = rows();
+  const { done } = await look.next();
+  await look.return(undefined);
   return done === true ? 0 : (await writeRows(path, rows)).rows;
 }
 
