@@ -1,0 +1,3 @@
+export { ExactDuplicates, fingerprint, type Fingerprint } from "./exact-duplicates.js";
+export { minHash, SIGNATURE_SIZE, similarity } from "./min-hash.js";
+export { NearDuplicates } from "./near-duplicates.js";
