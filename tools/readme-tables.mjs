@@ -2,7 +2,12 @@
 import { updateOptionTable } from "../packages/core/dist/config/index.js";
 import { mergeSchema } from "../packages/cli/dist/config.js";
 import { convertSchema } from "../packages/data-medical/dist/convert/config.js";
+import { dedupSchema } from "../packages/data-medical/dist/dedup/config.js";
+import { mixSchema } from "../packages/data-medical/dist/mix/config.js";
 import { pullSchema } from "../packages/data-medical/dist/pull/config.js";
+import { sampleSchema } from "../packages/data-medical/dist/sample/config.js";
+import { splitSchema } from "../packages/data-medical/dist/split/config.js";
+import { statsSchema } from "../packages/data-medical/dist/stats/config.js";
 import { pretrainSchema } from "../packages/pretrain/dist/config.js";
 import { sftSchema } from "../packages/sft/dist/config.js";
 
@@ -11,6 +16,11 @@ const tables = [
   ["cli", mergeSchema],
   ["data-medical", convertSchema, "convert"],
   ["data-medical", pullSchema, "pull"],
+  ["data-medical", statsSchema, "stats"],
+  ["data-medical", mixSchema, "mix"],
+  ["data-medical", splitSchema, "split"],
+  ["data-medical", dedupSchema, "dedup"],
+  ["data-medical", sampleSchema, "sample"],
   ["pretrain", pretrainSchema],
   ["sft", sftSchema],
 ];

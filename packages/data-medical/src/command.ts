@@ -20,5 +20,30 @@ export const command: CommandGroup = {
       summary: "Download a data set that has a card, and convert it.",
       load: async () => (await import("./pull/command.js")).command,
     },
+    {
+      name: "stats",
+      summary: "Say how many rows, turns, characters and tokens files have, and how long they are.",
+      load: async () => (await import("./stats/command.js")).command,
+    },
+    {
+      name: "mix",
+      summary: "Mix data sets by weight, such as general data into medical data against forgetting.",
+      load: async () => (await import("./mix/command.js")).command,
+    },
+    {
+      name: "split",
+      summary: "Divide rows into train, validation and test by a hash of their text.",
+      load: async () => (await import("./split/command.js")).command,
+    },
+    {
+      name: "dedup",
+      summary: "Leave out rows that repeat an earlier one, exactly or nearly.",
+      load: async () => (await import("./dedup/command.js")).command,
+    },
+    {
+      name: "sample",
+      summary: "Take some rows by chance.",
+      load: async () => (await import("./sample/command.js")).command,
+    },
   ],
 };

@@ -6,8 +6,13 @@ import type { z } from "zod";
 
 import { command } from "./command.js";
 import { convertSchema } from "./convert/config.js";
+import { dedupSchema } from "./dedup/config.js";
 import { FORMATS } from "./formats/formats.js";
+import { mixSchema } from "./mix/config.js";
 import { pullSchema } from "./pull/config.js";
+import { sampleSchema } from "./sample/config.js";
+import { splitSchema } from "./split/config.js";
+import { statsSchema } from "./stats/config.js";
 import { TARGET_NAMES } from "./targets/targets.js";
 
 const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
@@ -16,6 +21,11 @@ describe("the README", () => {
   it.each<[string, z.ZodObject]>([
     ["convert", convertSchema],
     ["pull", pullSchema],
+    ["stats", statsSchema],
+    ["mix", mixSchema],
+    ["split", splitSchema],
+    ["dedup", dedupSchema],
+    ["sample", sampleSchema],
   ])("has the current options of %s (tools/readme-tables.mjs brings them up to date)", (name, schema) => {
     expect(withOptionTable(readme, schema, name)).toBe(readme);
   });

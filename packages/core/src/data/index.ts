@@ -13,7 +13,7 @@ export {
   type TextDocument,
 } from "./read-documents.js";
 export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from "./read-parquet.js";
-export { readRows, ROW_EXTENSIONS, type DataRow, type SourceRow } from "./read-rows.js";
+export { parseJsonLine, readRows, ROW_EXTENSIONS, type DataRow, type SourceRow } from "./read-rows.js";
 export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
 export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
 export { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCount } from "./sampler.js";

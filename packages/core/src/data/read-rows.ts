@@ -68,21 +68,30 @@ async function* readTextLines(file: string, onBytes: OnBytes): AsyncGenerator<Om
 async function* readJsonLines(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
   let line = 0;
   for await (const { bytes } of splitLines(file, true, 0, onBytes)) {
-    const source = decodeUtf8(bytes, { file, line: ++line, column: 1 });
-    if (source.trim() === "") continue;
-    let value: unknown;
-    try {
-      value = JSON.parse(source);
-    } catch (cause) {
-      const at = scanJson(source).errorAt ?? source.length;
-      const got = snippet(source.slice(at)) || "the end of the line";
-      throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
-        place: `${file}:${line}:${[...source.slice(0, at)].length + 1}`,
-        cause,
-      });
-    }
-    yield { row: checkRow(value, source, `${file}:${line}:1`), line, place: `${file}:${line}` };
+    const row = parseJsonLine(bytes, file, ++line);
+    if (row !== undefined) yield { row, line, place: `${file}:${line}` };
   }
+}
+
+/**
+ * The object on a line of .jsonl; undefined for a blank line.
+ * @throws InputError at file:line:column for what is neither
+ */
+export function parseJsonLine(bytes: Buffer, file: string, line: number): DataRow | undefined {
+  const source = decodeUtf8(bytes, { file, line, column: 1 });
+  let value: unknown;
+  try {
+    value = JSON.parse(source);
+  } catch (cause) {
+    if (source.trim() === "") return undefined;
+    const at = scanJson(source).errorAt ?? source.length;
+    const got = snippet(source.slice(at)) || "the end of the line";
+    throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
+      place: `${file}:${line}:${[...source.slice(0, at)].length + 1}`,
+      cause,
+    });
+  }
+  return checkRow(value, source, `${file}:${line}:1`);
 }
 
 async function* readJsonFile(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {

@@ -140,7 +140,7 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-function packageVersion(): string {
+export function packageVersion(): string {
   const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -9,7 +9,7 @@ export function fingerprint(content: string | Uint8Array): Fingerprint {
   return [digest.readUInt32LE(0), digest.readUInt32LE(4)];
 }
 
-/** A set of fingerprints in the order of their coming: 24 to 36 bytes each. */
+/** A set of fingerprints in the order of their coming: 24 to 48 bytes each. */
 export class ExactDuplicates {
   /** High and low word, then the number + 1: 0 is free. */
   #table = new Uint32Array(3 << 12);

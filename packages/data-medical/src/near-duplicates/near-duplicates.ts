@@ -12,7 +12,7 @@ const RECALL = 0.95;
 
 /**
  * Finds, for one text after another, an earlier one like it. Signatures are cut into bands (locality-sensitive hashing);
- * only rows that agree in a whole band are compared. Memory: the signature and 6 to 12 bytes a band, in all about 240 bytes
+ * only rows that agree in a whole band are compared. Memory: the signature and 6 to 12 bytes a band, in all 240 to 340 bytes
  * a row at 0.8; more bands for lower thresholds.
  */
 export class NearDuplicates {
@@ -58,6 +58,11 @@ export class NearDuplicates {
       }
     }
     return found;
+  }
+
+  /** How alike a signature and the one of this number are. */
+  similarity(row: number, signature: Uint8Array): number {
+    return similarity(signature, this.#signature(row));
   }
 
   /** Keeps a signature to be found, and returns its number. */

@@ -1,0 +1,56 @@
+import { InputError } from "@medgpt/artifacts";
+import type { DataRow } from "@medgpt/core/data";
+import { detectFormat } from "./formats/detect-format.js";
+import type { Example } from "./formats/example.js";
+import { FORMATS } from "./formats/formats.js";
+import { RefusedRow } from "./formats/refused-row.js";
+
+/** Text of a row, and who says it: a role, "chosen" or "rejected" of a preference, the "answer" to a prompt, or "text". */
+export interface Said {
+  readonly role: string;
+  readonly text: string;
+}
+
+export interface RowContent {
+  /** The name of the row's format. */
+  readonly format: string;
+  readonly said: readonly Said[];
+}
+
+/** What of two rows is compared: what the user asks first, or everything. */
+export type ComparedBy = "prompt" | "row";
+
+/** Reads rows as the format that is named, or as what their columns say. */
+export type ContentReader = (row: DataRow, place: string) => RowContent;
+
+/** @throws InputError (from the reader) for a row that the format refuses */
+export function contentReader(from: string | null): ContentReader {
+  const named = FORMATS.find(({ name }) => name === from);
+  return (row, place) => {
+    try {
+      const format = named ?? detectFormat(row).format;
+      return { format: format.name, said: saidIn(format.read(row)) };
+    } catch (error) {
+      if (!(error instanceof RefusedRow)) throw error;
+      throw new InputError(error.message, { place, cause: error });
+    }
+  };
+}
+
+function saidIn(example: Example): Said[] {
+  if (example.kind === "text") return [{ role: "text", text: example.text }];
+  const said = example.turns.map(({ role, content }): Said => ({ role, text: content }));
+  if (example.kind === "preference") {
+    for (const role of ["chosen", "rejected"] as const)
+      said.push({ role, text: example[role].map(({ content }) => content).join("\n") });
+  }
+  if (example.kind === "prompt" && example.answer !== null) said.push({ role: "answer", text: example.answer });
+  return said;
+}
+
+/** The first turn of the user, where there is one, or all that a row says, with a character between them that texts lack. */
+export function comparedText({ said }: RowContent, by: ComparedBy): string {
+  const prompt = by === "prompt" ? said.find(({ role }) => role === "user") : undefined;
+  if (prompt !== undefined) return prompt.text;
+  return said.map(({ text }) => text).join("\0");
+}

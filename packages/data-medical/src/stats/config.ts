@@ -1,0 +1,19 @@
+import { commandFlags, flag, topic } from "@medgpt/core/config";
+import { z } from "zod";
+import { inputFlags, overwriteFlag, threadFlags } from "../row-inputs.js";
+
+export const statsSchema = z.strictObject({
+  ...inputFlags,
+  ...topic("Statistics", {
+    tokenizer: flag(z.string().nullable(), {
+      default: null,
+      help: "The folder of a tokenizer or model: count tokens too, without what a chat template adds.",
+    }),
+    html: flag(z.string().nullable(), { default: null, help: "Write the statistics as a page into this file too." }),
+    overwrite: overwriteFlag,
+  }),
+  ...threadFlags,
+  ...commandFlags,
+});
+
+export type StatsConfig = z.output<typeof statsSchema>;

@@ -1,0 +1,32 @@
+import { writeFileAtomic } from "@medgpt/artifacts";
+import type { RunContext } from "@medgpt/core/training";
+import { checkOut, findRowFiles, mapRows } from "../row-inputs.js";
+import { FileStats } from "./file-stats.js";
+import { statsPage } from "./page.js";
+import { reportLines, reportValue } from "./report.js";
+import type { StatsConfig } from "./config.js";
+
+/** Counts what is in files, says it, and writes it as a page where one is asked for. */
+export async function runStats(config: StatsConfig, context: RunContext): Promise<void> {
+  await checkOut("html", config.html, config.overwrite);
+  const found = await findRowFiles(config.in);
+  const counted = new Map(found.files.map((file) => [file, new FileStats()]));
+  const all = new FileStats();
+  for await (const { fileIndex, stats } of mapRows(found, "stats", config, { ...context, threads: config.threads })) {
+    counted.get(found.files[fileIndex]!)!.merge(stats);
+    if (counted.size > 1) all.merge(stats);
+  }
+  if (counted.size > 1) counted.set("all files", all);
+  if (config.html !== null) {
+    await writeFileAtomic(config.html, statsPage(config.in.join(", "), counted));
+    context.log({ type: "saved", what: "the page", path: config.html });
+  }
+  context.log({
+    type: "answer",
+    lines: [...counted].flatMap(([file, stats]) => reportLines(file, stats)),
+    value: {
+      type: "stats",
+      files: Object.fromEntries([...counted].map(([file, stats]) => [file, reportValue(stats)])),
+    },
+  });
+}
