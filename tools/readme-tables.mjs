@@ -3,6 +3,7 @@ import { updateOptionTable } from "../packages/core/dist/config/index.js";
 import { mergeSchema } from "../packages/cli/dist/config.js";
 import { convertSchema } from "../packages/data-medical/dist/convert/config.js";
 import { dedupSchema } from "../packages/data-medical/dist/dedup/config.js";
+import { lintSchema } from "../packages/data-medical/dist/lint/config.js";
 import { mixSchema } from "../packages/data-medical/dist/mix/config.js";
 import { pullSchema } from "../packages/data-medical/dist/pull/config.js";
 import { sampleSchema } from "../packages/data-medical/dist/sample/config.js";
@@ -16,6 +17,7 @@ const tables = [
   ["cli", mergeSchema],
   ["data-medical", convertSchema, "convert"],
   ["data-medical", pullSchema, "pull"],
+  ["data-medical", lintSchema, "lint"],
   ["data-medical", statsSchema, "stats"],
   ["data-medical", mixSchema, "mix"],
   ["data-medical", splitSchema, "split"],

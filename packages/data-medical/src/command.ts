@@ -45,5 +45,10 @@ export const command: CommandGroup = {
       summary: "Take some rows by chance.",
       load: async () => (await import("./sample/command.js")).command,
     },
+    {
+      name: "lint",
+      summary: "Find what is wrong with rows, say where, and repair what can be.",
+      load: async () => (await import("./lint/command.js")).command,
+    },
   ],
 };

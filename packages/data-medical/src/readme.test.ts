@@ -8,6 +8,7 @@ import { command } from "./command.js";
 import { convertSchema } from "./convert/config.js";
 import { dedupSchema } from "./dedup/config.js";
 import { FORMATS } from "./formats/formats.js";
+import { lintSchema } from "./lint/config.js";
 import { mixSchema } from "./mix/config.js";
 import { pullSchema } from "./pull/config.js";
 import { sampleSchema } from "./sample/config.js";
@@ -21,6 +22,7 @@ describe("the README", () => {
   it.each<[string, z.ZodObject]>([
     ["convert", convertSchema],
     ["pull", pullSchema],
+    ["lint", lintSchema],
     ["stats", statsSchema],
     ["mix", mixSchema],
     ["split", splitSchema],

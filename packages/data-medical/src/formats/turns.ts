@@ -3,7 +3,8 @@ import type { Role, Turn } from "./example.js";
 import { parseJson, shown } from "./json.js";
 import { RefusedRow } from "./refused-row.js";
 
-const ROLES: Readonly<Record<string, Role>> = {
+/** What the names of roles mean, whatever their case. */
+export const ROLES: Readonly<Record<string, Role>> = {
   system: "system",
   developer: "system",
   human: "user",

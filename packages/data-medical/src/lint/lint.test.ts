@@ -1,0 +1,229 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseFlags } from "@medgpt/core/config";
+import type { RunEvent } from "@medgpt/core/training";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { DEFECTS, seedDefects } from "../testing/seed-defects.js";
+import { command } from "./command.js";
+import { lintSchema } from "./config.js";
+import type { Finding } from "./finding.js";
+import { RULES } from "./rules.js";
+
+const TOKENIZER = new URL("../../../../datasets/sample/tokenizer", import.meta.url).pathname;
+/** More than clean rows have, less than those that are made too long. */
+const MAX_LENGTH = 1200;
+
+let dir = "";
+beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), "lint-"))));
+afterEach(() => rm(dir, { recursive: true }));
+
+async function lint(flags: object): Promise<{ clean: boolean; findings: Finding[]; lines: string[]; summary: object }> {
+  const findings: Finding[] = [];
+  const lines: string[] = [];
+  let summary = {};
+  const log = (event: RunEvent): void => {
+    if (event.type !== "answer") return;
+    lines.push(...event.lines);
+    const value = event.value as Finding & { type: string };
+    if (value.type === "finding") findings.push(value);
+    else summary = value;
+  };
+  const parsed = lintSchema.safeParse({ show: 0, ...flags });
+  if (!parsed.success) throw new Error(parsed.error.issues[0]!.message);
+  const config = parsed.data;
+  const clean = (await command.run(config, { log }, { given: new Set() })) as boolean;
+  return { clean, findings, lines, summary };
+}
+
+const places = (found: readonly { rule: string; line: number; column: number }[]): string[] =>
+  found.map(({ rule, line, column }) => `${line}:${column} ${rule}`).sort();
+
+describe("seeded defects", () => {
+  it("are of every rule, four or more of each", () => {
+    expect(Object.keys(DEFECTS).sort()).toEqual(RULES.map(({ name }) => name).sort());
+    for (const list of Object.values(DEFECTS)) expect(list.length).toBeGreaterThanOrEqual(4);
+  });
+
+  for (const layout of ["jsonl", "json"] as const) {
+    for (const seed of [1, 2, 3]) {
+      it(`are all found at their places, and nothing else: .${layout}, seed ${seed}`, async () => {
+        const seeded = seedDefects({ seed, rows: 120, layout });
+        const [file, clean, heldOut] = [`rows.${layout}`, `clean.${layout}`, "validation.jsonl"].map((name) =>
+          join(dir, name),
+        );
+        await Promise.all([
+          writeFile(file!, seeded.bytes),
+          writeFile(clean!, seeded.clean),
+          writeFile(heldOut!, seeded.heldOut),
+        ]);
+        const flags = { tokenizer: TOKENIZER, max_length: MAX_LENGTH };
+
+        const seen = await lint({ in: [file, heldOut], ...flags });
+        expect(places(seen.findings)).toEqual(places(seeded.planted));
+        expect(seen.clean).toBe(false);
+        expect(await lint({ in: [clean, heldOut], ...flags })).toMatchObject({ clean: true, findings: [] });
+
+        // What is repaired, removed and put aside is all there was, and leaves nothing to be found.
+        const [out, aside] = [join(dir, "out"), join(dir, "aside.jsonl")];
+        const written = await lint({ in: [file, heldOut], ...flags, fix: true, quarantine: aside, out });
+        expect(places(written.findings)).toEqual(places(seeded.planted));
+        expect(written.clean).toBe(true);
+        const again = await lint({ in: [out], ...flags });
+        expect(again).toMatchObject({ clean: true, findings: [] });
+        const { removed, quarantined } = written.summary as Record<string, number>;
+        const asideRows = (await readFile(aside, "utf8")).trim().split("\n");
+        expect(removed).toBe(4);
+        expect(asideRows).toHaveLength(quarantined!);
+        expect((again.summary as { rows: number }).rows).toBe(120 + 30 - removed! - quarantined!);
+        for (const row of asideRows)
+          expect(JSON.parse(row)).toMatchObject({ file, findings: [{ rule: expect.any(String) as string }] });
+        expect((await readdir(dir)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+        expect(await readFile(file!)).toEqual(seeded.bytes);
+      });
+    }
+  }
+});
+
+const turn = (from: string, value: string) => ({ from, value });
+const row = (...conversations: object[]): string => JSON.stringify({ id: 7, conversations });
+
+describe("--fix", () => {
+  it("changes no more than what it repairs", async () => {
+    const [asked, answered] = [turn("human", "发热三天怎么办？"), turn("gpt", "先量体温，再去看医生。")];
+    const file = join(dir, "rows.jsonl");
+    const kept =
+      '{ "id" : 1e2,"conversations":[{"from":"human","value":"\\u53d1热？"},{"from":"gpt","value":"看医生。"}] }';
+    await writeFile(
+      file,
+      [
+        `\ufeff${kept}`,
+        "",
+        `${row(turn("User ", "头痛\u200b怎么办？"), turn("助手", "休息。\r\n多喝水。"))}\r`,
+        `${row(asked, answered, turn("human", ""), turn("gpt", " "))},`,
+        row(turn("human", "孩子咳嗽\t要查什么？"), turn("gpt", "听诊以后再决定。")).replace("\\t", "\t"),
+        row(asked, answered),
+      ].join("\n"),
+    );
+    expect(await lint({ in: [file], fix: true, in_place: true })).toMatchObject({
+      clean: true,
+      summary: { findings: 9, remaining: 0, repaired: 4, removed: 1, quarantined: 0 },
+    });
+    expect(await readFile(file, "utf8")).toBe(
+      [
+        kept,
+        "",
+        row(turn("human", "头痛怎么办？"), turn("gpt", "休息。\n多喝水。")),
+        row(asked, answered),
+        row(turn("human", "孩子咳嗽\t要查什么？"), turn("gpt", "听诊以后再决定。")),
+        "",
+      ].join("\n"),
+    );
+    expect(await lint({ in: [file] })).toMatchObject({ clean: true });
+  });
+
+  it("leaves what it cannot repair as it was, byte for byte", async () => {
+    const file = join(dir, "rows.jsonl");
+    const bytes = Buffer.concat([Buffer.from('{"text": "a'), Buffer.of(0xc3, 0x28), Buffer.from('"}\n')]);
+    await writeFile(file, bytes);
+    expect(await lint({ in: [file], fix: true, in_place: true })).toMatchObject({ clean: false });
+    expect(await readFile(file)).toEqual(bytes);
+    const aside = join(dir, "aside.jsonl");
+    expect(await lint({ in: [file], quarantine: aside, in_place: true })).toMatchObject({ clean: true });
+    const { base64 } = JSON.parse(await readFile(aside, "utf8")) as { base64: string };
+    expect(Buffer.from(base64, "base64")).toEqual(bytes.subarray(0, -1));
+    expect(await readFile(file, "utf8")).toBe("");
+  });
+
+  it("writes plain text, with its blank lines and headings", async () => {
+    const file = join(dir, "book.txt");
+    const line = "流感是由流感病毒引起的急性呼吸道传染病，起病急，传播快。";
+    await writeFile(file, `\ufeff【病因】\r\n${line}\r\n\r\n【病因】\n${line}\n`);
+    const { findings } = await lint({ in: [file], fix: true, out: join(dir, "out") });
+    expect(places(findings)).toEqual(["1:1 encoding", "1:6 encoding", "2:29 encoding", "5:1 duplicate"]);
+    expect(await readFile(join(dir, "out", "book.txt"), "utf8")).toBe(`【病因】\n${line}\n\n【病因】\n`);
+  });
+
+  it("refuses what would lose something, in one line", async () => {
+    const file = join(dir, "rows.jsonl");
+    await writeFile(file, `${row(turn("human", "好？"))}\n`);
+    await expect(lint({ in: [file], fix: true })).rejects.toThrow("expected one of --out and --in_place");
+    await expect(lint({ in: [file], fix: true, out: dir })).rejects.toThrow("--in_place replaces it");
+    await expect(lint({ in: [file], quarantine: file, in_place: true })).rejects.toThrow("is there already");
+    await writeFile(join(dir, "a.csv"), "text\na\n");
+    await expect(lint({ in: [join(dir, "a.csv")], fix: true, in_place: true })).rejects.toThrow("medgpt data convert");
+    await writeFile(join(dir, "held.json"), '{"name": "x", "data": [{"text": "好。"}]}');
+    await expect(lint({ in: [join(dir, "held.json")], fix: true, in_place: true })).rejects.toThrow("expected a list");
+    expect(await readFile(file, "utf8")).toBe(`${row(turn("human", "好？"))}\n`);
+  });
+});
+
+describe("medgpt data lint", () => {
+  it("shows place, rule, the spot and what to do", async () => {
+    const file = join(dir, "rows.jsonl");
+    await writeFile(file, `${row(turn("human", "😀我的电话是13812345678，发热怎么办？"), turn("gpt", "看医生。"))}\n`);
+    const { lines } = await lint({ in: [file] });
+    expect(lines).toEqual([
+      `${file}:1:57  personal-data  a telephone number`,
+      '    …from":"human","value":"😀我的电话是13812345678，发热怎么办？"},{"from":"…',
+      `    ${" ".repeat(36)}^^^^^^^^^^^ remove or mask it`,
+      "       1  personal-data",
+      "1 finding in 1 row of 1 file",
+    ]);
+  });
+
+  it("shows the first findings of a rule, and says how many more there are", async () => {
+    const file = join(dir, "rows.jsonl");
+    await writeFile(file, `${row(turn("human", "好？"))}\n`.repeat(5));
+    const { lines, findings } = await lint({ in: [file], show: 2, rules: ["role-order"] });
+    expect(findings).toHaveLength(2);
+    expect(lines).toContain(`… 3 more of role-order in ${file} (--show 0 shows all)`);
+  });
+
+  it("reads the rules that are named", async () => {
+    const file = join(dir, "rows.jsonl");
+    await writeFile(file, `${row(turn("human", "好？"))}\n`);
+    expect(await lint({ in: [file], ignore: ["role-order"] })).toMatchObject({ clean: true });
+    await expect(lint({ in: [file], rules: ["role-odrer"] })).rejects.toThrow("did you mean role-order?");
+    await expect(lint({ in: [file], max_length: 5 })).rejects.toThrow("expected --tokenizer with it");
+  });
+
+  it("reads .csv by its records", async () => {
+    await writeFile(join(dir, "a.csv"), 'question,answer\n好？,"a\nb"\n电话,打13812345678\n');
+    const { findings } = await lint({ in: [dir] });
+    expect(places(findings)).toEqual(["4:29 personal-data"]);
+  });
+
+  it("reports where a list stops being JSON, and what stands before it", async () => {
+    const file = join(dir, "rows.json");
+    await writeFile(file, '[\n  {"text": "好。\u200b"},\n  {"text": 好}\n]');
+    expect(places((await lint({ in: [file] })).findings)).toEqual(["2:15 encoding", "3:12 json"]);
+    await expect(lint({ in: [file], fix: true, in_place: true })).rejects.toThrow("rows.json:3:12");
+    expect(await readdir(dir)).toEqual(["rows.json"]);
+  });
+
+  it("leaves nothing behind when it is interrupted", async () => {
+    const file = join(dir, "rows.jsonl");
+    await writeFile(file, `${row(turn("human", "好？"))}\n`);
+    const config = lintSchema.parse({ in: [file], quarantine: join(dir, "aside.jsonl"), in_place: true });
+    const context = { log: () => undefined, signal: AbortSignal.abort() };
+    await expect(command.run(config, context, { given: new Set() })).rejects.toThrow(/abort/i);
+    expect(await readdir(dir)).toEqual(["rows.jsonl"]);
+  });
+
+  it("is called in the README as it can be called", async () => {
+    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
+    const calls = [...readme.matchAll(/^medgpt data lint (.*)$/gm)];
+    expect(calls).toHaveLength(3);
+    for (const [, words] of calls) expect(() => parseFlags(lintSchema, words!.split(" "))).not.toThrow();
+  });
+
+  it("compares with the files that --against names", async () => {
+    const [train, test] = [join(dir, "rows.jsonl"), join(dir, "others.jsonl")];
+    const asked = turn("human", "孩子发热三天，咳嗽有痰，需要验血吗？");
+    await writeFile(train, `${row(asked, turn("gpt", "要。"))}\n`);
+    await writeFile(test, `${row(asked, turn("gpt", "需要先看医生，再决定验不验血。"))}\n`);
+    expect(places((await lint({ in: [train], against: [test] })).findings)).toEqual(["1:50 leakage"]);
+    expect(await lint({ in: [train] })).toMatchObject({ clean: true });
+  });
+});

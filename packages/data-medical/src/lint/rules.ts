@@ -1,0 +1,31 @@
+import { duplicate } from "./rules/duplicate.js";
+import { encoding } from "./rules/encoding.js";
+import { json } from "./rules/json.js";
+import { leakage } from "./rules/leakage.js";
+import { missing } from "./rules/missing.js";
+import { mixedScript } from "./rules/mixed-script.js";
+import { mojibake } from "./rules/mojibake.js";
+import { nearDuplicate } from "./rules/near-duplicate.js";
+import { personalData } from "./rules/personal-data.js";
+import { roleOrder } from "./rules/role-order.js";
+import { tooLong } from "./rules/too-long.js";
+import { truncated } from "./rules/truncated.js";
+import { unknownRole } from "./rules/unknown-role.js";
+import type { Rule } from "./rule.js";
+
+/** Every rule, in the order in which a row is checked; what compares rows comes last. */
+export const RULES: readonly Rule[] = [
+  encoding,
+  json,
+  missing,
+  unknownRole,
+  roleOrder,
+  mojibake,
+  mixedScript,
+  personalData,
+  truncated,
+  tooLong,
+  leakage,
+  duplicate,
+  nearDuplicate,
+];
