@@ -18,7 +18,7 @@ export function typeOf(value: unknown): ColumnType | undefined {
     case "boolean":
       return { kind: "boolean" };
     case "number":
-      return { kind: Number.isSafeInteger(value) && !Object.is(value, -0) ? "integer" : "number" };
+      return { kind: Number.isSafeInteger(value) ? "integer" : "number" };
     default:
   }
   if (value === null || value === undefined) return undefined;

@@ -1,70 +1,58 @@
 import { InputError } from "@medgpt/artifacts";
 import type { DataRow } from "@medgpt/core/data";
-import { ByteWriter, ParquetWriter } from "hyparquet-writer";
+import parquetjs from "parquetjs-lite";
 
 import type { ColumnType } from "./column-types.js";
-
-type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]["schema"][number];
 
 /** Rows in a row group, which are in memory together; as many as Python's datasets makes of them. */
 const GROUP_ROWS = 1000;
 
-const PRIMITIVES = {
-  text: { type: "BYTE_ARRAY", converted_type: "UTF8" },
-  json: { type: "BYTE_ARRAY", converted_type: "UTF8" },
-  boolean: { type: "BOOLEAN" },
-  integer: { type: "INT64" },
-  number: { type: "DOUBLE" },
-} as const;
+const PRIMITIVES = { text: "UTF8", json: "UTF8", boolean: "BOOLEAN", integer: "INT64", number: "DOUBLE" } as const;
 
-/** The bytes of a parquet file, a row group at a time. Every value may be missing. */
+/**
+ * The bytes of a parquet file, a row group at a time. Every value may be missing.
+ * @throws InputError where there is no row, since a file of columns needs one
+ */
 export async function* parquetBlocks(
   rows: AsyncIterable<DataRow>,
   columns: ReadonlyMap<string, ColumnType>,
 ): AsyncGenerator<Uint8Array> {
-  const root = { name: "schema", num_children: columns.size };
-  const schema = [root, ...[...columns].flatMap(([name, type]) => elements(name, type))];
-  const writer = new ByteWriter();
-  const parquet = new ParquetWriter({ writer, schema });
-  const taken = (): Uint8Array => {
-    const bytes = writer.getBytes().slice();
-    writer.index = 0;
-    return bytes;
-  };
-  const write = async (group: readonly DataRow[]): Promise<Uint8Array> => {
-    const columnData = [...columns].map(([name, type]) => ({
-      name,
-      data: group.map((row) => encode(row[name], type)),
-    }));
-    await parquet.write({ columnData, rowGroupSize: GROUP_ROWS });
-    return taken();
-  };
-  let group: DataRow[] = [];
+  if (columns.size === 0) throw new InputError("expected rows to write to parquet, got none; write them to .jsonl");
+  const schema = new parquetjs.ParquetSchema(fields(columns));
+  let written: Uint8Array[] = [];
+  const write = (block: Uint8Array): void => void written.push(block);
+  const options = { rowGroupSize: GROUP_ROWS, useDataPageV2: false };
+  const envelope = new parquetjs.ParquetEnvelopeWriter(schema, write, () => undefined, 0, options);
+  const writer = new parquetjs.ParquetWriter(schema, envelope, options);
   for await (const row of rows) {
-    group.push(row);
-    if (group.length < GROUP_ROWS) continue;
-    yield await write(group);
-    group = [];
+    await writer.appendRow(encodeFields(row, columns));
+    yield* written;
+    written = [];
   }
-  if (group.length > 0) yield await write(group);
-  await parquet.finish();
-  yield taken();
+  await writer.close();
+  yield* written;
 }
 
-/** A column's part of the schema, lists as the format's specification has them. */
-function elements(name: string, type: ColumnType): SchemaElement[] {
-  if (type.kind === "list")
-    return [
-      { name, repetition_type: "OPTIONAL", converted_type: "LIST", num_children: 1 },
-      { name: "list", repetition_type: "REPEATED", num_children: 1 },
-      ...elements("element", type.items ?? { kind: "text" }),
-    ];
-  if (type.kind === "struct")
-    return [
-      { name, repetition_type: "OPTIONAL", num_children: type.fields.size },
-      ...[...type.fields].flatMap(([field, inner]) => elements(field, inner ?? { kind: "text" })),
-    ];
-  return [{ name, repetition_type: "OPTIONAL", ...PRIMITIVES[type.kind] }];
+type Fields = ReadonlyMap<string, ColumnType | undefined>;
+
+/** A schema of columns, lists as the format's specification has them. */
+function fields(types: Fields): Record<string, parquetjs.FieldDefinition> {
+  return Object.fromEntries([...types].map(([name, type]) => [name, field(type ?? { kind: "text" })]));
+}
+
+function field(type: ColumnType): parquetjs.FieldDefinition {
+  // Statistics would hold every distinct text of a row group.
+  const common = { optional: true, statistics: false };
+  if (type.kind === "list") {
+    const element = field(type.items ?? { kind: "text" });
+    return { ...common, type: "LIST", fields: { list: { repeated: true, fields: { element } } } };
+  }
+  if (type.kind === "struct") return { ...common, fields: fields(type.fields) };
+  return { ...common, type: PRIMITIVES[type.kind], compression: "SNAPPY" };
+}
+
+function encodeFields(row: DataRow, types: Fields): Record<string, unknown> {
+  return Object.fromEntries([...types].map(([name, type]) => [name, encode(row[name], type)]));
 }
 
 /** A value as the writer takes it. */
@@ -73,14 +61,10 @@ function encode(value: unknown, type: ColumnType | undefined): unknown {
   switch (type?.kind) {
     case "json":
       return text(JSON.stringify(value));
-    case "integer":
-      return BigInt(value as number);
     case "list":
-      return (value as unknown[]).map((item) => encode(item, type.items));
+      return { list: (value as unknown[]).map((item) => ({ element: encode(item, type.items) })) };
     case "struct":
-      return Object.fromEntries(
-        [...type.fields].map(([name, field]) => [name, encode((value as DataRow)[name], field)]),
-      );
+      return encodeFields(value as DataRow, type.fields);
     default:
       return typeof value === "string" ? text(value) : value;
   }

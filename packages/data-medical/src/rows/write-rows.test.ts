@@ -24,7 +24,7 @@ async function readBack(path: string): Promise<DataRow[]> {
 const rows: DataRow[] = [
   { id: 1, score: 1, ok: true, text: "发热是什么？\u0000\n", turns: [{ from: "human", value: "Q" }], tags: ["a", "b"] },
   { id: 2, score: 0.5, ok: false, text: "", turns: [], tags: [], pairs: [["Q", "A"], []] },
-  { id: -3, score: -0, ok: null, text: null, turns: [{ from: "gpt", value: null }], tags: null, late: "x" },
+  { id: -3, score: -0.25, ok: null, text: null, turns: [{ from: "gpt", value: null }], tags: null, late: "x" },
 ];
 /** Every column in every row, as files of columns have it. */
 const filled = rows.map((row) => ({ pairs: null, late: null, ...row }));
