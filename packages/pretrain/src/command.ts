@@ -8,5 +8,6 @@ export const command: Command<typeof pretrainSchema> = {
   name: "pretrain",
   summary: "Continue the pretraining of a causal language model on domain text, with LoRA or in full.",
   config: pretrainSchema,
+  savesOnInterrupt: true,
   run: runPretrain,
 };

@@ -8,5 +8,6 @@ export const command: Command<typeof sftSchema> = {
   name: "sft",
   summary: "Fine-tune a causal language model on conversations, with loss on the answers.",
   config: sftSchema,
+  savesOnInterrupt: true,
   run: runSft,
 };

@@ -19,6 +19,8 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   /** One sentence for the list of commands. */
   readonly summary: string;
   readonly config: S;
+  /** Whether a run that is interrupted saves the last step that it completed. */
+  readonly savesOnInterrupt?: boolean;
   /**
    * `given` names the fields that the user set, as opposed to defaults. Rejects with AbortError when interrupted; resolves
    * with false where the answer is no.
@@ -58,7 +60,9 @@ export async function runCommand<S extends z.ZodObject>(
       io.exit(130);
       return;
     }
-    const text = "stopping: the last completed step is being saved (press Ctrl-C again to leave at once, unsaved)";
+    const text = command.savesOnInterrupt
+      ? "stopping: the last completed step is being saved (press Ctrl-C again to leave at once, unsaved)"
+      : "stopping (press Ctrl-C again to leave at once)";
     reporter?.report({ type: "message", level: "warn", text });
     controller.abort();
   };
