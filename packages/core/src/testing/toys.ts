@@ -82,7 +82,7 @@ export class Toys {
   /** @param defaults the flags of a short run, where it does not say otherwise */
   static async make<S extends z.ZodObject>(stage: Command<S>, defaults: (toys: Toys) => Flags): Promise<Toys> {
     const dir = await mkdtemp(join(tmpdir(), `medgpt-${stage.name}-`));
-    const toys = new Toys(dir, stage as Command, defaults);
+    const toys = new Toys(dir, stage, defaults);
     for (const family of FAMILIES) await initCausalLm(toys.at(family), CONFIGS[family], join(sample, "tokenizer"), 7);
     return toys;
   }

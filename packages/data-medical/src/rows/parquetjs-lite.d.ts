@@ -15,6 +15,7 @@ declare module "parquetjs-lite" {
     }
     class ParquetSchema {
       constructor(fields: Readonly<Record<string, FieldDefinition>>);
+      readonly fieldList: readonly unknown[];
     }
     class ParquetEnvelopeWriter {
       constructor(
@@ -24,6 +25,7 @@ declare module "parquetjs-lite" {
         offset: number,
         options: WriterOptions,
       );
+      readonly rowCount: number;
     }
     class ParquetWriter {
       constructor(schema: ParquetSchema, envelope: ParquetEnvelopeWriter, options: WriterOptions);
