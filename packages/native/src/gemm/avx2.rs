@@ -341,3 +341,111 @@ pub unsafe fn multiply(rows: usize, cols: usize, words: usize, a: *const u32, b:
     // SAFETY: the caller's promise.
     unsafe { by_rows!(1 2 3 4 5 6) }
 }
+
+/// Rows of A multiplied at once; the first cache has the rows of B when the next ones come.
+const DOT_A_ROWS: usize = 4;
+/// Elements along k multiplied at once with all rows: those of A stay in the first cache.
+const DOT_K: usize = 1024;
+/// Elements of a row of B from those multiplied to those that are fetched.
+const DOT_AHEAD: usize = 512;
+
+/// Adds the products of M rows of A, of every sixteen elements first the even ones, and R rows of B, `apart` rows apart.
+/// Each is one chain of sums, whatever M and R are. Matrices come with their row strides.
+///
+/// # Safety
+/// All rows hold `k` elements, those of A zeros up to a multiple of sixteen; the CPU has the instructions.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn dots<const M: usize, const R: usize>(
+    (sums, stride): (*mut f32, usize),
+    (a, lda): (*const f32, usize),
+    (b, ldb): (*const Bf16, usize),
+    apart: usize,
+    k: usize,
+) {
+    let high = _mm256_set1_epi32(0xffff_0000u32 as i32);
+    let mut acc = [[_mm256_setzero_ps(); R]; M];
+    // SAFETY: the caller's promise; prefetching reads nothing.
+    unsafe {
+        for p in (0..k).step_by(2 * LANES) {
+            let (mut even, mut odd) = ([_mm256_setzero_ps(); R], [_mm256_setzero_ps(); R]);
+            for j in 0..R {
+                let row = b.add(j * apart * ldb + p);
+                let pairs = if p + 2 * LANES <= k {
+                    _mm256_loadu_si256(row as *const __m256i)
+                } else {
+                    let mut part = [Bf16(0); 2 * LANES];
+                    core::ptr::copy_nonoverlapping(row, part.as_mut_ptr(), k - p);
+                    _mm256_loadu_si256(part.as_ptr() as *const __m256i)
+                };
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(DOT_AHEAD) as *const i8);
+                // A bf16 is the upper half of an f32.
+                even[j] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs));
+                odd[j] = _mm256_castsi256_ps(_mm256_and_si256(pairs, high));
+            }
+            for (i, acc) in acc.iter_mut().enumerate() {
+                let a = a.add(i * lda + p);
+                let (a_even, a_odd) = (_mm256_loadu_ps(a), _mm256_loadu_ps(a.add(LANES)));
+                for j in 0..R {
+                    acc[j] = _mm256_fmadd_ps(a_even, even[j], acc[j]);
+                    acc[j] = _mm256_fmadd_ps(a_odd, odd[j], acc[j]);
+                }
+            }
+        }
+        for (i, acc) in acc.into_iter().enumerate() {
+            for (j, acc) in acc.into_iter().enumerate() {
+                *sums.add(i * stride + j * apart) += total(acc);
+            }
+        }
+    }
+}
+
+/// The sum of all lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn total(x: __m256) -> f32 {
+    let four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
+    let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+}
+
+/// See `dot_products` in avx512.rs; the rows of A are as `dots` has them.
+///
+/// # Safety
+/// As there, and for `dots`.
+pub unsafe fn dot_products_bf16(
+    (sums, stride): (*mut f32, usize),
+    (a, lda, m): (*const f32, usize, usize),
+    b: Matrix,
+    cols: usize,
+    k: usize,
+) {
+    for from in (0..k).step_by(DOT_K) {
+        let len = (k - from).min(DOT_K);
+        // As many rows of B at once as leave registers for the sums, then those that are left one by one.
+        let streams = if m > 2 { 2 } else { 4 };
+        let apart = cols / streams;
+        let together = (0..apart).map(|row| (row, streams));
+        for (row, rows) in together.chain((apart * streams..cols).map(|row| (row, 1))) {
+            for first in (0..m).step_by(DOT_A_ROWS) {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let a = (a.add(first * lda + from), lda);
+                    let b = ((b.ptr as *const Bf16).add(row * b.ld + from), b.ld);
+                    let sums = (sums.add(first * stride + row), stride);
+                    match ((m - first).min(DOT_A_ROWS), rows) {
+                        (1, 4) => dots::<1, 4>(sums, a, b, apart, len),
+                        (1, 2) => dots::<1, 2>(sums, a, b, apart, len),
+                        (1, _) => dots::<1, 1>(sums, a, b, apart, len),
+                        (2, 4) => dots::<2, 4>(sums, a, b, apart, len),
+                        (2, 2) => dots::<2, 2>(sums, a, b, apart, len),
+                        (2, _) => dots::<2, 1>(sums, a, b, apart, len),
+                        (3, 2) => dots::<3, 2>(sums, a, b, apart, len),
+                        (3, _) => dots::<3, 1>(sums, a, b, apart, len),
+                        (_, 2) => dots::<DOT_A_ROWS, 2>(sums, a, b, apart, len),
+                        _ => dots::<DOT_A_ROWS, 1>(sums, a, b, apart, len),
+                    }
+                }
+            }
+        }
+    }
+}

@@ -532,14 +532,15 @@ pub unsafe fn add_masked(to: *mut f32, base: *const f32, from: *const f32, word:
     }
 }
 
-/// Rows of B multiplied at once: enough loads in flight for memory.
+/// Rows of B multiplied at once, a quarter of the rows apart: streams so long, and so far from each other, that the
+/// hardware foresees them all.
 const DOT_ROWS: usize = 4;
-/// Rows of B from this one to the one that is fetched.
-const AHEAD_ROWS: usize = 8;
+/// Elements of a row of B from those multiplied to those that are fetched.
+const DOT_AHEAD: usize = 512;
 /// Rows of A multiplied at once; the caches have the rows of B when the next ones come.
 const DOT_A_ROWS: usize = 4;
 
-/// Dot products of a few rows of A, which are dense, and of B, `ldb` apart.
+/// Dot products of a few rows of A and of B, which come with their row strides.
 trait Rows {
     type A;
     type B;
@@ -548,9 +549,8 @@ trait Rows {
     /// # Safety
     /// All rows hold `k` elements; the CPU has the instructions.
     unsafe fn dots<const M: usize>(
-        a: *const Self::A,
-        b: *const Self::B,
-        ldb: usize,
+        a: (*const Self::A, usize),
+        b: (*const Self::B, usize),
         rows: usize,
         k: usize,
     ) -> [[f32; DOT_ROWS]; M];
@@ -565,9 +565,8 @@ impl<E: Source, const ROUND: bool> Rows for Widened<E, ROUND> {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn dots<const M: usize>(
-        a: *const f32,
-        b: *const E,
-        ldb: usize,
+        (a, lda): (*const f32, usize),
+        (b, ldb): (*const E, usize),
         rows: usize,
         k: usize,
     ) -> [[f32; DOT_ROWS]; M] {
@@ -582,7 +581,7 @@ impl<E: Source, const ROUND: bool> Rows for Widened<E, ROUND> {
                     *vb = if ROUND { round_bf16(x) } else { x };
                 }
                 for (i, acc) in acc.iter_mut().enumerate() {
-                    let va = _mm512_maskz_loadu_ps(mask, a.add(i * k + p));
+                    let va = _mm512_maskz_loadu_ps(mask, a.add(i * lda + p));
                     for (sum, vb) in acc.iter_mut().zip(vb) {
                         *sum = _mm512_fmadd_ps(va, vb, *sum);
                     }
@@ -602,9 +601,8 @@ impl Rows for Pairs {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
     unsafe fn dots<const M: usize>(
-        a: *const Bf16,
-        b: *const Bf16,
-        ldb: usize,
+        (a, lda): (*const Bf16, usize),
+        (b, ldb): (*const Bf16, usize),
         rows: usize,
         k: usize,
     ) -> [[f32; DOT_ROWS]; M] {
@@ -625,11 +623,10 @@ impl Rows for Pairs {
                 let mut vb = [_mm512_setzero_si512(); DOT_ROWS];
                 for (j, vb) in vb.iter_mut().enumerate() {
                     *vb = load(b.add(j.min(rows - 1) * ldb + p));
-                    // Rows are short streams, which the hardware foresees too late.
-                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((AHEAD_ROWS + j) * ldb + p) as *const i8);
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add(j * ldb + p + DOT_AHEAD) as *const i8);
                 }
                 for (i, acc) in acc.iter_mut().enumerate() {
-                    let va = load(a.add(i * k + p));
+                    let va = load(a.add(i * lda + p));
                     for (sum, vb) in acc.iter_mut().zip(vb) {
                         *sum = Bf16Dot::dot(*sum, va, vb);
                     }
@@ -640,36 +637,37 @@ impl Rows for Pairs {
     }
 }
 
-/// Multiplies the m dense rows of `a` (m, k) with the first `cols` rows of `b`, `ldb` apart, read where they lie:
+/// Multiplies the m rows of `a`, `lda` apart, with the first `cols` rows of `b`, `ldb` apart, read where they lie:
 /// sums[i][r] += row i . row r. The sums come with their row stride.
 ///
 /// # Safety
 /// All rows hold `k` elements, the sums are this caller's to write, and the CPU has the instructions.
 unsafe fn dot_products<R: Rows>(
     (sums, stride): (*mut f32, usize),
-    (a, m): (*const R::A, usize),
+    (a, lda, m): (*const R::A, usize, usize),
     (b, ldb): (*const R::B, usize),
     cols: usize,
     k: usize,
 ) {
-    for row in (0..cols).step_by(DOT_ROWS) {
-        let rows = (cols - row).min(DOT_ROWS);
+    let apart = cols.div_ceil(DOT_ROWS);
+    for row in 0..apart {
+        let rows = (cols - row).div_ceil(apart);
         for first in (0..m).step_by(DOT_A_ROWS) {
             // SAFETY: the caller's promise.
             unsafe {
-                let (a, b) = (a.add(first * k), b.add(row * ldb));
+                let (a, b) = ((a.add(first * lda), lda), (b.add(row * ldb), apart * ldb));
                 let add = |parts: &[[f32; DOT_ROWS]]| {
                     for (i, parts) in parts.iter().enumerate() {
                         for (j, part) in parts.iter().enumerate().take(rows) {
-                            *sums.add((first + i) * stride + row + j) += part;
+                            *sums.add((first + i) * stride + row + j * apart) += part;
                         }
                     }
                 };
                 match m - first {
-                    1 => add(&R::dots::<1>(a, b, ldb, rows, k)),
-                    2 => add(&R::dots::<2>(a, b, ldb, rows, k)),
-                    3 => add(&R::dots::<3>(a, b, ldb, rows, k)),
-                    _ => add(&R::dots::<DOT_A_ROWS>(a, b, ldb, rows, k)),
+                    1 => add(&R::dots::<1>(a, b, rows, k)),
+                    2 => add(&R::dots::<2>(a, b, rows, k)),
+                    3 => add(&R::dots::<3>(a, b, rows, k)),
+                    _ => add(&R::dots::<DOT_A_ROWS>(a, b, rows, k)),
                 }
             }
         }
@@ -682,7 +680,7 @@ unsafe fn dot_products<R: Rows>(
 /// As there; the CPU has AVX-512.
 pub unsafe fn dot_products_f32(
     sums: (*mut f32, usize),
-    a: (*const f32, usize),
+    a: (*const f32, usize, usize),
     b: Matrix,
     cols: usize,
     k: usize,
@@ -708,7 +706,13 @@ pub unsafe fn dot_products_f32(
 ///
 /// # Safety
 /// As there; the CPU has AVX-512 BF16.
-pub unsafe fn dot_products_bf16(sums: (*mut f32, usize), a: (*const Bf16, usize), b: Matrix, cols: usize, k: usize) {
+pub unsafe fn dot_products_bf16(
+    sums: (*mut f32, usize),
+    a: (*const Bf16, usize, usize),
+    b: Matrix,
+    cols: usize,
+    k: usize,
+) {
     // SAFETY: the caller's promise.
     unsafe { dot_products::<Pairs>(sums, a, (b.ptr as *const Bf16, b.ld), cols, k) }
 }

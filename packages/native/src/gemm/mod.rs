@@ -9,6 +9,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod few_rows;
 mod kernel;
 mod portable;
 #[cfg(test)]
@@ -22,7 +23,7 @@ pub use avx512::{round_bf16, transpose};
 pub use kernel::Factors;
 pub use kernel::{Kernel, Matrix, Tile};
 
-use crate::buffer::{load, store, Bf16, DType, Elem, View};
+use crate::buffer::{load, DType, View};
 use crate::isa::Isa;
 use crate::pool::Pool;
 use crate::with_elem;
@@ -130,8 +131,6 @@ const B_WORDS: usize = 512 << 10;
 const ACROSS: usize = 32;
 /// Products with fewer multiplications than this are not worth waking other threads for.
 const SMALL: usize = 1 << 17;
-/// Products of at most so many rows read B where it lies: memory, not arithmetic, is their limit.
-const FEW: usize = 16;
 
 /// The part of `parts` equal ones, in order, of `0 .. total`.
 fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
@@ -150,8 +149,8 @@ pub fn mat_mul(pool: &Pool, isa: Isa, args: &MatMul) -> Result<(), String> {
     if args.m == 0 || args.n == 0 {
         return Ok(());
     }
-    if args.m <= FEW && args.terms.iter().all(|t| t.mask.is_none() && (t.b_trans || t.k == 0)) {
-        few_rows(pool, isa, args);
+    if few_rows::fits(args) {
+        few_rows::multiply(pool, isa, args);
         return Ok(());
     }
     blocked(pool, Kernel::new(isa, args.bf16), args);
@@ -444,84 +443,4 @@ unsafe fn add_masked(
             }
         }
     }
-}
-
-/// A product of few rows: B is read once, where it lies. A row's result does not depend on how many there are.
-fn few_rows(pool: &Pool, isa: Isa, args: &MatMul) {
-    /// Columns of one task.
-    const CHUNK: usize = 64;
-    let MatMul { m, n, .. } = *args;
-    let total: usize = args.terms.iter().map(|t| t.k).sum();
-    let words = m * total;
-    // SAFETY: no region runs, and this is the only use of the shared scratch until the product is done.
-    let mut pieces = Pieces::new(unsafe { pool.shared_scratch(Pieces::bytes(&[words, words.div_ceil(2)])) });
-    let (a, a_bf16) = (Shared::new(pieces.take::<f32>(words)), Shared::new(pieces.take::<u32>(words.div_ceil(2))));
-    let mut at = 0;
-    for t in args.terms {
-        let (row, col) = if t.a_trans { (1, t.lda) } else { (t.lda, 1) };
-        for i in 0..m {
-            let at = at + i * t.k;
-            for p in 0..t.k {
-                // SAFETY: `check` found (m, k) elements; the pieces have m * total.
-                unsafe {
-                    let x = with_elem!(t.a.dtype(), E => load(t.a.typed::<E>(), i * row + p * col)) * t.scale;
-                    let rounded = Bf16::from_f32(x);
-                    (a_bf16.get() as *mut Bf16).add(at + p).write(rounded);
-                    a.get().add(at + p).write(if args.bf16 { rounded.to_f32() } else { x });
-                }
-            }
-        }
-        at += m * t.k;
-    }
-    let task = |chunk: usize| {
-        let (from, to) = (chunk * CHUNK, ((chunk + 1) * CHUNK).min(n));
-        let mut sums = [0f32; FEW * CHUNK];
-        let mut at = 0;
-        for t in args.terms.iter().filter(|t| t.k > 0) {
-            // SAFETY: `check` found (n, k) elements, of which the task's columns; the sums have room for CHUNK columns of
-            // each row; an `Isa` is only made for a CPU that has it.
-            unsafe {
-                let ptr = t.b.ptr().add(from * t.ldb * t.b.dtype().size());
-                let b = Matrix { ptr, dtype: t.b.dtype(), ld: t.ldb, across: false };
-                let (sums, a, cols) = (sums.as_mut_ptr(), a.get().add(at), to - from);
-                match isa {
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512Bf16 if args.bf16 && b.dtype == DType::Bf16 => {
-                        let a = (a_bf16.get() as *const Bf16).add(at);
-                        avx512::dot_products_bf16((sums, CHUNK), (a, m), b, cols, t.k);
-                    }
-                    #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Avx512Bf16 => {
-                        avx512::dot_products_f32((sums, CHUNK), (a, m), b, cols, t.k, args.bf16);
-                    }
-                    _ => {
-                        for first in (0..m).step_by(4) {
-                            let (sums, a) = (sums.add(first * CHUNK), a.add(first * t.k));
-                            let rows = (m - first).min(4);
-                            portable::dot_product_rows(isa, sums, CHUNK, a, t.k, rows, b, (0, cols), t.k, args.bf16);
-                        }
-                    }
-                }
-            }
-            at += m * t.k;
-        }
-        for i in 0..m {
-            for col in from..to {
-                let mut sum = sums[i * CHUNK + col - from];
-                // SAFETY: `check` found n biases and (m, n) elements of out; these columns are this task's.
-                unsafe {
-                    if let Some(bias) = args.bias {
-                        sum += with_elem!(bias.dtype(), E => load(bias.typed::<E>(), col));
-                    }
-                    let at = i * args.ldc + col;
-                    with_elem!(args.out.dtype(), E => {
-                        let out = args.out.typed::<E>();
-                        let old = if args.accumulate { load(out, at) } else { 0.0 };
-                        store(out, at, if args.accumulate { old + sum } else { sum });
-                    });
-                }
-            }
-        }
-    };
-    pool.parallel(n.div_ceil(CHUNK), &|chunk, _| task(chunk));
 }
