@@ -20,6 +20,8 @@ export class Engine {
   write(id: number, offset: number, bytes: Uint8Array): void;
   /** The first `count` words: the kernel's index in `kernelTable`, then its arguments. */
   enqueue(words: Float64Array, count: number): void;
+  /** Calls one after the other: 0, id, dtypeIndex, size for `alloc`; 1, id for `free`; 2, count, words for `enqueue`. */
+  replay(calls: Float64Array): void;
   /** The stored bytes if raw; otherwise bf16 and f16 are converted to f32. */
   read(id: number, offset: number, count: number, raw: boolean): Promise<Uint8Array>;
   sync(): Promise<unknown>;

@@ -1,7 +1,7 @@
 //! Activation functions, alone or gating a second input.
 
 use crate::block::{blocks, load, store, ZERO};
-use crate::elementwise::{chunks, float};
+use crate::elementwise::{chunks, chunks_of, float};
 use crate::isa::Isa;
 use crate::kernels::{Activation, ActivationBackward, Context};
 use crate::math::{erf_f32, exp_f32, tanh_f32};
@@ -220,7 +220,8 @@ pub fn activation(cx: &Context, k: &Activation) -> Result<(), String> {
         3 => forward_range::<Relu>,
         kind => return Err(unknown(kind)),
     };
-    chunks(cx, k.count, |from, to| {
+    // A few tokens' rows too are cut, as in generation.
+    chunks_of(2048, cx, k.count, |from, to| {
         // SAFETY: every view holds count elements; tasks write disjoint ranges; an `Isa` is one that this CPU has.
         unsafe {
             match k.kind {

@@ -82,6 +82,29 @@ impl Engine {
     }
 
     #[napi]
+    pub fn replay(&self, calls: &[f64]) -> Result<()> {
+        let mut commands = Vec::new();
+        let mut rest = calls;
+        while let [kind, call @ ..] = rest {
+            let command;
+            (command, rest) = match (*kind as u32, call) {
+                (0, [id, index, elements, rest @ ..]) => {
+                    let (dtype, size) = (dtype(*index as u32)?, size("size", *elements)?);
+                    (Command::Alloc { id: *id as u64, dtype, size }, rest)
+                }
+                (1, [id, rest @ ..]) => (Command::Free { id: *id as u64 }, rest),
+                (2, [count, rest @ ..]) if *count as usize <= rest.len() => {
+                    let (words, rest) = rest.split_at(*count as usize);
+                    (Command::Kernel(words.to_vec()), rest)
+                }
+                _ => return Err(failed(format!("calls end within one of kind {kind}, or there is no such kind"))),
+            };
+            commands.push(command);
+        }
+        self.inner.push_all(commands).map_err(failed)
+    }
+
+    #[napi]
     pub fn read<'env>(&self, env: &'env Env, id: f64, offset: f64, count: f64, raw: bool) -> Result<Object<'env>> {
         let (offset, count) = (size("offset", offset)?, size("count", count)?);
         let (reply, promise) = promise(env)?;

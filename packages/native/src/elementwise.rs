@@ -10,7 +10,12 @@ pub const FLOATS: &[DType] = &[DType::F32, DType::Bf16, DType::F16];
 
 /// Runs `task(from, to)` over fixed chunks of `0..count`.
 pub fn chunks(cx: &Context, count: usize, task: impl Fn(usize, usize) + Sync) {
-    cx.pool.parallel(count.div_ceil(CHUNK), &|index, _| task(index * CHUNK, (index * CHUNK + CHUNK).min(count)));
+    chunks_of(CHUNK, cx, count, task);
+}
+
+/// As `chunks`, for tasks so dear that smaller chunks are worth waking other threads for.
+pub fn chunks_of(size: usize, cx: &Context, count: usize, task: impl Fn(usize, usize) + Sync) {
+    cx.pool.parallel(count.div_ceil(size), &|index, _| task(index * size, (index * size + size).min(count)));
 }
 
 /// Runs `task(from, to)` over fixed groups of rows of `cols` elements, about a chunk each.

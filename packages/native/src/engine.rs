@@ -162,6 +162,17 @@ impl Engine {
         }
     }
 
+    /// Appends commands that have no reply, in order, as one.
+    pub fn push_all(&self, commands: Vec<Command>) -> Result<(), String> {
+        let mut state = self.queue.lock();
+        if state.closed {
+            return Err(CLOSED.to_string());
+        }
+        state.commands.extend(commands);
+        self.queue.rouse(&mut state);
+        Ok(())
+    }
+
     /// Drops queued kernels and writes, rejects queued reads and stops the running kernel. Allocations, mappings and frees
     /// stay queued, so that what the caller believes about buffers stays true.
     pub fn abort(&self) {

@@ -187,6 +187,7 @@ kernels! {
     "softCap" SoftCap { out "out" output, x "x" input, count "count" size, cap "cap" float } => elementwise::soft_cap;
     "sum" Sum { out "out" output, x "x" input, count "count" size, factor "factor" number } => reduce::sum;
     "sumRows" SumRows { out "out" output, x "x" input, rows "rows" size, cols "cols" size } => reduce::sum_rows;
+    "argMax" ArgMax { out "out" output, x "x" input, rows "rows" size, cols "cols" size } => reduce::arg_max;
     "matMul" MatMul {
         out "out" output, ldc "ldc" size, m "m" size, n "n" size, bias "bias" optional_input,
         accumulate "accumulate" flag, compute "compute" flag, terms "terms" terms,

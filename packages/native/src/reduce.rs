@@ -1,9 +1,10 @@
-//! sum, sumRows, and the sums in f64 behind gradient clipping.
+//! sum, sumRows, argMax, and the sums in f64 behind gradient clipping.
 
-use crate::block::{blocks, load, store, BLOCK, ZERO};
+use crate::block::{blocks, load, store, BLOCK, CHUNK, ZERO};
 use crate::buffer::{DType, View};
 use crate::elementwise::{area, exactly, float};
-use crate::kernels::{Context, Sum, SumRows};
+use crate::gemm::Shared;
+use crate::kernels::{ArgMax, Context, Sum, SumRows};
 use crate::multiversion;
 
 /// Elements whose partial sum is one slot.
@@ -51,6 +52,60 @@ pub fn sum(cx: &Context, k: &Sum) -> Result<(), String> {
     let sum = total(cx, k.x, k.count, false) * k.factor;
     // SAFETY: out holds one f32.
     unsafe { store(k.out, 0, &[sum as f32]) };
+    Ok(())
+}
+
+/// The first of the largest of elements `from .. to` that is above minus infinity, else that with index `from`.
+#[inline(always)]
+unsafe fn largest_body(x: View, from: usize, to: usize) -> (f32, usize) {
+    let mut best = (f32::NEG_INFINITY, from);
+    let mut v = ZERO;
+    for (at, n) in blocks(from, to) {
+        let v = &mut v[..n];
+        // SAFETY: the caller's promise.
+        unsafe { load(x, at, v) };
+        let most = v.iter().fold(f32::NEG_INFINITY, |most, x| if *x > most { *x } else { most });
+        if most > best.0 {
+            best = (most, at + v.iter().position(|x| *x == most).unwrap_or(0));
+        }
+    }
+    best
+}
+multiversion! { unsafe fn largest(x: View, from: usize, to: usize) -> (f32, usize) = largest_body }
+
+pub fn arg_max(cx: &Context, k: &ArgMax) -> Result<(), String> {
+    let &ArgMax { out, x, rows, cols } = k;
+    exactly(&out, "out", DType::I32, rows)?;
+    float(&x, "x", area(rows, cols)?)?;
+    if cols == 0 {
+        return Err("cols must be at least 1, is 0".to_string());
+    }
+    let parts = cols.div_ceil(CHUNK);
+    // SAFETY: no region runs, and this is the kernel's only shared scratch.
+    let slots = unsafe { cx.pool.shared_scratch(rows * parts * size_of::<(f32, usize)>()) };
+    let slots = Shared::new(slots.as_mut_ptr() as *mut (f32, usize));
+    cx.pool.parallel(rows * parts, &|task, _| {
+        let (row, from) = (task / parts * cols, task % parts * CHUNK);
+        // SAFETY: x holds the row; the scratch, 64-byte aligned, holds a slot for each task.
+        unsafe {
+            let best = largest(cx.isa, x, row + from, row + (from + CHUNK).min(cols));
+            slots.get().add(task).write(best);
+        }
+    });
+    for row in 0..rows {
+        let mut first = [0.0];
+        // SAFETY: the tasks above wrote every slot (unless aborted, when the result is not used); out holds the row.
+        unsafe {
+            // A NaN in front is never exceeded.
+            load(x, row * cols, &mut first);
+            let mut best = (first[0], row * cols);
+            for part in 0..parts {
+                let next = slots.get().add(row * parts + part).read();
+                best = if next.0 > best.0 { next } else { best };
+            }
+            (out.ptr() as *mut i32).add(row).write_unaligned((best.1 - row * cols) as i32);
+        }
+    }
     Ok(())
 }
 

@@ -58,6 +58,12 @@ export interface Backend {
   sync(): Promise<void>;
   /** Drops what is queued and stops the running kernel at its next tile; the pending reads reject with AbortError. */
   abort(): void;
+  /**
+   * Runs `body`, and returns beside its result what makes its calls again at a fraction of their cost: the writes store what
+   * the host arrays hold by then, and buffers that outlived it are used again, as long as they live. Reads are no part of it.
+   * Backends that cannot lack this.
+   */
+  record?<T>(body: () => T): { readonly result: T; readonly replay: () => void };
   memory(): MemoryStats;
   resetPeak(): void;
   /** Begins (true) or ends recording; ending returns what ran in between. Backends that cannot return nothing. */

@@ -60,6 +60,9 @@ export const KERNELS = {
   /** out[c] (f32) += sum over rows of x[r, c]. */
   sumRows: { out: "view", x: "view", rows: "number", cols: "number" },
 
+  /** out[r] (i32) = the index of the first of the largest x[r, c]; NaN is larger than nothing, and nothing is larger than NaN. */
+  argMax: { out: "view", x: "view", rows: "number", cols: "number" },
+
   /**
    * out (m, n) = [accumulate ? out : 0] + sum of terms + [bias], bias (n) broadcast over rows. Masked terms and accumulate
    * do not go together.

@@ -4,7 +4,7 @@ import { process } from "./generate.js";
 import { eosIds, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { likeliest, logSoftmax } from "./logits.js";
-import { nextLogits } from "./next-logits.js";
+import { NextTokens } from "./next-tokens.js";
 
 /** As low as transformers has it: what is ruled out, without being infinite. */
 const RULED_OUT = -1e9;
@@ -37,6 +37,7 @@ export async function beamSearch(
   const eos = eosIds(config);
   const kept = Math.max(2, 1 + eos.length) * beams;
   const cache = new KvCache(model, beams, limit);
+  const following = new NextTokens(model, cache);
   const interrupt = (): void => model.backend.abort();
   signal?.addEventListener("abort", interrupt);
   try {
@@ -45,9 +46,7 @@ export async function beamSearch(
     let cached = 0;
     for (let improvable = true; improvable;) {
       signal?.throwIfAborted();
-      const logits = await nextLogits(
-        model,
-        cache,
+      const logits = await following.logits(
         running.map(({ slot, ids }) => ({ slot, position: cached, ids: ids.slice(cached) })),
       );
       const length = (running[0] as Running).ids.length;
@@ -89,6 +88,7 @@ export async function beamSearch(
     throw error;
   } finally {
     signal?.removeEventListener("abort", interrupt);
+    following.dispose();
     cache.dispose();
   }
 }

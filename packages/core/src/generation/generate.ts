@@ -7,7 +7,7 @@ import { beamSearch } from "./beam-search.js";
 import { eosIds, resolveGenerationConfig, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { argMax, minP, noRepeatNgram, repetitionPenalty, sample, temperature, topK, topP, typicalP } from "./logits.js";
-import { nextLogits } from "./next-logits.js";
+import { NextTokens } from "./next-tokens.js";
 
 export interface GenerateOptions {
   /** Sequences decoded at a time; as soon as one ends, the next takes its place. Default 8. */
@@ -51,6 +51,7 @@ export async function* streamTokens(
   }));
   type Running = (typeof waiting)[number];
   const cache = new KvCache(model, slots, Math.max(0, ...limits));
+  const following = new NextTokens(model, cache);
   const free = Array.from({ length: slots }, (_, slot) => slot);
   let running: Running[] = [];
   const interrupt = (): void => model.backend.abort();
@@ -66,17 +67,19 @@ export async function* streamTokens(
         tokens += next.start;
       }
       const active = admitted.length > 0 ? admitted : running;
-      const logits = await nextLogits(
-        model,
-        cache,
-        active.map(({ slot, cached, history }) => ({ slot, position: cached, ids: history.slice(cached) })),
-      );
+      const tokens = active.map(({ slot, cached, history }) => ({
+        ...{ slot, position: cached, ids: history.slice(cached) },
+      }));
+      const asScored =
+        !config.do_sample && active.every(({ history, start }) => !processes(config, history.length - start));
+      const choices = asScored ? await following.likeliest(tokens) : await following.logits(tokens);
       for (const [row, sequence] of active.entries()) {
-        const scores = logits[row] as Float32Array;
-        const { index, history, start } = sequence;
+        const { index, history, start, random } = sequence;
         sequence.cached = history.length;
-        process(scores, history, start, config, eos);
-        const id = config.do_sample ? draw(scores, config, sequence.random) : argMax(scores);
+        const choice = choices[row] as number | Float32Array;
+        if (typeof choice !== "number") process(choice, history, start, config, eos);
+        const id =
+          typeof choice === "number" ? choice : config.do_sample ? draw(choice, config, random) : argMax(choice);
         history.push(id);
         const finished = eos.has(id)
           ? "eos"
@@ -98,6 +101,7 @@ export async function* streamTokens(
     throw error;
   } finally {
     signal?.removeEventListener("abort", interrupt);
+    following.dispose();
     cache.dispose();
   }
 }
@@ -137,6 +141,11 @@ export async function generate(
   return prompts.map((_, index) =>
     ids.slice(index * wanted, (index + 1) * wanted).map((ids) => ({ ids: Int32Array.from(ids) })),
   );
+}
+
+/** Whether `process` changes anything after so many new tokens. */
+function processes(config: GenerationConfig, newTokens: number): boolean {
+  return config.repetition_penalty !== 1 || config.no_repeat_ngram_size > 0 || newTokens < config.min_new_tokens;
 }
 
 /** Changes scores as transformers' processors do before a token is chosen, greedily or not. */

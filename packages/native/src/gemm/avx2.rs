@@ -419,31 +419,34 @@ pub unsafe fn dot_products_bf16(
     cols: usize,
     k: usize,
 ) {
-    for from in (0..k).step_by(DOT_K) {
+    // As many rows of B at once as leave registers for the sums, then those that are left one by one.
+    let streams = if m > 2 { 2 } else { 4 };
+    let apart = cols / streams;
+    let groups = cols - apart * (streams - 1);
+    let blocks = k.div_ceil(DOT_K);
+    for step in 0..groups * blocks {
+        // Rows end to end where all of A stays in the cache anyway.
+        let (group, block) = if m > 2 { (step % groups, step / groups) } else { (step / blocks, step % blocks) };
+        let (row, rows) = if group < apart { (group, streams) } else { (group + apart * (streams - 1), 1) };
+        let from = block * DOT_K;
         let len = (k - from).min(DOT_K);
-        // As many rows of B at once as leave registers for the sums, then those that are left one by one.
-        let streams = if m > 2 { 2 } else { 4 };
-        let apart = cols / streams;
-        let together = (0..apart).map(|row| (row, streams));
-        for (row, rows) in together.chain((apart * streams..cols).map(|row| (row, 1))) {
-            for first in (0..m).step_by(DOT_A_ROWS) {
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let a = (a.add(first * lda + from), lda);
-                    let b = ((b.ptr as *const Bf16).add(row * b.ld + from), b.ld);
-                    let sums = (sums.add(first * stride + row), stride);
-                    match ((m - first).min(DOT_A_ROWS), rows) {
-                        (1, 4) => dots::<1, 4>(sums, a, b, apart, len),
-                        (1, 2) => dots::<1, 2>(sums, a, b, apart, len),
-                        (1, _) => dots::<1, 1>(sums, a, b, apart, len),
-                        (2, 4) => dots::<2, 4>(sums, a, b, apart, len),
-                        (2, 2) => dots::<2, 2>(sums, a, b, apart, len),
-                        (2, _) => dots::<2, 1>(sums, a, b, apart, len),
-                        (3, 2) => dots::<3, 2>(sums, a, b, apart, len),
-                        (3, _) => dots::<3, 1>(sums, a, b, apart, len),
-                        (_, 2) => dots::<DOT_A_ROWS, 2>(sums, a, b, apart, len),
-                        _ => dots::<DOT_A_ROWS, 1>(sums, a, b, apart, len),
-                    }
+        for first in (0..m).step_by(DOT_A_ROWS) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let a = (a.add(first * lda + from), lda);
+                let b = ((b.ptr as *const Bf16).add(row * b.ld + from), b.ld);
+                let sums = (sums.add(first * stride + row), stride);
+                match ((m - first).min(DOT_A_ROWS), rows) {
+                    (1, 4) => dots::<1, 4>(sums, a, b, apart, len),
+                    (1, 2) => dots::<1, 2>(sums, a, b, apart, len),
+                    (1, _) => dots::<1, 1>(sums, a, b, apart, len),
+                    (2, 4) => dots::<2, 4>(sums, a, b, apart, len),
+                    (2, 2) => dots::<2, 2>(sums, a, b, apart, len),
+                    (2, _) => dots::<2, 1>(sums, a, b, apart, len),
+                    (3, 2) => dots::<3, 2>(sums, a, b, apart, len),
+                    (3, _) => dots::<3, 1>(sums, a, b, apart, len),
+                    (_, 2) => dots::<DOT_A_ROWS, 2>(sums, a, b, apart, len),
+                    _ => dots::<DOT_A_ROWS, 1>(sums, a, b, apart, len),
                 }
             }
         }

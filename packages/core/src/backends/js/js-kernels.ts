@@ -2,6 +2,7 @@ import type { KernelArgs, KernelName } from "../kernels.js";
 import { activation, activationBackward } from "./activation.js";
 import { adamW } from "./adam-w.js";
 import { add } from "./add.js";
+import { argMax } from "./arg-max.js";
 import { attentionCached, cacheRows } from "./attention-cached.js";
 import { attention, attentionBackward } from "./attention.js";
 import { clipGradNorm } from "./clip-grad-norm.js";
@@ -33,6 +34,7 @@ export const jsKernels: JsKernels = {
   softCap,
   sum,
   sumRows,
+  argMax,
   matMul,
   embedding,
   embeddingBackward,

@@ -5,6 +5,7 @@ import { loadNative, type NativeModule } from "../../native.js";
 import { BYTES, DTYPES, type DType } from "../../tensor/dtype.js";
 import type { Backend, HostArray, KernelEvent, MemoryStats } from "../backend.js";
 import { KERNELS, type KernelArgs, type KernelName, type Kernels, type MatMulTerm, type View } from "../kernels.js";
+import { Recording } from "./recording.js";
 
 /**
  * @param options.threads threads in all, by default as many as the machine gives this process
@@ -58,6 +59,7 @@ class NativeBackend implements Backend {
   #liveBytes = 0;
   #peakBytes = 0;
   #disposed: Promise<void> | undefined;
+  #recording: Recording | undefined;
   /** Where one call is encoded; the engine copies it. */
   #words = new Float64Array(1024);
 
@@ -71,6 +73,7 @@ class NativeBackend implements Backend {
   alloc(dtype: DType, size: number): number {
     const id = ++this.#lastId;
     this.#engine.alloc(id, DTYPES.indexOf(dtype), size);
+    this.#recording?.alloc(id, DTYPES.indexOf(dtype), size);
     const bytes = size * BYTES[dtype];
     this.#live.set(id, bytes);
     this.#liveBytes += bytes;
@@ -87,6 +90,7 @@ class NativeBackend implements Backend {
 
   free(buffer: number): void {
     this.#engine.free(buffer);
+    this.#recording?.free(buffer);
     this.#liveBytes -= this.#live.get(buffer) ?? 0;
     this.#live.delete(buffer);
   }
@@ -98,6 +102,7 @@ class NativeBackend implements Backend {
     }
     const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
     this.#engine.write(view.buffer, view.offset, bytes);
+    this.#recording?.write(view, data);
   }
 
   async read(view: View, count: number): Promise<Float32Array | Int32Array | Uint8Array> {
@@ -119,6 +124,24 @@ class NativeBackend implements Backend {
 
   abort(): void {
     this.#engine.abort();
+  }
+
+  record<T>(body: () => T): { result: T; replay: () => void } {
+    const recording = new Recording();
+    this.#recording = recording;
+    try {
+      const result = body();
+      const steps = recording.steps();
+      const replay = (): void => {
+        for (const step of steps) {
+          if ("view" in step) this.write(step.view, step.data);
+          else this.#engine.replay(step);
+        }
+      };
+      return { result, replay };
+    } finally {
+      this.#recording = undefined;
+    }
   }
 
   memory(): MemoryStats {
@@ -191,6 +214,7 @@ class NativeBackend implements Backend {
         }
       }
       this.#engine.enqueue(words, at);
+      this.#recording?.enqueue(words.subarray(0, at));
     };
   }
 
