@@ -152,7 +152,7 @@ pub fn multiply(pool: &Pool, isa: Isa, args: &MatMul) {
                         for first in (0..m).step_by(4) {
                             let (to, a) = (sums.0.add(first * COLUMNS), a.add(first * lda));
                             let rows = (m - first).min(4);
-                            portable::dot_product_rows(isa, to, COLUMNS, a, lda, rows, b, (0, cols), t.k, bf16);
+                            portable::dot_product_rows(isa, to, COLUMNS, a, lda, rows, b, cols, t.k, bf16);
                         }
                     }
                 }

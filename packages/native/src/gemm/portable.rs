@@ -125,13 +125,14 @@ multiversion! { pub unsafe fn add_masked(to: *mut f32, base: *const f32, from: *
 /// Running sums of one dot.
 const LANES: usize = 8;
 
-/// Dots of M rows of `a` with R rows of `b`, all of `k` elements, added to `sums`.
+/// Dots of M rows of `a` with R rows of `b`, `apart` rows apart, all of `k` elements, added to `sums`.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // an index runs over several arrays at once
 unsafe fn dots<E: Elem, const M: usize, const R: usize, const ROUND: bool>(
     (sums, sums_stride): (*mut f32, usize),
     (a, a_stride): (*const f32, usize),
     (b, ldb): (*const E, usize),
+    apart: usize,
     k: usize,
 ) {
     let value = |x: f32| if ROUND { Bf16::from_f32(x).to_f32() } else { x };
@@ -143,7 +144,7 @@ unsafe fn dots<E: Elem, const M: usize, const R: usize, const ROUND: bool>(
             for j in 0..R {
                 let mut y = [0f32; LANES];
                 for (l, y) in y.iter_mut().enumerate() {
-                    *y = value(load(b, j * ldb + p + l));
+                    *y = value(load(b, j * apart * ldb + p + l));
                 }
                 for i in 0..M {
                     for l in 0..LANES {
@@ -156,16 +157,16 @@ unsafe fn dots<E: Elem, const M: usize, const R: usize, const ROUND: bool>(
             for j in 0..R {
                 let mut sum = lanes[i][j];
                 for p in whole..k {
-                    sum[p - whole] += a.add(i * a_stride + p).read() * value(load(b, j * ldb + p));
+                    sum[p - whole] += a.add(i * a_stride + p).read() * value(load(b, j * apart * ldb + p));
                 }
                 let four = [sum[0] + sum[4], sum[1] + sum[5], sum[2] + sum[6], sum[3] + sum[7]];
-                *sums.add(i * sums_stride + j) += (four[0] + four[2]) + (four[1] + four[3]);
+                *sums.add(i * sums_stride + j * apart) += (four[0] + four[2]) + (four[1] + four[3]);
             }
         }
     }
 }
 
-/// See `dot_product_rows` in avx512.rs.
+/// See `dot_products` in avx512.rs.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn dot_product_rows_body(
@@ -175,7 +176,7 @@ unsafe fn dot_product_rows_body(
     a_stride: usize,
     m: usize,
     b: Matrix,
-    (from, to): (usize, usize),
+    cols: usize,
     k: usize,
     round: bool,
 ) {
@@ -185,15 +186,17 @@ unsafe fn dot_product_rows_body(
         (@ $E:ty, $ROUND:literal, $($M:literal by $R:literal),*) => {
             match m {
                 $($M => {
-                    let whole = from + (to - from) / $R * $R;
+                    let apart = cols / $R;
                     // SAFETY: the caller's promise.
                     unsafe {
                         let b_row = |row: usize| ((b.ptr as *const $E).add(row * b.ld), b.ld);
-                        for row in (from..whole).step_by($R) {
-                            dots::<$E, $M, $R, $ROUND>((sums.add(row), sums_stride), (a, a_stride), b_row(row), k);
+                        for row in 0..apart {
+                            let sums = (sums.add(row), sums_stride);
+                            dots::<$E, $M, $R, $ROUND>(sums, (a, a_stride), b_row(row), apart, k);
                         }
-                        for row in whole..to {
-                            dots::<$E, $M, 1, $ROUND>((sums.add(row), sums_stride), (a, a_stride), b_row(row), k);
+                        for row in apart * $R..cols {
+                            let sums = (sums.add(row), sums_stride);
+                            dots::<$E, $M, 1, $ROUND>(sums, (a, a_stride), b_row(row), apart, k);
                         }
                     }
                 })*
@@ -210,4 +213,4 @@ unsafe fn dot_product_rows_body(
         (other, _) => panic!("a float is needed here, not {}", other.name()),
     }
 }
-multiversion! { pub unsafe fn dot_product_rows(sums: *mut f32, sums_stride: usize, a: *const f32, a_stride: usize, m: usize, b: Matrix, rows: (usize, usize), k: usize, round: bool) = dot_product_rows_body }
+multiversion! { pub unsafe fn dot_product_rows(sums: *mut f32, sums_stride: usize, a: *const f32, a_stride: usize, m: usize, b: Matrix, cols: usize, k: usize, round: bool) = dot_product_rows_body }

@@ -1,5 +1,6 @@
 use super::testing::{Random, Tensor};
 use super::*;
+use crate::buffer::{Bf16, Elem};
 
 /// A product to test: factors, output and what it should be.
 struct Case {
@@ -183,6 +184,38 @@ fn every_dtype_transpose_and_epilogue_agrees_with_f64() {
                         .collect();
                     let bias = flag(2).then_some(FLOATS[random.below(3)]);
                     Case { m, n, out, bias, accumulate: flag(3), bf16: flag(4), aligned: flag(5), terms }.run(seed);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn few_rows_agree_with_f64_and_a_row_does_not_depend_on_how_many_there_are() {
+    let mut random = Random(6);
+    for (n, k) in [(131, 1100), (70, 896), (3, 37)] {
+        for (b, bf16) in [(DType::Bf16, true), (DType::Bf16, false), (DType::F16, true), (DType::F32, false)] {
+            let term = TermCase { k, b, scale: 0.75, ..PLAIN };
+            for m in [1, 3, 8] {
+                let bias = Some(DType::Bf16);
+                let terms = vec![term, TermCase { k: 8, ..PLAIN }];
+                Case { m, n, out: DType::F32, bias, accumulate: true, bf16, aligned: false, terms }.run((m * k) as u64);
+            }
+            let (rows, weight) =
+                (Tensor::random(&mut random, 16 * k, DType::F32, true), Tensor::random(&mut random, n * k, b, false));
+            let (a, b) = (rows.view(), weight.view());
+            let terms = [Term { a, lda: k, a_trans: false, b, ldb: k, b_trans: true, k, scale: 1.0, mask: None }];
+            for isa in Isa::available() {
+                let product = |m: usize| {
+                    let out = Tensor::new(m * n, DType::F32, true);
+                    let (view, bias) = (out.view(), None);
+                    let args = MatMul { out: view, ldc: n, m, n, bias, accumulate: false, bf16, terms: &terms };
+                    mat_mul(&Pool::new(2).unwrap(), isa, &args).unwrap();
+                    out.bits()
+                };
+                let all = product(16);
+                for m in 1..16 {
+                    assert_eq!(product(m), all[..m * n], "{isa:?}: {m} rows");
                 }
             }
         }

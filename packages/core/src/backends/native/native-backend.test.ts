@@ -214,6 +214,38 @@ describe.skipIf("reason" in loaded)("native backend", () => {
     expect(await backend.read(out, 1)).toEqual(Float32Array.of(2 * size));
   });
 
+  it("makes recorded calls again, with what the arrays then hold", async () => {
+    const before = filled(2, 10);
+    const gone = filled(1, 0);
+    const values = Float32Array.of(1, 2);
+    const { result, replay } = backend.record!(() => {
+      const [x, out] = [make("f32", 2), make("f32", 2)];
+      backend.write(x, values);
+      backend.kernels.add({ out, a: x, b: before, count: 2, alpha: 1, beta: 1 });
+      backend.free(x.buffer);
+      backend.free(gone.buffer);
+      return out;
+    });
+    expect(await backend.read(result, 2)).toEqual(Float32Array.of(11, 12));
+    const memory = backend.memory();
+    values.set([5, 6]);
+    backend.kernels.fill({ out: before, count: 2, value: 20 });
+    replay();
+    replay();
+    expect(await backend.read(result, 2)).toEqual(Float32Array.of(25, 26));
+    expect(backend.memory()).toEqual(memory);
+    backend.free(result.buffer);
+    replay();
+    await expect(backend.sync()).rejects.toThrow(`add: out is buffer ${result.buffer}, which is not alive`);
+  });
+
+  it("refuses calls that are cut short", () => {
+    if ("reason" in loaded) throw new Error(loaded.reason);
+    const engine = new loaded.native.Engine(1);
+    for (const calls of [[0, 1, 0], [1], [2, 3, 0, 0], [7, 1]])
+      expect(() => engine.replay(Float64Array.from(calls))).toThrow(/calls end within one of kind/);
+  });
+
   it("rejects what is pending when it is disposed of, and refuses more", async () => {
     const out = make("f32", 1);
     await backend.dispose();
