@@ -346,11 +346,10 @@ pub unsafe fn multiply(rows: usize, cols: usize, words: usize, a: *const u32, b:
 const DOT_A_ROWS: usize = 4;
 /// Elements along k multiplied at once with all rows: those of A stay in the first cache.
 const DOT_K: usize = 1024;
-/// Elements of a row of B from those multiplied to those that are fetched.
-const DOT_AHEAD: usize = 512;
 
-/// Adds the products of M rows of A, of every sixteen elements first the even ones, and R rows of B, `apart` rows apart.
-/// Each is one chain of sums, whatever M and R are. Matrices come with their row strides.
+/// Adds the products of M rows of A, of every sixteen elements first the even ones, and R rows of B, `apart` rows apart:
+/// streams so far from each other that the hardware foresees them all. Each product is one chain of sums, whatever M and R
+/// are. Matrices come with their row strides.
 ///
 /// # Safety
 /// All rows hold `k` elements, those of A zeros up to a multiple of sixteen; the CPU has the instructions.
@@ -377,7 +376,8 @@ unsafe fn dots<const M: usize, const R: usize>(
                     core::ptr::copy_nonoverlapping(row, part.as_mut_ptr(), k - p);
                     _mm256_loadu_si256(part.as_ptr() as *const __m256i)
                 };
-                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(DOT_AHEAD) as *const i8);
+                // The same block of the stream's next row; the hardware foresees that only where rows have one block.
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(ldb) as *const i8);
                 // A bf16 is the upper half of an f32.
                 even[j] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs));
                 odd[j] = _mm256_castsi256_ps(_mm256_and_si256(pairs, high));
