@@ -124,7 +124,7 @@ pub fn multiply(pool: &Pool, isa: Isa, args: &MatMul) {
         }
         at += m * stride(t);
     }
-    let columns = (TASK / total.max(1)).next_multiple_of(8).min(COLUMNS);
+    let columns = (TASK / total.max(1)).next_multiple_of(8).clamp(8, COLUMNS);
     pool.parallel(n.div_ceil(columns), &|task, _| {
         let (from, to) = (task * columns, ((task + 1) * columns).min(n));
         let cols = to - from;
