@@ -10,6 +10,8 @@ use crate::multiversion;
 
 /// Keys whose scores are made before their values are added.
 const TILE: usize = 64;
+/// Values that are added at once: the sums are loaded and stored once for them.
+const TOGETHER: usize = 4;
 
 /// A sequence's number and a token's place in it, of every row.
 #[derive(Clone, Copy)]
@@ -74,6 +76,24 @@ pub fn cache_rows(cx: &Context, k: &CacheRows) -> Result<(), String> {
     Ok(())
 }
 
+/// Adds to the sums some values, each times its p, one after the other.
+#[inline(always)]
+fn add_values(sums: &mut [f32], p: &[f32], values: &[f32]) {
+    let dim = sums.len();
+    if values.len() < TOGETHER * dim {
+        for (p, value) in p.iter().zip(values.chunks_exact(dim)) {
+            sums.iter_mut().zip(value).for_each(|(sum, x)| *sum += p * x);
+        }
+        return;
+    }
+    let (first, second) = values.split_at(2 * dim);
+    let ((a, b), (c, d)) = (first.split_at(dim), second.split_at(dim));
+    let (b, c, d) = (&b[..dim], &c[..dim], &d[..dim]);
+    for i in 0..dim {
+        sums[i] = sums[i] + p[0] * a[i] + p[1] * b[i] + p[2] * c[i] + p[3] * d[i];
+    }
+}
+
 /// The query heads of one row that share a key head, with an online softmax.
 ///
 /// # Safety
@@ -94,7 +114,7 @@ unsafe fn attend_body(
     let (scores, rest) = rest.split_at_mut(group * TILE);
     let (largest, rest) = rest.split_at_mut(group);
     let (totals, rest) = rest.split_at_mut(group);
-    let one = &mut rest[..dim];
+    let some = &mut rest[..TOGETHER * dim];
     sums.fill(0.0);
     largest.fill(f32::NEG_INFINITY);
     totals.fill(0.0);
@@ -107,13 +127,16 @@ unsafe fn attend_body(
     let mut from = first;
     while from <= position {
         let count = (position + 1 - from).min(TILE);
-        for j in 0..count {
-            // SAFETY: the caller's promise.
-            unsafe { load(k.keys, (base + from + j) * dim, one) };
+        for j in (0..count).step_by(TOGETHER) {
+            let some = &mut some[..(count - j).min(TOGETHER) * dim];
+            // SAFETY: the caller's promise; the keys of a head lie side by side.
+            unsafe { load(k.keys, (base + from + j) * dim, some) };
             for (i, query) in queries.chunks_exact(dim).enumerate() {
-                let mut sum = Sum::ZERO;
-                sum.add2(query, one, |a, b| a * b);
-                scores[i * TILE + j] = sum.total() * scale;
+                for (score, key) in scores[i * TILE + j..].iter_mut().zip(some.chunks_exact(dim)) {
+                    let mut sum = Sum::ZERO;
+                    sum.add2(query, key, |a, b| a * b);
+                    *score = sum.total() * scale;
+                }
             }
         }
         for i in 0..group {
@@ -147,14 +170,12 @@ unsafe fn attend_body(
                 *s *= keep;
             }
         }
-        for j in 0..count {
+        for j in (0..count).step_by(TOGETHER) {
+            let some = &mut some[..(count - j).min(TOGETHER) * dim];
             // SAFETY: the caller's promise.
-            unsafe { load(k.values, (base + from + j) * dim, one) };
+            unsafe { load(k.values, (base + from + j) * dim, some) };
             for (i, sums) in sums.chunks_exact_mut(dim).enumerate() {
-                let p = scores[i * TILE + j];
-                for (sum, value) in sums.iter_mut().zip(&*one) {
-                    *sum += p * value;
-                }
+                add_values(sums, &scores[i * TILE + j..], some);
             }
         }
         from += count;
@@ -191,7 +212,7 @@ pub fn attention_cached(cx: &Context, k: &AttentionCached) -> Result<(), String>
     }
     let places = Places::check(k.slots, k.positions, rows, k.slot_count, capacity)?;
     let group = heads / kv_heads;
-    let scratch_size = group * (2 * dim + TILE + 2) + dim;
+    let scratch_size = group * (2 * dim + TILE + 2) + TOGETHER * dim;
     cx.pool.parallel(rows * kv_heads, &|task, worker| {
         let (row, kv_head) = (task / kv_heads, task % kv_heads);
         // SAFETY: the worker's own scratch, aligned to 64 bytes; the views were checked; tasks write disjoint heads; an
