@@ -99,7 +99,7 @@ function main() {
         );
         if (python === undefined) cells.push("    no Python ");
         else {
-          const script = join(import.meta.dirname, "tokenize.py");
+          const script = join(import.meta.dirname, "hf_tokenize.py");
           const theirs = run(python, script, join(dir, "tokenizer.json"), text, String(BATCH), String(rounds));
           if (theirs.ids !== mine.ids || theirs.checksum !== mine.checksum)
             throw new Error(`${path}: the ids differ: ${mine.ids} of ours, ${theirs.ids} of Python's`);

@@ -303,7 +303,7 @@ describe("access", () => {
       ...answer,
       headers: { ...answer.headers, link: `<${other.url}/next>; rel="next"` },
     }));
-    expect(await refusal(resolve("org/tiny", { env }))).toMatch(/no such model/);
+    expect(await refusal(resolve("org/tiny", { env }))).toMatch(/refuses \(401 Unauthorized for \/next\)/);
     expect(other.requests).toMatchObject([{ path: "/next", authorization: undefined }]);
     await other.close();
   });
