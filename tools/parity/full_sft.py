@@ -1,7 +1,7 @@
 """
 Fine-tuning of a real model on real conversations, ours and transformers + peft's from the same adapter: the loss of every
 step, and PEFT's evaluation of the adapter we write. The reference's rows are made here, by transformers alone, as MedicalGPT
-makes them; both train on those that fit. --steps N changes the number of steps (60).
+makes them; both train on those that fit. --steps N changes the number of steps (30).
 """
 
 import argparse
@@ -20,7 +20,7 @@ from training import follows, load, medgpt, smollm2, train, with_adapter
 LENGTH, BATCH, EVAL_ROWS = 512, 2, 8
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--steps", type=int, default=60)
+parser.add_argument("--steps", type=int, default=30)
 STEPS = parser.parse_args().steps
 
 
