@@ -1,6 +1,7 @@
 """The reference results that travel with the repository, made again by generate.py: equal to those committed."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from generate import FIXTURES, make
 
 # Another kind of CPU sums in another order.
 CLOSE = dict(atol=1e-5, rtol=1e-4)
+# The gradient of a key bias is rounding noise, which Adam's division blows up without effect on the loss.
+NOISE = re.compile(r"^curves/.*(k_proj|query_key_value)\.bias$")
 
 
 def differ(ours, theirs):
@@ -33,7 +36,8 @@ def compare(path, committed, made):
     ours, theirs = load_file(committed / path), load_file(made / path)
     assert ours.keys() == theirs.keys(), f"{path} has other tensors"
     for name in ours:
-        assert torch.allclose(ours[name], theirs[name], **CLOSE), f"{path}: {name} differs"
+        close = torch.allclose(ours[name], theirs[name], **CLOSE)
+        assert close or NOISE.match(f"{path}/{name}"), f"{path}: {name} differs"
 
 
 @check("generate.py makes the committed reference results again")
