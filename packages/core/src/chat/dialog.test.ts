@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ChatTemplate } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import type { Conversation } from "./conversation.js";
 import { createDialog } from "./dialog.js";
 import { DialogEncoder, joinTurns } from "./encode-dialog.js";
 import { proveLabels } from "./prove-labels.js";
@@ -70,6 +71,30 @@ describe("a template that rewrites earlier turns", () => {
     const first = ["Q:a;A:1</think>b<end>", "1</think>b<end>"];
     expect(texts(turns, 25)).toEqual([first, ["Q:a;A:b<end>Q:cccccccccc;A:d<end>", "d<end>"]]);
     expect(texts(turns, 24)).toEqual([first, ["Q:cccccccccc;A:d<end>", "d<end>"]]);
+  });
+});
+
+describe("a conversation of hundreds of turns", () => {
+  /** How many turns were rendered to encode a conversation of so many, each some 7 tokens, in rows of 100. */
+  function rendered(count: number): number {
+    let turns = 0;
+    const counting = {
+      ...dialog,
+      *render(conversation: Conversation) {
+        for (const turn of dialog.render(conversation)) {
+          turns++;
+          yield turn;
+        }
+      },
+    };
+    const said = Array.from({ length: count }, (): [string, string] => ["a", "b"]);
+    const rows = new DialogEncoder(tokenizer, counting, 100).encode({ system: "", turns: said });
+    expect(rows.flat().filter(({ learnt }) => learnt)).toHaveLength(count);
+    return turns;
+  }
+
+  it("costs as much more as it is longer, but for the logarithm of its length", () => {
+    expect(rendered(400) / rendered(200)).toBeLessThan(2.5);
   });
 });
 

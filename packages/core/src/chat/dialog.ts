@@ -9,10 +9,8 @@ export interface RenderedTurn {
   /** From the end of the last answer's turn to where the answer begins. */
   readonly source: string;
   readonly answer: string;
-  /** Whether a template now writes an earlier turn otherwise than before, so that `source` does not go on from there. */
+  /** Whether a template now writes an earlier turn otherwise than before, so that nothing goes on from there. */
   readonly rewritten: boolean;
-  /** All the text before the answer. */
-  readonly whole: string;
 }
 
 export interface Dialog {
@@ -20,8 +18,13 @@ export interface Dialog {
   readonly endId: number;
   /** Whatever decides the texts, for a digest. */
   readonly identity: string;
-  /** @throws InputError where the template refuses the conversation */
-  render(conversation: Conversation): RenderedTurn[];
+  /**
+   * The turns, each rendered when it is asked for.
+   * @throws InputError (from the iteration) where the template refuses the conversation
+   */
+  render(conversation: Conversation): Iterable<RenderedTurn>;
+  /** All the text before the last answer. Throws as `render` does. */
+  beforeLastAnswer(conversation: Conversation): string;
 }
 
 /** An answer that no template would write by itself. */
@@ -45,25 +48,30 @@ export function createDialog(
       identity: JSON.stringify(format),
       render: ({ system, turns }) => {
         const texts = renderDialog(format, turns, system);
-        return turns.map(([, answer], index) => ({
-          ...{ source: texts[2 * index]!, answer, rewritten: false },
-          whole: texts.slice(0, 2 * index + 1).join(""),
-        }));
+        return turns.map(([, answer], index) => ({ source: texts[2 * index]!, answer, rewritten: false }));
       },
+      beforeLastAnswer: ({ system, turns }) => renderDialog(format, turns, system).slice(0, -1).join(""),
     };
   }
   if (template === undefined)
     throw new InputError("the tokenizer has no chat template; give --template_name", { place: tokenizer.dir });
   const ending = endOfTurn(template);
+  return {
+    endId: required(endOfTurnId(tokenizer, ending) ?? tokenizer.eosId, "</s>", tokenizer),
+    identity: JSON.stringify([template.source, template.tokens]),
+    render: (conversation) => renderTemplate(template, conversation, ending),
+    beforeLastAnswer: (conversation) =>
+      template.render(messagesOf(conversation).slice(0, -1), { addGenerationPrompt: true }),
+  };
+}
+
+/** The special token that begins what a template writes after an answer; undefined where it begins with text. */
+export function endOfTurnId(tokenizer: Tokenizer, ending: string): number | undefined {
+  // Some tokenizers put a token for no text before a special one.
   const first = [...tokenizer.encode(ending, { addSpecialTokens: false })].find(
     (id) => tokenizer.decode([id]).trim() !== "",
   );
-  const special = first !== undefined && tokenizer.decode([first], { skipSpecialTokens: true }) === "";
-  return {
-    endId: required(special ? first : tokenizer.eosId, "</s>", tokenizer),
-    identity: JSON.stringify([template.source, template.tokens]),
-    render: (conversation) => renderTemplate(template, conversation, ending),
-  };
+  return first !== undefined && tokenizer.decode([first], { skipSpecialTokens: true }) === "" ? first : undefined;
 }
 
 /** What a template writes after an answer. */
@@ -75,17 +83,28 @@ export function endOfTurn(template: ChatTemplate): string {
   return template.render(turns).split(MARK).at(-1) as string;
 }
 
-function renderTemplate(template: ChatTemplate, { system, turns }: Conversation, ending: string): RenderedTurn[] {
-  const messages: ChatMessage[] = system === "" ? [] : [{ role: "system", content: system }];
-  let before: readonly string[] = [""]; // how the text up to here may begin in the next turn's
-  return turns.map(([question, answer]) => {
-    messages.push({ role: "user", content: question });
-    const text = template.render(messages, { addGenerationPrompt: true });
+function messagesOf({ system, turns }: Conversation): ChatMessage[] {
+  const said = turns.flatMap(([question, answer]) => [
+    { role: "user", content: question },
+    { role: "assistant", content: answer },
+  ]);
+  return system === "" ? said : [{ role: "system", content: system }, ...said];
+}
+
+function* renderTemplate(
+  template: ChatTemplate,
+  conversation: Conversation,
+  ending: string,
+): Generator<RenderedTurn, void> {
+  const messages = messagesOf(conversation);
+  let upTo = messages.length - 2 * conversation.turns.length; // messages
+  let before: readonly string[] = [""]; // how the text so far may begin that of the next turn
+  for (const [, answer] of conversation.turns) {
+    const text = template.render(messages.slice(0, ++upTo), { addGenerationPrompt: true });
     const known = before.find((start) => text.startsWith(start));
-    messages.push({ role: "assistant", content: answer });
-    before = [template.render(messages), text + answer + ending];
-    return { source: text.slice(known?.length), answer, rewritten: known === undefined, whole: text };
-  });
+    yield { source: text.slice(known?.length), answer, rewritten: known === undefined };
+    before = [template.render(messages.slice(0, ++upTo)), text + answer + ending];
+  }
 }
 
 function required(id: number | undefined, token: string, tokenizer: Tokenizer): number {

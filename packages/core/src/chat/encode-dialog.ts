@@ -5,7 +5,7 @@
  */
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Conversation } from "./conversation.js";
-import type { Dialog } from "./dialog.js";
+import type { Dialog, RenderedTurn } from "./dialog.js";
 
 /** One turn of a row. */
 export interface EncodedTurn {
@@ -23,7 +23,8 @@ export interface EncodedTurn {
 export type Cut = "question cut at its beginning" | "answer cut at its end" | "no room for the answer" | "split";
 
 export class DialogEncoder {
-  /** Texts that were encoded together. */
+  /** What `prepare` made, and ids of the texts that were met since. */
+  readonly #rendered = new Map<Conversation, readonly RenderedTurn[]>();
   readonly #encoded = new Map<string, Int32Array>();
 
   constructor(
@@ -32,10 +33,11 @@ export class DialogEncoder {
     readonly maxLength: number,
   ) {}
 
-  /** Encodes what `encode` will need for these, on all cores. */
+  /** Encodes what `encode` will need for these, on all cores, in place of what it has from before. */
   async prepare(conversations: readonly Conversation[]): Promise<void> {
+    this.#rendered.clear();
     this.#encoded.clear();
-    const rendered = conversations.map((conversation) => this.dialog.render(conversation));
+    const rendered = conversations.map((conversation) => this.#render(conversation));
     const add = async (texts: readonly string[], first: boolean): Promise<void> => {
       const ids = await this.tokenizer.encodeBatch(texts, { addSpecialTokens: first });
       for (const [index, text] of texts.entries()) this.#encoded.set(key(text, first), ids[index]!);
@@ -58,10 +60,9 @@ export class DialogEncoder {
     const rows: EncodedTurn[][] = [];
     const { turns } = conversation;
     for (let learnt = 0; learnt < turns.length;) {
-      let row: EncodedTurn[] | undefined;
-      for (let from = 0; from <= learnt && row === undefined; from++)
-        row = this.#fit({ ...conversation, turns: turns.slice(from) }, learnt - from);
-      row ??= this.#cutTurn({ ...conversation, turns: turns.slice(learnt, learnt + 1) }, onCut);
+      const row =
+        this.#withHistory(conversation, learnt) ??
+        this.#cutTurn({ ...conversation, turns: turns.slice(learnt, learnt + 1) }, onCut);
       if (row === undefined) onCut("no room for the answer");
       else rows.push(row);
       learnt += row?.filter((turn) => turn.learnt).length ?? 1;
@@ -70,23 +71,45 @@ export class DialogEncoder {
     return rows;
   }
 
-  /** As many turns as fit, the first `history` of them not learnt; undefined where not one more than these fits. */
-  #fit(conversation: Conversation, history: number): EncodedTurn[] | undefined {
-    const rendered = this.dialog.render(conversation);
-    const goesOn = rendered.slice(1, history + 1).every(({ rewritten }) => !rewritten);
-    const start = goesOn ? 0 : history;
-    const row: EncodedTurn[] = [];
+  /** A row from turn `learnt` on, after as many of the turns before as fit; undefined where it does not fit alone. */
+  #withHistory(conversation: Conversation, learnt: number): EncodedTurn[] | undefined {
+    let row = this.#fit(conversation, 0, learnt);
+    if (row !== undefined) return row;
+    // Fewer turns before it make a shorter row: bisection, since a conversation may have hundreds.
+    for (let [low, high] = [1, learnt]; low <= high;) {
+      const from = (low + high) >> 1;
+      const found = this.#fit(conversation, from, learnt);
+      row = found ?? row;
+      if (found === undefined) low = from + 1;
+      else high = from - 1;
+    }
+    return row;
+  }
+
+  /** Turns from `from` on as far as they fit, those before `learnt` not learnt; undefined where that one does not fit. */
+  #fit(conversation: Conversation, from: number, learnt: number): EncodedTurn[] | undefined {
+    const { turns } = conversation;
+    const part = from === 0 ? conversation : { ...conversation, turns: turns.slice(from) };
+    const all = this.#render(conversation);
+    const rewritesBefore = all.slice(from + 1, learnt + 1).some(({ rewritten }) => rewritten);
+    let row: EncodedTurn[] = [];
     let room = this.maxLength;
-    for (const [index, { source, whole, answer, rewritten }] of rendered.entries()) {
-      if (index < start) continue;
-      if (index > history && rewritten) break;
-      const first = index === start;
-      const turn = this.#turn(first && !goesOn ? whole : source, answer, first, index >= history);
+    let [index, goesOnAt] = [from - 1, from];
+    for (const { source, answer, rewritten } of from === 0 ? all : this.dialog.render(part)) {
+      if (++index < goesOnAt) continue;
+      let turn = this.#turn(source, answer, index === from, index >= learnt);
+      if (rewritten && index > learnt) break;
+      if (rewritten || (rewritesBefore && index === from)) {
+        // What goes before stands as the template writes it for this turn.
+        const before = this.dialog.beforeLastAnswer({ ...part, turns: turns.slice(from, learnt + 1) });
+        turn = this.#turn(before, turns[learnt]![1], true, true);
+        [row, room, goesOnAt] = [[], this.maxLength, learnt + 1];
+      }
       room -= turn.source.length + turn.answer.length;
       if (room < 0) break;
       row.push(turn);
     }
-    return start + row.length > history ? row : undefined;
+    return row.at(-1)?.learnt === true ? row : undefined;
   }
 
   /**
@@ -99,7 +122,7 @@ export class DialogEncoder {
     const characters = Array.from(question);
     const sourceWithout = (dropped: number): string => {
       const turns = [[characters.slice(dropped).join(""), answer]] as const;
-      return this.dialog.render({ ...conversation, turns })[0]!.source;
+      return this.dialog.beforeLastAnswer({ ...conversation, turns });
     };
     const whole = this.#turn(sourceWithout(0), answer, true, true);
     const most = Math.max(maxLength - whole.source.length, maxLength >> 1);
@@ -122,6 +145,12 @@ export class DialogEncoder {
     return [{ ...whole, source, answer: kept, cut }];
   }
 
+  #render(conversation: Conversation): readonly RenderedTurn[] {
+    const rendered = this.#rendered.get(conversation) ?? [...this.dialog.render(conversation)];
+    this.#rendered.set(conversation, rendered);
+    return rendered;
+  }
+
   #turn(source: string, answer: string, first: boolean, learnt: boolean): EncodedTurn {
     const ended = this.#ended(this.#ids(answer, false));
     return { source: this.#source(source, first), answer: ended, learnt, text: answer, cut: false };
@@ -141,7 +170,11 @@ export class DialogEncoder {
   }
 
   #ids(text: string, first: boolean): Int32Array {
-    return this.#encoded.get(key(text, first)) ?? this.tokenizer.encode(text, { addSpecialTokens: first });
+    const known = this.#encoded.get(key(text, first));
+    if (known !== undefined) return known;
+    const ids = this.tokenizer.encode(text, { addSpecialTokens: first });
+    this.#encoded.set(key(text, first), ids);
+    return ids;
   }
 }
 
