@@ -98,13 +98,16 @@ function* renderTemplate(
 ): Generator<RenderedTurn, void> {
   const messages = messagesOf(conversation);
   let upTo = messages.length - 2 * conversation.turns.length; // messages
-  let before: readonly string[] = [""]; // how the text so far may begin that of the next turn
+  let before = ""; // what the text of the next turn may begin with
   for (const [, answer] of conversation.turns) {
-    const text = template.render(messages.slice(0, ++upTo), { addGenerationPrompt: true });
-    const known = before.find((start) => text.startsWith(start));
-    yield { source: text.slice(known?.length), answer, rewritten: known === undefined };
-    before = [template.render(messages.slice(0, ++upTo)), text + answer + ending];
+    const text = template.render(messages.slice(0, upTo + 1), { addGenerationPrompt: true });
+    if (!text.startsWith(before)) before = template.render(messages.slice(0, upTo));
+    const goesOn = text.startsWith(before);
+    yield { source: goesOn ? text.slice(before.length) : text, answer, rewritten: !goesOn };
+    upTo += 2;
+    before = text + answer + ending;
   }
+  template.render(messages); // it may refuse the last answer
 }
 
 function required(id: number | undefined, token: string, tokenizer: Tokenizer): number {
