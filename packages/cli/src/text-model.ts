@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, openArtifact } from "@medgpt/artifacts";
 import { chooseBackend, type Backend } from "@medgpt/core/backends";
-import { endOfTurn } from "@medgpt/core/chat";
+import { endOfTurn, endOfTurnId } from "@medgpt/core/chat";
 import { flag, required, resolvePrecision, topic } from "@medgpt/core/config";
 import { readGenerationConfig, type GenerationConfig } from "@medgpt/core/generation";
 import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
@@ -150,11 +150,10 @@ async function chatForm(config: ModelConfig, tokenizer: Tokenizer): Promise<Chat
   if (template === undefined) return undefined;
   // The template writes special tokens itself.
   const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  const [stop] = encode(endOfTurn(template));
-  const special = stop !== undefined && tokenizer.decode([stop], { skipSpecialTokens: true }) === "";
+  const stop = endOfTurnId(tokenizer, endOfTurn(template));
   return {
     encode: (messages) => encode(template.render(messages, { addGenerationPrompt: true })),
-    stopIds: special ? [stop] : [],
+    stopIds: stop === undefined ? [] : [stop],
     stopStrings: [],
   };
 }
