@@ -7,8 +7,10 @@ export interface HfConfig {
   /** The file, for error messages. */
   readonly path: string;
   readonly modelType: string;
-  /** What the file says, or is made to say. */
+  /** What the file says, `changes` made. */
   readonly values: Readonly<Record<string, unknown>>;
+  /** What is taken to stand there in place of what does; undefined takes a field away. */
+  readonly changes?: Readonly<Record<string, unknown>>;
 }
 
 /** @throws InputError where config.json is missing, no object, or without model_type. */
@@ -185,8 +187,8 @@ export interface RopeScaling {
 export function scaleRope(config: HfConfig, { type, maxLength }: RopeScaling): HfConfig {
   const { theta } = ropeParameters(config);
   const factor = Math.ceil(maxLength / requireInt(config, "max_position_embeddings"));
-  const scaled = { rope_type: type, rope_theta: theta, factor };
-  return { ...config, values: { ...config.values, rope_scaling: null, rope_parameters: scaled } };
+  const changes = { rope_parameters: { rope_type: type, rope_theta: theta, factor }, rope_scaling: undefined };
+  return { ...config, values: { ...config.values, ...changes }, changes };
 }
 
 /** The longest sequence that scaled positions reach, where unscaled ones reach maxPositions; undefined where none is too long. */

@@ -20,10 +20,7 @@ export async function saveAdapter(model: CausalLm, config: LoraConfig, base: str
 /** Writes config.json, model.safetensors and, where the base has one, generation_config.json. Every weight must be trained. */
 export async function saveCausalLm(model: CausalLm, dir: string): Promise<string[]> {
   await writeSafetensors(join(dir, "model.safetensors"), trainedTensors(model), { format: "pt" });
-  const { rope_parameters, rope_scaling } = model.config.values;
-  const rope =
-    rope_scaling === null && rope_parameters !== undefined ? { rope_parameters, rope_scaling: undefined } : {};
-  const edits = { torch_dtype: undefined, dtype: "float32", ...rope };
+  const edits = { ...model.config.changes, torch_dtype: undefined, dtype: "float32" };
   const config = editJson(await readFile(model.config.path, "utf8"), edits);
   await writeFileAtomic(join(dir, "config.json"), config);
   const generation = join(model.dir, "generation_config.json");

@@ -28,11 +28,12 @@ export function embeddingNoise(
   for (let sequence = 0; sequence + 1 < segments.length; sequence++) {
     const [begin, end] = [segments[sequence]!, segments[sequence + 1]!];
     const scale = (factor * alpha) / Math.sqrt((end - begin) * hidden) / 2 ** 31;
-    for (let at = begin * hidden; at < end * hidden; at++) {
-      const [row, column] = [Math.floor(at / hidden), at % hidden];
-      if (column % 4 === 0) philox([column >> 2, row, microStep, step], key, words);
-      noise[at] = scale * (words[column % 4]! | 0);
-    }
+    for (let row = begin; row < end; row++)
+      for (let column = 0; column < hidden; column += 4) {
+        philox([column >> 2, row, microStep, step], key, words);
+        for (let i = 0; i < Math.min(4, hidden - column); i++)
+          noise[row * hidden + column + i] = scale * (words[i]! | 0);
+      }
   }
   return noise;
 }
