@@ -3,26 +3,16 @@ import { InputError } from "@medgpt/artifacts";
 import {
   createDialog,
   DialogEncoder,
+  encodingFlags,
   joinTurns,
   proveLabels,
   readConversation,
-  TOOL_FORMATS,
-  type ToolFormatName,
 } from "@medgpt/core/chat";
 import { commandFlags, flag, positional, required, topic, type Command, type CommandGroup } from "@medgpt/core/config";
 import { readRows } from "@medgpt/core/data";
-import {
-  loadChatTemplate,
-  loadTokenizer,
-  PROMPT_TEMPLATES,
-  type TemplateName,
-  type Tokenizer,
-} from "@medgpt/core/tokenizer";
+import { loadChatTemplate, loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import { z } from "zod";
-
-const templateNames = Object.keys(PROMPT_TEMPLATES) as [TemplateName, ...TemplateName[]];
-const toolFormatNames = Object.keys(TOOL_FORMATS) as [ToolFormatName, ...ToolFormatName[]];
 
 export const schema = z.strictObject({
   ...topic("Row", {
@@ -39,13 +29,7 @@ export const schema = z.strictObject({
       alias: ["model", "tokenizer_name_or_path"],
       help: "The folder of the model, or of its tokenizer.",
     }),
-    template_name: flag(z.enum(templateNames).nullable(), {
-      default: null,
-      help: "Write conversations in this format instead of the tokenizer's own chat template.",
-    }),
-    tool_format: flag(z.enum(toolFormatNames).nullable(), { default: null, help: "How tools are written." }),
-    model_max_length: flag(z.int().min(2), { default: 512, help: "Most tokens of a row." }),
-    train_on_inputs: flag(z.boolean(), { default: false, help: "Learn the questions too." }),
+    ...encodingFlags,
   }),
   ...commandFlags,
 });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError, openArtifact } from "@medgpt/artifacts";
 import { chooseBackend, type Backend } from "@medgpt/core/backends";
-import { endOfTurn, endOfTurnId } from "@medgpt/core/chat";
+import { endOfTurn, endOfTurnId, templateFlag } from "@medgpt/core/chat";
 import { flag, required, resolvePrecision, topic } from "@medgpt/core/config";
 import { readGenerationConfig, type GenerationConfig } from "@medgpt/core/generation";
 import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
@@ -13,12 +13,9 @@ import {
   PROMPT_TEMPLATES,
   renderDialog,
   type ChatMessage,
-  type TemplateName,
   type Tokenizer,
 } from "@medgpt/core/tokenizer";
 import { z } from "zod";
-
-const templateNames = Object.keys(PROMPT_TEMPLATES) as [TemplateName, ...TemplateName[]];
 
 export const modelFlags = topic("Model", {
   model_name_or_path: required(z.string(), { help: "The folder of the model.", alias: ["base_model"] }),
@@ -32,10 +29,7 @@ export const modelFlags = topic("Model", {
     alias: ["tokenizer_path"],
     help: "The folder of the tokenizer; by default the adapter's where it has one, else the model's.",
   }),
-  template_name: flag(z.enum(templateNames).nullable(), {
-    default: null,
-    help: "Write conversations in this format instead of the tokenizer's own chat template.",
-  }),
+  template_name: templateFlag,
   system_prompt: flag(z.string().nullable(), {
     default: null,
     help: "What the model is told before the conversation.",

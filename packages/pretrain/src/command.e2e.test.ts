@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { writeSafetensors } from "@medgpt/core/checkpoint";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkpoints, logged, makeToys, medgpt, readJson, snapshot, type Flags, type Toys } from "./testing/toys.js";
+import { checkpoints, logged, medgpt, readJson, snapshot, type Flags, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

@@ -4,21 +4,7 @@
  * are pretraining.py's where it sets one, else transformers'.
  */
 import { commandFlags, flag, refused, topic } from "@medgpt/core/config";
-import {
-  checkFlags,
-  dataFlags,
-  evaluates,
-  evaluationFlags,
-  limits,
-  loggingFlags,
-  loraFlags,
-  modelFlags,
-  optimizerFlags,
-  precisionFlags,
-  processFlags,
-  savingFlags,
-  trainingFlags,
-} from "@medgpt/core/stage";
+import { checkFlags, evaluates, limits, stageFlags } from "@medgpt/core/stage";
 import { z } from "zod";
 
 const architectureFlags = topic("Model", {
@@ -70,19 +56,10 @@ const noiseFlags = topic("Optimizer", {
 /** The configuration of runPretrain. Its keys are the flags. */
 export const pretrainSchema = z
   .strictObject({
-    ...modelFlags,
+    ...stageFlags,
     ...architectureFlags,
     ...textFlags,
-    ...dataFlags,
-    ...loraFlags,
-    ...trainingFlags,
-    ...optimizerFlags,
     ...noiseFlags,
-    ...precisionFlags,
-    ...loggingFlags,
-    ...evaluationFlags,
-    ...savingFlags,
-    ...processFlags,
     ...commandFlags,
   })
   .superRefine((config, context) => {

@@ -6,7 +6,8 @@ import type { RunEvent } from "@medgpt/core/training";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { batchesOf, loadData } from "./data.js";
-import { makeToys, type Flags, type Toys } from "./testing/toys.js";
+import type { Flags, Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 let tokenizer: Tokenizer;

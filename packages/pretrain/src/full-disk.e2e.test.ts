@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkpoints, logged, makeToys, snapshot, type Flags, type Toys } from "./testing/toys.js";
+import { checkpoints, logged, snapshot, type Flags, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 /** Whether this process may mount: the tests need a disk of their own. */
 const canMount = ((): boolean => {

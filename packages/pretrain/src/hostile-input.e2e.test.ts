@@ -11,7 +11,8 @@ import { Prototypes, Sandbox, type HostileCase } from "./testing/hostile/sandbox
 import { texts } from "./testing/hostile/text.js";
 import { tokenizers } from "./testing/hostile/tokenizer.js";
 import { weights } from "./testing/hostile/weights.js";
-import { makeToys, medgpt, type Outcome, type Toys } from "./testing/toys.js";
+import { medgpt, type Outcome, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 /** A new format is a file of cases and a row here. */
 const TABLES: Readonly<Record<string, readonly HostileCase[]>> = {

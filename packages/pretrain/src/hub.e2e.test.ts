@@ -4,8 +4,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { HubServer } from "@medgpt/core/testing";
-import { makeToys, readJson, snapshot, type Outcome, type Toys } from "./testing/toys.js";
+import { HubServer, readJson, snapshot, type Outcome, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 let server: HubServer;

@@ -2,7 +2,8 @@
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { surviveKills, writeLongText, type Moment } from "./testing/kill.js";
-import { checkpoints, makeToys, type Toys } from "./testing/toys.js";
+import { checkpoints, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

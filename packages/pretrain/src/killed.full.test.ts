@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { seededRandom } from "@medgpt/core/nn";
 import { surviveKills, writeLongText, type Moment, type Phase } from "./testing/kill.js";
-import { makeToys, type Flags, type Toys } from "./testing/toys.js";
+import type { Flags, Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 let text: Flags;

@@ -8,7 +8,8 @@ import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { batchesOf, loadData } from "./data.js";
-import { backends, FAMILIES, logged, makeToys, type Flags, type Toys } from "./testing/toys.js";
+import { backends, FAMILIES, logged, type Flags, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

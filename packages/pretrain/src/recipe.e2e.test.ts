@@ -16,14 +16,14 @@ import {
   checkpoints,
   FAMILIES,
   logged,
-  makeToys,
   readJson,
   snapshot,
   stepsWith,
   type Family,
   type Flags,
   type Toys,
-} from "./testing/toys.js";
+} from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

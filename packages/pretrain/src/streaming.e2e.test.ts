@@ -7,7 +7,8 @@ import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { loadData } from "./data.js";
-import { backends, checkpoints, logged, makeToys, readJson, type Flags, type Toys } from "./testing/toys.js";
+import { backends, checkpoints, logged, readJson, type Flags, type Toys } from "@medgpt/core/testing";
+import { makeToys } from "./testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

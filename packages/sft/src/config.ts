@@ -3,26 +3,10 @@
  * TrainingArguments under their names there, and a few of ours. Defaults are supervised_finetuning.py's where it sets one,
  * else transformers'.
  */
-import { TOOL_FORMATS, type ToolFormatName } from "@medgpt/core/chat";
+import { encodingFlags } from "@medgpt/core/chat";
 import { accepted, commandFlags, flag, refused, topic } from "@medgpt/core/config";
-import {
-  checkFlags,
-  dataFlags,
-  evaluationFlags,
-  loggingFlags,
-  loraFlags,
-  modelFlags,
-  optimizerFlags,
-  precisionFlags,
-  processFlags,
-  savingFlags,
-  trainingFlags,
-} from "@medgpt/core/stage";
-import { PROMPT_TEMPLATES, type TemplateName } from "@medgpt/core/tokenizer";
+import { checkFlags, stageFlags } from "@medgpt/core/stage";
 import { z } from "zod";
-
-const templateNames = Object.keys(PROMPT_TEMPLATES) as [TemplateName, ...TemplateName[]];
-const toolFormatNames = Object.keys(TOOL_FORMATS) as [ToolFormatName, ...ToolFormatName[]];
 
 const attentionFlags = topic("Model", {
   rope_scaling: flag(z.enum(["linear", "dynamic"]).nullable(), {
@@ -41,19 +25,7 @@ const chatFlags = topic("Data", {
     default: null,
     help: 'A folder searched at every depth for .jsonl, .json and .parquet with "conversations" of {from, value} (ShareGPT) or "messages" of {role, content}.',
   }),
-  template_name: flag(z.enum(templateNames).nullable(), {
-    default: null,
-    help: "Write conversations in this format instead of the tokenizer's own chat template.",
-  }),
-  tool_format: flag(z.enum(toolFormatNames).nullable(), {
-    default: null,
-    help: "How tools, calls of them and what they return are written; by default the tools are not described.",
-  }),
-  model_max_length: flag(z.int().min(2), {
-    default: 512,
-    help: "Most tokens of a row; a longer conversation becomes several.",
-  }),
-  train_on_inputs: flag(z.boolean(), { default: false, help: "Learn the questions too, not the answers alone." }),
+  ...encodingFlags,
   ignore_pad_token_for_loss: accepted(z.boolean(), { default: true, because: "batches have no padding" }),
   packing: flag(z.boolean(), {
     default: false,
@@ -73,28 +45,22 @@ const noiseFlags = topic("Optimizer", {
   }),
 });
 
+/** supervised_finetuning.py asks for half precision where nothing else is said. */
+const precisionFlags = topic("Precision and memory", {
+  torch_dtype: flag(stageFlags.torch_dtype.unwrap(), {
+    default: "float16",
+    help: "bfloat16 and float16 ask for half precision as bf16 and fp16 do; the others leave it to these two.",
+  }),
+});
+
 /** The configuration of runSft. Its keys are the flags. */
 export const sftSchema = z
   .strictObject({
-    ...modelFlags,
+    ...stageFlags,
     ...attentionFlags,
     ...chatFlags,
-    ...dataFlags,
-    ...loraFlags,
-    ...trainingFlags,
-    ...optimizerFlags,
     ...noiseFlags,
     ...precisionFlags,
-    ...topic("Precision and memory", {
-      torch_dtype: flag(precisionFlags.torch_dtype.unwrap(), {
-        default: "float16",
-        help: "bfloat16 and float16 ask for half precision as bf16 and fp16 do; the others leave it to these two.",
-      }),
-    }),
-    ...loggingFlags,
-    ...evaluationFlags,
-    ...savingFlags,
-    ...processFlags,
     ...commandFlags,
   })
   .superRefine((config, context) => checkFlags(config, context, "a folder of conversations"));

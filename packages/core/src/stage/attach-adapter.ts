@@ -1,11 +1,11 @@
 import { InputError } from "@medgpt/artifacts";
 import type { CausalLm } from "../models/causal-lm.js";
 import { seededRandom, suffixes, type LoraConfig, type LoraTargets } from "../nn/lora.js";
-import type { TrainingFlags } from "./flags.js";
+import type { StageFlags } from "./flags.js";
 
 /** The flags that describe an adapter. */
 export type AdapterFlags = Pick<
-  TrainingFlags,
+  StageFlags,
   | "peft_path"
   | "lora_rank"
   | "lora_alpha"

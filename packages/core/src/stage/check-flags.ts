@@ -1,8 +1,8 @@
 import type { z } from "zod";
-import type { TrainingFlags } from "./flags.js";
+import type { StageFlags } from "./flags.js";
 
 type Fields = Pick<
-  TrainingFlags,
+  StageFlags,
   | "do_train"
   | "do_eval"
   | "eval_strategy"
@@ -14,9 +14,10 @@ type Fields = Pick<
   | "fp16"
   | "bf16"
   | "validation_file_dir"
+  | "train_file_dir"
   | "dataset_name"
   | "dataset_config_name"
-> & { readonly train_file_dir: string | null };
+>;
 
 /**
  * What no single flag can say: that there is something to do and data for it, and which flags go together.
@@ -51,7 +52,7 @@ export function checkFlags(config: Fields, context: z.core.$RefinementCtx, what:
 }
 
 /** Whether the run evaluates: --do_eval, or an --eval_strategy, which implies it. */
-export function evaluates(config: Pick<TrainingFlags, "do_eval" | "eval_strategy">): boolean {
+export function evaluates(config: Pick<StageFlags, "do_eval" | "eval_strategy">): boolean {
   return config.do_eval || config.eval_strategy !== "no";
 }
 

@@ -1,7 +1,7 @@
 import { listTextFiles, type TextFiles } from "../data/list-text-files.js";
 import type { ResolvedDataset } from "../hub/resolve-dataset.js";
 import { evaluates } from "./check-flags.js";
-import type { TrainingFlags } from "./flags.js";
+import type { StageFlags } from "./flags.js";
 
 /** The files of a folder, or of a data set's split. */
 export type Source = TextFiles & { readonly name: string };
@@ -18,9 +18,7 @@ export interface Sources {
  * @throws InputError for a missing or empty folder
  */
 export async function findSources(
-  config: Pick<TrainingFlags, "validation_file_dir" | "dataset_name" | "do_eval" | "eval_strategy"> & {
-    readonly train_file_dir: string | null;
-  },
+  config: Pick<StageFlags, "train_file_dir" | "validation_file_dir" | "dataset_name" | "do_eval" | "eval_strategy">,
   dataset: ResolvedDataset | undefined,
   extensions?: readonly string[],
 ): Promise<Sources> {

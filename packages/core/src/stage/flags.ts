@@ -28,7 +28,7 @@ const TRACKERS = "runs are tracked in TensorBoard files only";
 const NO_LOADER = "rows are read as they are needed, without a loader";
 const NO_GENERATION = "this stage generates no text";
 
-export const modelFlags = topic("Model", {
+const modelFlags = topic("Model", {
   model_name_or_path: required(path, {
     help: "The folder of the model (config.json, safetensors files and tokenizer), or its name on the hub, such as Qwen/Qwen2.5-0.5B.",
   }),
@@ -52,7 +52,8 @@ export const modelFlags = topic("Model", {
   load_in_4bit: refused(z.boolean(), { default: false, why: "weights are not quantised; leave it out" }),
 });
 
-export const dataFlags = topic("Data", {
+const dataFlags = topic("Data", {
+  train_file_dir: flag(path.nullable(), { default: null, help: "A folder of data to train on." }),
   validation_file_dir: flag(path.nullable(), {
     default: null,
     help: "The same for evaluation; without it the first documents of the training data are set aside.",
@@ -88,7 +89,7 @@ export const dataFlags = topic("Data", {
   }),
 });
 
-export const loraFlags = topic("LoRA", {
+const loraFlags = topic("LoRA", {
   use_peft: flag(z.boolean(), { default: true, help: "Train a LoRA adapter; False trains every weight." }),
   target_modules: flag(z.array(z.string()).min(1), {
     default: ["all"],
@@ -115,7 +116,7 @@ export const loraFlags = topic("LoRA", {
   qlora: refused(z.boolean(), { default: false, why: "weights are not quantised; LoRA without --qlora needs no GPU" }),
 });
 
-export const trainingFlags = topic("Training", {
+const trainingFlags = topic("Training", {
   do_train: flag(z.boolean(), { default: false, help: "Train." }),
   do_eval: flag(z.boolean(), { default: false, help: "Evaluate: loss, next-token accuracy and perplexity." }),
   output_dir: flag(path, {
@@ -163,7 +164,7 @@ export const trainingFlags = topic("Training", {
   }),
 });
 
-export const optimizerFlags = topic("Optimizer", {
+const optimizerFlags = topic("Optimizer", {
   learning_rate: flag(z.number().min(0), { default: 5e-5, help: "The highest learning rate." }),
   lr_scheduler_type: flag(z.enum(SCHEDULES), {
     default: "linear",
@@ -195,7 +196,7 @@ export const optimizerFlags = topic("Optimizer", {
   label_smoothing_factor: refused(z.number(), { default: 0, why: "the loss is plain cross entropy; leave it out" }),
 });
 
-export const precisionFlags = topic("Precision and memory", {
+const precisionFlags = topic("Precision and memory", {
   fp16: flag(z.boolean(), {
     default: false,
     help: "Compute in half precision: bfloat16 where the backend has it, else float32, as the run then says.",
@@ -235,7 +236,7 @@ export const precisionFlags = topic("Precision and memory", {
   skip_memory_metrics: accepted(z.boolean(), { default: true, because: "memory is reported with every step" }),
 });
 
-export const loggingFlags = topic("Logging", {
+const loggingFlags = topic("Logging", {
   logging_strategy: flag(strategy, { default: "steps", help: "When the loss is logged." }),
   logging_steps: flag(steps, {
     default: 500,
@@ -268,7 +269,7 @@ export const loggingFlags = topic("Logging", {
   debug: accepted(z.string().nullable(), { default: null, because: "the checks it asks for are those of PyTorch" }),
 });
 
-export const evaluationFlags = topic("Evaluation", {
+const evaluationFlags = topic("Evaluation", {
   eval_strategy: flag(strategy, {
     default: "no",
     alias: ["evaluation_strategy"],
@@ -294,7 +295,7 @@ export const evaluationFlags = topic("Evaluation", {
   eval_delay: refused(z.number(), { default: 0, why: "evaluation during training starts at once; leave it out" }),
 });
 
-export const savingFlags = topic("Saving", {
+const savingFlags = topic("Saving", {
   save_strategy: flag(strategy, { default: "steps", help: "When a checkpoint is saved during training." }),
   save_steps: flag(steps, { default: 500, help: "Steps between two checkpoints; below 1, a fraction of the run." }),
   save_total_limit: flag(z.int().nullable(), {
@@ -339,7 +340,7 @@ export const savingFlags = topic("Saving", {
   hub_revision: accepted(z.string().nullable(), { default: null, because: NOTHING_PUSHED }),
 });
 
-export const processFlags = topic("Processes and devices", {
+const processFlags = topic("Processes and devices", {
   backend: flag(z.enum(["auto", "native", "js"]), {
     default: "auto",
     help: "Compute with the native kernels, in JavaScript, or with the fastest that is there (auto).",
@@ -374,8 +375,8 @@ export const processFlags = topic("Processes and devices", {
   length_column_name: accepted(z.string(), { default: "length", because: "rows are not sorted by length" }),
 });
 
-/** All of them, in the order of --help. Stages spread the groups one by one, to put their own between. */
-const all = z.object({
+/** All of them, in the order of --help. A stage that spreads its own after them replaces those of the same name. */
+export const stageFlags = {
   ...modelFlags,
   ...dataFlags,
   ...loraFlags,
@@ -386,8 +387,8 @@ const all = z.object({
   ...evaluationFlags,
   ...savingFlags,
   ...processFlags,
-});
-export type TrainingFlags = z.output<typeof all>;
+};
+export type StageFlags = z.output<z.ZodObject<typeof stageFlags>>;
 
 function isIntegerOrFraction(value: number): boolean {
   return value < 1 || Number.isInteger(value);

@@ -12,7 +12,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { checkFolder, checkNewFile, checkOutputDir } from "../training/output-dir.js";
 import type { RunContext } from "../training/run-context.js";
 import { attachAdapter } from "./attach-adapter.js";
-import type { TrainingFlags } from "./flags.js";
+import type { StageFlags } from "./flags.js";
 
 /** What a stage trains, and where it came from. */
 export interface OpenedModel {
@@ -44,7 +44,7 @@ export interface OpenModelOptions {
  * @throws InputError for unusable input
  */
 export async function openModel(
-  config: TrainingFlags,
+  config: StageFlags,
   { given, longest, modelType = null, ropeScaling }: OpenModelOptions,
   context: RunContext,
 ): Promise<OpenedModel> {

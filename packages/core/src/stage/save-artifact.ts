@@ -5,7 +5,7 @@ import { fieldsOf } from "../config/schema.js";
 import { saveAdapter, saveCausalLm } from "../models/save.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
 import { writeTrainerState, type TrainerState } from "../training/trainer-state.js";
-import type { TrainingFlags } from "./flags.js";
+import type { StageFlags } from "./flags.js";
 import { writeModelCard } from "./model-card.js";
 import type { OpenedModel } from "./open-model.js";
 
@@ -23,7 +23,7 @@ export interface StageInfo {
 /** Writes the adapter or the model; returns the names of its files. */
 export function saveModel(
   { model, lora }: OpenedModel,
-  { model_name_or_path }: Pick<TrainingFlags, "model_name_or_path">,
+  { model_name_or_path }: Pick<StageFlags, "model_name_or_path">,
   dir: string,
 ): Promise<string[]> {
   return lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, model_name_or_path, dir);
@@ -32,7 +32,7 @@ export function saveModel(
 /** Writes everything that belongs to the artifact into output_dir, the manifest last. */
 export async function saveArtifact(
   opened: OpenedModel,
-  config: TrainingFlags,
+  config: StageFlags,
   state: TrainerState,
   stage: StageInfo,
 ): Promise<AdapterArtifact | CausalLmArtifact> {

@@ -10,7 +10,7 @@ import { createTensorBoardWriter, defaultLoggingDir, type TensorBoardWriter } fr
 import { train, type TrainingTask } from "../training/train.js";
 import type { LogRow } from "../training/trainer-state.js";
 import { evaluates } from "./check-flags.js";
-import type { TrainingFlags } from "./flags.js";
+import type { StageFlags } from "./flags.js";
 import type { OpenedModel } from "./open-model.js";
 import { saveArtifact, saveModel, type StageInfo } from "./save-artifact.js";
 
@@ -32,7 +32,7 @@ export interface StageTask {
  */
 export async function trainAndEvaluate(
   opened: OpenedModel,
-  config: TrainingFlags,
+  config: StageFlags,
   { train: rows, stream, validation, loss }: StageTask,
   stage: StageInfo,
   context: RunContext,

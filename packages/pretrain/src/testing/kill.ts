@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { MANIFEST_FILE, openArtifact } from "@medgpt/artifacts";
 import type { RunEvent } from "@medgpt/core/training";
 import { expect } from "vitest";
-import { bin, checkpoints, logged, readJson, type Flags, type Toys } from "./toys.js";
+import { bin, checkpoints, logged, readJson, type Flags, type Toys } from "@medgpt/core/testing";
 
 /** What a run is doing when it is killed; "end" is writing its results after the last checkpoint. */
 export type Phase = "tokenising" | "step" | "evaluation" | "save" | "end";

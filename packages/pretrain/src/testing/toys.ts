@@ -4,22 +4,6 @@ import { join } from "node:path";
 import { sample, Toys } from "@medgpt/core/testing";
 import { command } from "../command.js";
 
-export {
-  backends,
-  bin,
-  checkpoints,
-  FAMILIES,
-  logged,
-  medgpt,
-  readJson,
-  snapshot,
-  stepsWith,
-  Toys,
-  type Family,
-  type Flags,
-  type Outcome,
-} from "@medgpt/core/testing";
-
 /** With `text/` of some 25 blocks of 32 tokens. */
 export async function makeToys(): Promise<Toys> {
   const toys = await Toys.make(command, ({ at }) => ({

@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
-import type { Flags } from "../toys.js";
+import type { Flags } from "@medgpt/core/testing";
 import { DEEP, folder, link, pipe, sparse, type HostileCase } from "./sandbox.js";
 
 /** A flag with a value that is refused; `error` is what follows the flag's name. */

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { cp, mkdir, open, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Flags, Toys } from "../toys.js";
+import type { Flags, Toys } from "@medgpt/core/testing";
 
 export interface HostileCase {
   readonly what: string;
