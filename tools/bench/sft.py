@@ -7,6 +7,7 @@ object on standard output. The loop and the precision are those of hf_lora_bench
 
 import argparse
 import json
+import os
 import time
 
 import torch
@@ -31,8 +32,6 @@ def status_kib(key):
 
 def cpu_seconds():
     """Busy seconds of the machine and of this process: their difference is what others took."""
-    import os
-
     with open("/proc/stat") as file:
         values = [int(x) for x in file.readline().split()[1:]]
     times = os.times()
