@@ -103,6 +103,8 @@ export async function talk(
       try {
         if (run !== undefined) await run(rest.trim());
         else if (name === undefined && line.trim() !== "") {
+          // A question that could not be answered is no part of the talk.
+          if (messages.at(-1)?.role === "user") messages.pop();
           messages.push({ role: "user", content: line });
           await answer();
         }

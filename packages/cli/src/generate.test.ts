@@ -119,7 +119,7 @@ describe("medgpt chat", () => {
     const written: string[] = [];
     output.on("data", (data) => written.push(String(data)));
     input.end(
-      `first\n/retry\nsecond\n/nonsense\n/save ${saved}\n/system Be brief.\n/save ${saved}.2\n/exit\nnever read\n`,
+      `first\n/retry\n${"long ".repeat(2000)}\nsecond\n/nonsense\n/save ${saved}\n/system Be brief.\n/save ${saved}.2\n/exit\nnever read\n`,
     );
     const { config } = parseFlags(schema, FLAGS);
     await talk(config, { log: () => {} }, input, output);
@@ -136,5 +136,6 @@ describe("medgpt chat", () => {
       messages: [{ role: "system", content: "Be brief." }],
     });
     expect(written.join("")).toContain("there is no command /nonsense");
+    expect(written.join("")).toContain("tokens; the model has 256 positions in all");
   });
 });
