@@ -16,7 +16,7 @@ export { readJsonValues, type JsonValue } from "./read-json-values.js";
 export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from "./read-parquet.js";
 export { parseJsonLine, readRows, ROW_EXTENSIONS, type DataRow, type SourceRow } from "./read-rows.js";
 export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
-export { readChunks } from "./split-lines.js";
+export { readChunks, splitLines } from "./split-lines.js";
 export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
 export { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCount } from "./sampler.js";
 export { scanJson, type JsonScan } from "./scan-json.js";

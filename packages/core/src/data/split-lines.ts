@@ -5,6 +5,8 @@ import { InputError } from "@medgpt/artifacts";
 export interface Line {
   /** Without its line break, and without a byte order mark. */
   readonly bytes: Buffer;
+  /** Whether a byte order mark was before it. */
+  readonly marked: boolean;
   /** Whether it had a line break. */
   readonly ended: boolean;
   /** In the file, in bytes. */
@@ -33,7 +35,8 @@ export async function* splitLines(
   let afterReturn = false; // a "\n" at the start of this chunk belongs to a "\r" at the end of the last
   const line = (last: Buffer[], ended: boolean): Line => {
     const bytes = pieces.length === 0 && last.length === 1 ? last[0]! : Buffer.concat([...pieces, ...last]);
-    return { bytes: lineStart === 0 ? withoutByteOrderMark(bytes) : bytes, ended, offset: lineStart };
+    const marked = lineStart === 0 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
+    return { bytes: marked ? bytes.subarray(3) : bytes, marked, ended, offset: lineStart };
   };
   for await (const chunk of readChunks(file, start, onBytes)) {
     let begin = 0;
@@ -86,8 +89,4 @@ export async function* readChunks(
   } finally {
     stream.destroy();
   }
-}
-
-function withoutByteOrderMark(bytes: Buffer): Buffer {
-  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }

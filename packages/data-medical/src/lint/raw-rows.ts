@@ -3,9 +3,8 @@
  * bounded by the longest row.
  */
 import { isUtf8 } from "node:buffer";
-import { createReadStream } from "node:fs";
 import { extname } from "node:path";
-import { InputError } from "@medgpt/artifacts";
+import { splitLines } from "@medgpt/core/data";
 
 /** A row, or a blank line, whose `raw` is only space. */
 export interface RawRow {
@@ -20,42 +19,14 @@ export interface RawRow {
   readonly bytes?: Buffer;
 }
 
-/** A line is held as one string; no row comes near. */
-const MAX_LINE_BYTES = 256 << 20;
+const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
 
-const LF = 0x0a;
-
-/** The lines of a .txt or .jsonl file without "\n". A "\r" before it is kept, as it is to be found. */
+/** The lines of a .txt or .jsonl file without "\n". A "\r" before it is kept, as it is to be found, and a byte order mark. */
 export async function* readLines(file: string, onBytes: (count: number) => void): AsyncGenerator<RawRow> {
   const plain = extname(file) === ".txt";
-  let pieces: Buffer[] = [];
-  let held = 0;
   let line = 1;
-  const rowOf = (bytes: Buffer): RawRow => ({ ...decode(bytes), plain, line: line++, column: 1 });
-  const stream = createReadStream(file, { highWaterMark: 1 << 20 });
-  try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      onBytes(chunk.length);
-      let begin = 0;
-      for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, begin)) {
-        const tail = chunk.subarray(begin, end);
-        yield rowOf(pieces.length === 0 ? tail : Buffer.concat([...pieces, tail]));
-        [pieces, held, begin] = [[], 0, end + 1];
-      }
-      pieces.push(chunk.subarray(begin));
-      held += chunk.length - begin;
-      if (held > MAX_LINE_BYTES)
-        throw new InputError(`a line is longer than ${MAX_LINE_BYTES} bytes: split its text`, {
-          place: `${file}:${line}:1`,
-        });
-    }
-  } catch (cause) {
-    if (cause instanceof InputError) throw cause;
-    throw new InputError(`cannot be read (${(cause as Error).message})`, { place: file, cause });
-  } finally {
-    stream.destroy();
-  }
-  if (held > 0) yield rowOf(Buffer.concat(pieces));
+  for await (const { bytes, marked } of splitLines(file, true, 0, onBytes))
+    yield { ...decode(marked ? Buffer.concat([BYTE_ORDER_MARK, bytes]) : bytes), plain, line: line++, column: 1 };
 }
 
 function decode(bytes: Buffer): Pick<RawRow, "raw" | "badByte" | "bytes"> {
