@@ -11,6 +11,7 @@ import {
   numberOf,
   order,
   print,
+  represent,
   toJson,
   Tuple,
   typeName,
@@ -35,6 +36,15 @@ function text(value: Value, what: string): string {
   return typeof value === "string" ? value : wrong(`${what} needs a string, got ${typeName(value)}`);
 }
 
+/** What a parameter was given, by its name or its place. */
+function given(named: Named, args: readonly Value[], at: number, name: string): Value | undefined {
+  return named.get(name) ?? args[at];
+}
+
+function flagged(named: Named, args: readonly Value[], at: number, name: string): boolean {
+  return isTrue(given(named, args, at, name) ?? false);
+}
+
 function whole(value: Value | undefined, otherwise: number): number {
   if (value === undefined || value === null) return otherwise;
   return numberOf(value) ?? wrong(`expected a number, got ${typeName(value)}`);
@@ -45,10 +55,16 @@ function capitalize(value: string): string {
   return first.toUpperCase() + rest.join("").toLowerCase();
 }
 
+/** str.isspace(), which is not what JavaScript takes for space. */
+const SPACE = "\\t\\n\\v\\f\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const SPACES = new RegExp(`[${SPACE}]+`);
+const ONLY_SPACE = new RegExp(`^[${SPACE}]+$`);
+const LINE_ENDS = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g; // eslint-disable-line no-control-regex
+
 function strip(value: string, chars: Value | undefined, start: boolean, end: boolean): string {
   const set = typeof chars === "string" ? new Set(chars) : undefined;
   const goes = (char: string | undefined): boolean =>
-    char !== undefined && (set === undefined ? /^\s$/u.test(char) : set.has(char));
+    char !== undefined && (set === undefined ? ONLY_SPACE.test(char) : set.has(char));
   const all = Array.from(value);
   let [from, to] = [0, all.length];
   while (start && from < to && goes(all[from])) from++;
@@ -59,15 +75,15 @@ function strip(value: string, chars: Value | undefined, start: boolean, end: boo
 function split(value: string, separator: Value | undefined, limit: number): Value[] {
   if (separator === undefined || separator === null) {
     const parts: string[] = [];
-    let rest = value.trimStart();
+    let rest = strip(value, null, true, false);
     while (rest !== "") {
-      const end = rest.search(/\s/);
-      if (end < 0 || (limit >= 0 && parts.length === limit)) {
-        parts.push(limit >= 0 && parts.length === limit ? rest : rest.trimEnd());
+      const end = rest.search(SPACES);
+      if (end < 0 || parts.length === limit) {
+        parts.push(rest);
         break;
       }
       parts.push(rest.slice(0, end));
-      rest = rest.slice(end).trimStart();
+      rest = strip(rest.slice(end), null, true, false);
     }
     return parts;
   }
@@ -87,6 +103,31 @@ function replace(value: string, old: string, by: string, count: number): string 
   return value;
 }
 
+function splitLines(value: string, keepEnds: boolean): Value[] {
+  const lines: string[] = [];
+  let from = 0;
+  for (const { 0: end, index } of value.matchAll(LINE_ENDS)) {
+    lines.push(value.slice(from, index + (keepEnds ? end.length : 0)));
+    from = index + end.length;
+  }
+  return from < value.length ? [...lines, value.slice(from)] : lines;
+}
+
+function partition(value: string, by: string, at: number): Value {
+  if (at < 0) return Tuple.of<Value>(value, "", "");
+  return Tuple.of<Value>(value.slice(0, at), by, value.slice(at + by.length));
+}
+
+/** A place in characters, as Python counts them. */
+function find(value: string, part: Value | undefined, how: "indexOf" | "lastIndexOf"): number {
+  const at = value[how](text(part as Value, "find"));
+  return at < 0 ? at : Array.from(value.slice(0, at)).length;
+}
+
+function padded(width: Value | undefined): number {
+  return bounded(whole(width, 0)) && whole(width, 0);
+}
+
 const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => Value>> = {
   upper: (s) => s.toUpperCase(),
   lower: (s) => s.toLowerCase(),
@@ -103,14 +144,21 @@ const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => 
     const glue = typeof separator === "string" ? separator : " ";
     return [parts.slice(0, parts.length - most).join(glue), ...parts.slice(parts.length - most)];
   },
-  splitlines: (s) => s.replace(/\n$/, "").split("\n"),
+  splitlines: (s, [keep]) => splitLines(s, isTrue(keep ?? false)),
+  partition: (s, [by]) => partition(s, text(by as Value, "partition"), s.indexOf(by as string)),
+  rpartition: (s, [by]) => partition(s, text(by as Value, "rpartition"), s.lastIndexOf(by as string)),
   startswith: (s, [prefix]) =>
     (Array.isArray(prefix) ? prefix : [prefix as Value]).some((p) => s.startsWith(text(p, "startswith"))),
   endswith: (s, [suffix]) =>
     (Array.isArray(suffix) ? suffix : [suffix as Value]).some((p) => s.endsWith(text(p, "endswith"))),
   replace: (s, [old, by, count]) =>
     replace(s, text(old as Value, "replace"), text(by as Value, "replace"), whole(count, -1)),
-  find: (s, [part]) => s.indexOf(text(part as Value, "find")),
+  find: (s, [part]) => find(s, part, "indexOf"),
+  rfind: (s, [part]) => find(s, part, "lastIndexOf"),
+  index: (s, [part]) => {
+    const at = find(s, part, "indexOf");
+    return at < 0 ? wrong("the text does not have the part") : at;
+  },
   count: (s, [part]) => s.split(text(part as Value, "count")).length - 1,
   join: (s, [items]) =>
     iterate(items as Value)
@@ -121,7 +169,17 @@ const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => 
     s.endsWith(print(suffix as Value)) ? s.slice(0, s.length - print(suffix as Value).length) : s,
   isdigit: (s) => /^\p{Nd}+$/u.test(s),
   isalpha: (s) => /^\p{L}+$/u.test(s),
-  isspace: (s) => /^\s+$/u.test(s),
+  isalnum: (s) => /^[\p{L}\p{N}]+$/u.test(s),
+  isnumeric: (s) => /^\p{N}+$/u.test(s),
+  isspace: (s) => ONLY_SPACE.test(s),
+  isupper: (s) => /[\p{Lu}\p{Lt}]/u.test(s) && s === s.toUpperCase(),
+  islower: (s) => /\p{Ll}/u.test(s) && s === s.toLowerCase(),
+  zfill: (s, [width]) => {
+    const sign = /^[+-]/.exec(s)?.[0] ?? "";
+    return sign + s.slice(sign.length).padStart(padded(width) - sign.length, "0");
+  },
+  ljust: (s, [width, fill]) => s.padEnd(padded(width), print(fill ?? " ")),
+  rjust: (s, [width, fill]) => s.padStart(padded(width), print(fill ?? " ")),
 };
 
 /** A method of a value, or undefined. Those that would change what they are of are not there: templates are sandboxed. */
@@ -181,10 +239,20 @@ function arithmetic(name: string, result: number, ...from: Value[]): Value {
   return from.some((value) => value instanceof Float) ? new Float(result) : result;
 }
 
-const byAttribute = (named: Named, args: Value[], at = 0): ((value: Value) => Value) => {
-  const path = named.get("attribute") ?? args[at];
+const byAttribute = (named: Named, args: readonly Value[], at: number): ((value: Value) => Value) => {
+  const path = given(named, args, at, "attribute");
   return path === undefined || path === null ? (value) => value : (value) => attribute(value, path);
 };
+
+/** What int() and float() read of a text; NaN where it is no number. */
+function numberIn(value: string, base = 10): number {
+  const plain = strip(value, null, true, true)
+    .replace(/(?<=\w)_(?=\w)/g, "")
+    .toLowerCase();
+  const [, sign = "", digits = ""] = /^([+-]?)(?:0[xob])?([\da-z]+)$/.exec(plain) ?? [];
+  if (base !== 10) return Number.parseInt(sign + digits, base);
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/.test(plain) ? Number(plain) : NaN;
+}
 
 /** Keeps the items of which a test (of an attribute, where `of` says so) is what is wanted. */
 const selecting =
@@ -202,23 +270,21 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
   abs: (value) => arithmetic("abs", Math.abs(numberOf(value) ?? wrong("abs needs a number")), value),
   attr: (value, [name]) => attribute(value, name as Value),
   capitalize: (value) => capitalize(print(value)),
-  default: (value, [otherwise = ""], named) => {
-    const falsy = named.get("boolean") ?? null;
-    return value instanceof Undefined || (isTrue(falsy) && !isTrue(value))
-      ? (named.get("default_value") ?? otherwise)
-      : value;
-  },
-  dictsort: (value, _, named) => {
+  default: (value, args, named) =>
+    value instanceof Undefined || (flagged(named, args, 1, "boolean") && !isTrue(value))
+      ? (given(named, args, 0, "default_value") ?? "")
+      : value,
+  dictsort: (value, args, named) => {
     const entries =
       value instanceof Map
         ? [...value].map(([key, item]) => Tuple.of(key, item) as Value)
         : wrong("dictsort needs a dict");
-    const at = named.get("by") === "value" ? 1 : 0;
+    const at = given(named, args, 1, "by") === "value" ? 1 : 0;
     return sorted(
       entries,
       (pair) => (pair as Value[])[at] as Value,
-      !isTrue(named.get("case_sensitive") ?? false),
-      isTrue(named.get("reverse") ?? false),
+      !flagged(named, args, 0, "case_sensitive"),
+      flagged(named, args, 2, "reverse"),
     );
   },
   escape: (value) =>
@@ -227,22 +293,24 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
       (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" })[char] as string,
     ),
   first: (value) => iterate(value)[0] ?? new Undefined("first"),
-  float: (value) => new Float(typeof value === "string" ? Number(value) || 0 : (numberOf(value) ?? 0)),
-  indent: (value, [width], named) => {
-    const margin = " ".repeat(whole(named.get("width") ?? width, 4));
-    const lines = print(value).split("\n");
-    const blank = isTrue(named.get("blank") ?? false);
-    const rest = lines.slice(1).map((line) => (line === "" && !blank ? line : margin + line));
-    return [(isTrue(named.get("first") ?? false) ? margin : "") + (lines[0] as string), ...rest].join("\n");
+  float: (value, args, named) => {
+    const number = typeof value === "string" ? numberIn(value) : (numberOf(value) ?? NaN);
+    return new Float(Number.isNaN(number) ? whole(given(named, args, 0, "default"), 0) : number);
   },
-  int: (value, [otherwise]) => {
+  format: (value, args, named) =>
+    named.size > 0 ? wrong("format takes values by place") : formatted(print(value), args),
+  indent: (value, args, named) => {
+    const width = given(named, args, 0, "width");
+    const margin = typeof width === "string" ? width : " ".repeat(padded(width ?? 4));
+    const blank = flagged(named, args, 2, "blank");
+    const [first = "", ...rest] = splitLines(print(value) + "\n", false) as string[];
+    const lines = rest.map((line) => (line === "" && !blank ? line : margin + line));
+    return (flagged(named, args, 1, "first") ? margin : "") + [first, ...lines].join("\n");
+  },
+  int: (value, args, named) => {
     const number =
-      typeof value === "string"
-        ? /^\s*[+-]?\d+(\.\d*)?\s*$/.test(value)
-          ? Number(value)
-          : NaN
-        : (numberOf(value) ?? NaN);
-    return Number.isNaN(number) ? whole(otherwise, 0) : Math.trunc(number);
+      typeof value === "string" ? numberIn(value, whole(given(named, args, 1, "base"), 10)) : numberOf(value);
+    return Number.isFinite(number) ? Math.trunc(number as number) : whole(given(named, args, 0, "default"), 0);
   },
   items: (value) =>
     value instanceof Undefined
@@ -250,11 +318,11 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
       : value instanceof Map
         ? [...value].map(([key, item]) => Tuple.of(key, item) as Value)
         : wrong("items needs a dict"),
-  join: (value, [glue = ""], named) =>
+  join: (value, args, named) =>
     iterate(value)
-      .map(byAttribute(named, [], 0))
+      .map(byAttribute(named, args, 1))
       .map(print)
-      .join(print(named.get("d") ?? glue)),
+      .join(print(given(named, args, 0, "d") ?? "")),
   last: (value) => iterate(value).at(-1) ?? new Undefined("last"),
   length: (value) => (value instanceof Undefined ? 0 : iterate(value).length),
   list: (value) => [...iterate(value)],
@@ -270,41 +338,47 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
       return found instanceof Undefined ? (named.get("default") ?? found) : found;
     });
   },
-  max: (value, _, named) => sorted(iterate(value), byAttribute(named, []), true, true)[0] ?? new Undefined("max"),
-  min: (value, _, named) => sorted(iterate(value), byAttribute(named, []), true, false)[0] ?? new Undefined("min"),
+  max: (value, args, named) =>
+    sorted(iterate(value), byAttribute(named, args, 1), !flagged(named, args, 0, "case_sensitive"), true)[0] ??
+    new Undefined("max"),
+  min: (value, args, named) =>
+    sorted(iterate(value), byAttribute(named, args, 1), !flagged(named, args, 0, "case_sensitive"), false)[0] ??
+    new Undefined("min"),
   reject: selecting(false, false),
   rejectattr: selecting(true, false),
   replace: (value, [old, by, count]) =>
     replace(print(value), print(old as Value), print(by as Value), whole(count, -1)),
   reverse: (value) =>
     typeof value === "string" ? Array.from(value).reverse().join("") : [...iterate(value)].reverse(),
-  round: (value, [precision], named) => {
-    const [number, digits] = [
-      numberOf(value) ?? wrong("round needs a number"),
-      whole(named.get("precision") ?? precision, 0),
-    ];
-    const scaled = number * 10 ** digits;
-    const method = named.get("method") ?? "common";
-    // Python rounds halves to the even neighbour.
-    const even = Math.abs(scaled % 1) === 0.5 ? 2 * Math.round(scaled / 2) : Math.round(scaled);
-    return new Float(
-      (method === "ceil" ? Math.ceil(scaled) : method === "floor" ? Math.floor(scaled) : even) / 10 ** digits,
-    );
+  round: (value, args, named) => {
+    const number = numberOf(value) ?? wrong("round needs a number");
+    const digits = whole(given(named, args, 0, "precision"), 0);
+    const method = given(named, args, 1, "method") ?? "common";
+    if (method !== "common" && method !== "ceil" && method !== "floor") wrong("round is common, ceil or floor");
+    if (digits < 0 || digits > 60) wrong("round keeps up to 60 digits");
+    if (method !== "common") return new Float(Math[method](number * 10 ** digits) / 10 ** digits);
+    if (!(value instanceof Float)) return number;
+    // Python rounds halves to the even neighbour, JavaScript away from zero; the digits after show what is one.
+    const rounded = number.toFixed(digits);
+    const half = /^50*$/.test(number.toFixed(digits + 40).slice(-40));
+    const odd = half && Number(rounded.at(-1)) % 2 === 1;
+    const even = odd ? (Number(rounded) - Math.sign(number) * 10 ** -digits).toFixed(digits) : rounded;
+    return new Float(Number(even));
   },
   safe: (value) => value,
   select: selecting(false, true),
   selectattr: selecting(true, true),
-  sort: (value, _, named) =>
+  sort: (value, args, named) =>
     sorted(
       iterate(value),
-      byAttribute(named, []),
-      !isTrue(named.get("case_sensitive") ?? false),
-      isTrue(named.get("reverse") ?? false),
+      byAttribute(named, args, 2),
+      !flagged(named, args, 1, "case_sensitive"),
+      flagged(named, args, 0, "reverse"),
     ),
   string: (value) => print(value),
-  sum: (value, _, named) => {
-    const items = iterate(value).map(byAttribute(named, []));
-    const start = named.get("start") ?? 0;
+  sum: (value, args, named) => {
+    const items = iterate(value).map(byAttribute(named, args, 0));
+    const start = given(named, args, 1, "start") ?? 0;
     return arithmetic(
       "sum",
       items.reduce<number>((sum, item) => sum + whole(item, 0), whole(start, 0)),
@@ -313,22 +387,36 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
     );
   },
   title: (value) => print(value).replace(/[^\s\-([{<]+/g, capitalize),
-  tojson: (value, [indent], named) => {
-    const width = named.get("indent") ?? indent;
-    return toJson(
-      value,
-      width === undefined || width === null ? undefined : whole(width, 0),
-      isTrue(named.get("sort_keys") ?? false),
-    );
+  tojson: (value, args, named) => {
+    const indent = given(named, args, 1, "indent") ?? null;
+    const [comma, colon] = (given(named, args, 2, "separators") ?? [indent === null ? ", " : ",", ": "]) as Value[];
+    return toJson(value, {
+      ensureAscii: flagged(named, args, 0, "ensure_ascii"),
+      indent: indent === null ? undefined : padded(indent),
+      separators: [text(comma ?? null, "separators"), text(colon ?? null, "separators")],
+      sortKeys: flagged(named, args, 3, "sort_keys"),
+    });
   },
-  trim: (value, [chars]) => strip(print(value), chars, true, true),
-  truncate: (value, [length = 255, , end = "..."]) => {
+  trim: (value, args, named) => strip(print(value), given(named, args, 0, "chars"), true, true),
+  truncate: (value, args, named) => {
     const all = Array.from(print(value));
-    return all.length <= whole(length, 255) + 5
-      ? all.join("")
-      : all.slice(0, whole(length, 255) - Array.from(print(end)).length).join("") + print(end);
+    const length = whole(given(named, args, 0, "length"), 255);
+    if (all.length <= length + whole(given(named, args, 3, "leeway"), 5)) return all.join("");
+    const end = print(given(named, args, 2, "end") ?? "...");
+    const start = all.slice(0, length - Array.from(end).length).join("");
+    const word = flagged(named, args, 1, "killwords") ? -1 : start.lastIndexOf(" ");
+    return (word < 0 ? start : start.slice(0, word)) + end;
   },
-  unique: (value) => iterate(value).filter((item, at, all) => all.findIndex((other) => equal(other, item)) === at),
+  unique: (value, args, named) => {
+    const by = byAttribute(named, args, 1);
+    const fold = (item: Value): Value => {
+      const key = by(item);
+      return typeof key === "string" && !flagged(named, args, 0, "case_sensitive") ? key.toLowerCase() : key;
+    };
+    const items = iterate(value);
+    const keys = items.map(fold);
+    return items.filter((_, at) => keys.findIndex((other) => equal(other, keys[at] as Value)) === at);
+  },
   upper: (value) => print(value).toUpperCase(),
   wordcount: (value) => (print(value).match(/\w+/gu) ?? []).length,
 };
@@ -345,7 +433,7 @@ const isNumber = (value: Value): boolean => typeof value === "number" || value i
 
 const TESTS: Readonly<Record<string, (value: Value, args: Value[]) => boolean>> = {
   boolean: (value) => typeof value === "boolean",
-  callable: (value) => typeof value === "function",
+  callable: (value) => typeof value === "function" || value instanceof Undefined,
   defined: (value) => !(value instanceof Undefined),
   divisibleby: (value, [by]) => whole(value, 0) % whole(by, 1) === 0,
   eq: (value, [other]) => equal(value, other as Value),
@@ -424,9 +512,31 @@ function bounded(length: number): true {
   return length > 1 << 26 ? wrong("the text becomes too long") : true;
 }
 
+/** pattern % values, of text and whole numbers and decimals. */
 function formatted(pattern: string, values: Value[]): string {
   let at = 0;
-  return pattern.replace(/%(%|s|d)/g, (_, kind: string) => (kind === "%" ? "%" : print(values[at++] ?? null)));
+  const done = pattern.replace(
+    /%([-+0 ]*)(\d*)(?:\.(\d+))?([a-zA-Z%(]|$)/g,
+    (all, flags: string, width: string, digits: string | undefined, kind: string) => {
+      if (kind === "%") return "%";
+      const value = at < values.length ? (values[at++] as Value) : wrong("the format has more places than values");
+      let body: string;
+      if (kind === "s" || kind === "r")
+        body = (kind === "s" ? print(value) : represent(value)).slice(
+          0,
+          digits === undefined ? undefined : Number(digits),
+        );
+      else if (kind === "d" || kind === "i" || kind === "f") {
+        const number = numberOf(value) ?? wrong(`the format ${all} needs a number, got ${typeName(value)}`);
+        body = kind === "f" ? number.toFixed(Number(digits ?? 6)) : String(Math.trunc(number));
+        if (number >= 0) body = (flags.includes("+") ? "+" : flags.includes(" ") ? " " : "") + body;
+        if (flags.includes("0") && !flags.includes("-"))
+          return STRING_METHODS["zfill"]!(body, [Number(width)]) as string;
+      } else return wrong(`the format ${all} is not supported`);
+      return flags.includes("-") ? body.padEnd(padded(Number(width))) : body.padStart(padded(Number(width)));
+    },
+  );
+  return at < values.length ? wrong("the format has fewer places than values") : done;
 }
 
 /** What every template has beside its variables. */

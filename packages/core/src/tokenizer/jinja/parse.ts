@@ -57,6 +57,11 @@ export type Node =
   | { readonly kind: "filter block"; readonly filters: readonly FilterCall[]; readonly body: readonly Node[] }
   | { readonly kind: "macro"; readonly macro: MacroNode }
   | { readonly kind: "call block"; readonly call: Expression; readonly caller: MacroNode }
+  | {
+      readonly kind: "with";
+      readonly values: readonly (readonly [Expression, Expression])[];
+      readonly body: readonly Node[];
+    }
   | { readonly kind: "generation"; readonly body: readonly Node[] }
   | { readonly kind: "break" | "continue" };
 
@@ -101,7 +106,6 @@ function tokenize(source: string): Token[] {
     if (strip) value = value.replace(/^\s+/, "");
     else if (trim) value = value.replace(/^\n/, "");
     if (tag.endsWith("-")) value = value.replace(/\s+$/, "");
-    // Blanks between the start of a line and a block or a comment.
     else if (tag === "{%" || tag === "{#") {
       // Blanks between the start of a line and a block or a comment go.
       const start = text.lastIndexOf("\n", until - 1) + 1;
@@ -265,6 +269,16 @@ class Parser {
         const filters = [this.#filterCall()];
         while (this.#accepts("|")) filters.push(this.#filterCall());
         return { kind: "filter block", filters, body: this.#body("endfilter") };
+      }
+      case "with": {
+        const values: [Expression, Expression][] = [];
+        while (this.#peek()?.kind !== "end") {
+          if (values.length > 0) this.#expect(",");
+          const target: Expression = { kind: "name", name: this.#name() };
+          this.#expect("=");
+          values.push([target, this.#expression()]);
+        }
+        return { kind: "with", values, body: this.#body("endwith") };
       }
       case "generation":
         return { kind: "generation", body: this.#body("endgeneration") };

@@ -113,6 +113,14 @@ function run(nodes: readonly Node[], scope: Scope, out: Output): Jump {
         out.text += print(call(evaluate(of, scope), args, scope, macro(node.caller, scope)));
         break;
       }
+      case "with": {
+        const inside = new Scope(scope);
+        // Jinja2 has the values from outside: none sees another of the same tag.
+        for (const [target, value] of node.values) assign(target, evaluate(value, scope), inside);
+        const jump = run(node.body, inside, out);
+        if (jump !== undefined) return jump;
+        break;
+      }
       case "generation": {
         const start = out.text.length;
         const jump = run(node.body, scope, out);
@@ -199,6 +207,9 @@ function macro({ name, parameters, body }: MacroNode, scope: Scope): Callable {
     const caller = named.get("caller");
     if (caller !== undefined) inside.set("caller", caller);
     if (positional.length > parameters.length) throw new TemplateError(`${name} takes ${parameters.length} arguments`);
+    const names = ["caller", ...parameters.map(([parameter]) => parameter)];
+    const unknown = [...named.keys()].find((key) => !names.includes(key));
+    if (unknown !== undefined) throw new TemplateError(`${name} takes no argument ${unknown}`);
     const out = new Output();
     run(body, inside, out);
     return out.text;
@@ -331,7 +342,5 @@ function call(of: Value, args: Arguments, scope: Scope, caller?: Callable): Valu
 function applyFilter(name: string, value: Value, args: Arguments, scope: Scope): Value {
   const positional = args.positional.map((arg) => evaluate(arg, scope));
   const named = new Map(args.named.map(([name, value]) => [name, evaluate(value, scope)]));
-  // default(value, true) has its second argument by place.
-  if ((name === "default" || name === "d") && positional[1] !== undefined) named.set("boolean", positional[1]);
   return filterOf(name)(value, positional, named, holds);
 }

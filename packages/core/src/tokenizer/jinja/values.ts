@@ -89,8 +89,10 @@ function quote(text: string): string {
     if (char === mark) return `\\${char}`;
     const code = char.codePointAt(0) as number;
     if (SHORT[char] !== undefined) return SHORT[char];
-    if (code < 32 || (code >= 127 && code < 161) || code === 173) return `\\x${code.toString(16).padStart(2, "0")}`;
-    return char;
+    if (char === " " || !/[\p{C}\p{Z}]/u.test(char)) return char;
+    const [letter, digits] =
+      code < 0x100 ? (["x", 2] as const) : code < 0x10000 ? (["u", 4] as const) : (["U", 8] as const);
+    return `\\${letter}${code.toString(16).padStart(digits, "0")}`;
   });
   return mark + body.join("") + mark;
 }
@@ -174,29 +176,41 @@ export function iterate(value: Value): Value[] {
   throw new TemplateError(`${typeName(value)} cannot be iterated over`);
 }
 
-/** json.dumps as transformers gives it to templates: nothing escaped for HTML, no \u for what is printable. */
-export function toJson(value: Value, indent: number | undefined, sortKeys = false, depth = 0): string {
+export interface JsonStyle {
+  readonly ensureAscii: boolean;
+  /** Blanks a level; undefined for one line. */
+  readonly indent: number | undefined;
+  /** Between items, and between a key and its value. */
+  readonly separators: readonly [string, string];
+  readonly sortKeys: boolean;
+}
+
+/** json.dumps as transformers gives it to templates: nothing is escaped for HTML. */
+export function toJson(value: Value, style: JsonStyle, depth = 0): string {
+  const { ensureAscii, indent, sortKeys } = style;
+  const [comma, colon] = style.separators;
+  const quoted = (text: string): string => {
+    const json = JSON.stringify(text);
+    if (!ensureAscii) return json;
+    return json.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  };
   if (value === null) return "null";
   if (typeof value === "boolean") return String(value);
-  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "string") return quoted(value);
   const wrap = (open: string, items: string[], close: string): string => {
     if (items.length === 0) return open + close;
-    if (indent === undefined) return open + items.join(", ") + close;
+    if (indent === undefined) return open + items.join(comma) + close;
     const [inner, outer] = [" ".repeat(indent * (depth + 1)), " ".repeat(indent * depth)];
-    return `${open}\n${items.map((item) => inner + item).join(",\n")}\n${outer}${close}`;
+    return `${open}\n${items.map((item) => inner + item).join(`${comma}\n`)}\n${outer}${close}`;
   };
-  if (Array.isArray(value))
-    return wrap(
-      "[",
-      value.map((item) => toJson(item, indent, sortKeys, depth + 1)),
-      "]",
-    );
+  const inside = (item: Value): string => toJson(item, style, depth + 1);
+  if (Array.isArray(value)) return wrap("[", value.map(inside), "]");
   if (value instanceof Map) {
     const entries = [...value];
     if (sortKeys) entries.sort(([a], [b]) => order(a, b));
     const items = entries.map(([key, item]) => {
-      const name = typeof key === "string" ? key : toJson(key, undefined);
-      return `${JSON.stringify(name)}: ${toJson(item, indent, sortKeys, depth + 1)}`;
+      const name = typeof key === "string" ? key : toJson(key, style);
+      return `${quoted(name)}${colon}${inside(item)}`;
     });
     return wrap("{", items, "}");
   }
