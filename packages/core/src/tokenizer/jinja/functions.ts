@@ -5,6 +5,7 @@ import {
   Float,
   has,
   isTrue,
+  itemAt,
   iterate,
   lookUp,
   Namespace,
@@ -38,7 +39,7 @@ function text(value: Value, what: string): string {
 
 /** What a parameter was given, by its name or its place. */
 function given(named: Named, args: readonly Value[], at: number, name: string): Value | undefined {
-  return named.get(name) ?? args[at];
+  return named.has(name) ? named.get(name) : args[at];
 }
 
 function flagged(named: Named, args: readonly Value[], at: number, name: string): boolean {
@@ -258,7 +259,7 @@ function numberIn(value: string, base = 10): number {
 const selecting =
   (of: boolean, wanted: boolean): Filter =>
   (value, args, _, test) =>
-    iterate(value).filter((item) => {
+    (isTrue(value) ? iterate(value) : []).filter((item) => {
       const [path, rest] = of ? [args[0], args.slice(1)] : [undefined, args];
       const subject = path === undefined ? item : attribute(item, path);
       const [name, ...more] = rest;
@@ -270,10 +271,11 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
   abs: (value) => arithmetic("abs", Math.abs(numberOf(value) ?? wrong("abs needs a number")), value),
   attr: (value, [name]) => attribute(value, name as Value),
   capitalize: (value) => capitalize(print(value)),
-  default: (value, args, named) =>
-    value instanceof Undefined || (flagged(named, args, 1, "boolean") && !isTrue(value))
-      ? (given(named, args, 0, "default_value") ?? "")
-      : value,
+  default: (value, args, named) => {
+    if (!(value instanceof Undefined) && (isTrue(value) || !flagged(named, args, 1, "boolean"))) return value;
+    const otherwise = given(named, args, 0, "default_value");
+    return otherwise === undefined ? "" : otherwise;
+  },
   dictsort: (value, args, named) => {
     const entries =
       value instanceof Map
@@ -292,7 +294,7 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
       /[&<>'"]/g,
       (char) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&#39;", '"': "&#34;" })[char] as string,
     ),
-  first: (value) => iterate(value)[0] ?? new Undefined("first"),
+  first: (value) => itemAt(iterate(value), 0),
   float: (value, args, named) => {
     const number = typeof value === "string" ? numberIn(value) : (numberOf(value) ?? NaN);
     return new Float(Number.isNaN(number) ? whole(given(named, args, 0, "default"), 0) : number);
@@ -323,17 +325,18 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
       .map(byAttribute(named, args, 1))
       .map(print)
       .join(print(given(named, args, 0, "d") ?? "")),
-  last: (value) => iterate(value).at(-1) ?? new Undefined("last"),
+  last: (value) => itemAt(iterate(value), -1),
   length: (value) => (value instanceof Undefined ? 0 : iterate(value).length),
   list: (value) => [...iterate(value)],
   lower: (value) => print(value).toLowerCase(),
   map: (value, args, named) => {
+    const items = isTrue(value) ? iterate(value) : [];
     const path = named.get("attribute");
-    if (path === undefined)
-      return iterate(value).map((item) =>
-        filterOf(text(args[0] as Value, "map"))(item, args.slice(1), named, () => wrong("map cannot select")),
-      );
-    return iterate(value).map((item) => {
+    if (path === undefined) {
+      const filter = filterOf(text(args[0] as Value, "map"));
+      return items.map((item) => filter(item, args.slice(1), named, () => wrong("map cannot select")));
+    }
+    return items.map((item) => {
       const found = attribute(item, path);
       return found instanceof Undefined ? (named.get("default") ?? found) : found;
     });

@@ -14,7 +14,7 @@ export type Expression =
   | { readonly kind: "call"; readonly of: Expression; readonly args: Arguments }
   | { readonly kind: "filter"; readonly of: Expression; readonly name: string; readonly args: Arguments }
   | { readonly kind: "test"; readonly of: Expression; readonly name: string; readonly args: Arguments }
-  | { readonly kind: "not" | "negative" | "positive"; readonly of: Expression }
+  | { readonly kind: "not" | "negative" | "positive" | "spread"; readonly of: Expression }
   | { readonly kind: "binary"; readonly operator: string; readonly left: Expression; readonly right: Expression }
   | { readonly kind: "compare"; readonly first: Expression; readonly rest: readonly (readonly [string, Expression])[] }
   | {
@@ -581,7 +581,8 @@ class Parser {
       if (token?.kind === "name" && this.#peeks("=", 1)) {
         this.#at += 2;
         named.push([token.value, this.#expression()]);
-      } else positional.push(this.#expression());
+      } else if (this.#accepts("*")) positional.push({ kind: "spread", of: this.#expression() });
+      else positional.push(this.#expression());
     });
     return { positional, named };
   }

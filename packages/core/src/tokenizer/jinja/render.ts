@@ -15,6 +15,7 @@ import {
   fromHost,
   has,
   isTrue,
+  itemAt,
   iterate,
   lookUp,
   Namespace,
@@ -164,13 +165,12 @@ function loop(node: Extract<Node, { kind: "for" }>, scope: Scope, out: Output): 
   for (const [index, item] of items.entries()) {
     const inside = new Scope(scope);
     assign(node.target, item, inside);
-    const missing = (name: string): Value => new Undefined(name);
     const state: Record<string, Value> = {
       ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1, length },
       ...{ first: index === 0, last: index === length - 1, depth: 1, depth0: 0 },
-      previtem: items[index - 1] ?? missing("previtem"),
-      nextitem: items[index + 1] ?? missing("nextitem"),
-      cycle: (args: Value[]) => args[index % args.length] ?? missing("cycle"),
+      previtem: index === 0 ? new Undefined("previtem") : itemAt(items, index - 1),
+      nextitem: itemAt(items, index + 1),
+      cycle: (args: Value[]) => itemAt(args, index % args.length),
       changed: (args: Value[]) => {
         const same = seen !== undefined && equal(seen, args);
         seen = args;
@@ -201,8 +201,8 @@ function macro({ name, parameters, body }: MacroNode, scope: Scope): Callable {
     const inside = new Scope(scope);
     parameters.forEach(([parameter, otherwise], index) => {
       const given = index < positional.length ? positional[index] : named.get(parameter);
-      const value = given ?? (otherwise === undefined ? new Undefined(parameter) : evaluate(otherwise, inside));
-      inside.set(parameter, value);
+      if (given !== undefined) inside.set(parameter, given);
+      else inside.set(parameter, otherwise === undefined ? new Undefined(parameter) : evaluate(otherwise, inside));
     });
     const caller = named.get("caller");
     if (caller !== undefined) inside.set("caller", caller);
@@ -241,10 +241,10 @@ function evaluate(node: Expression, scope: Scope): Value {
       return call(evaluate(node.of, scope), node.args, scope);
     case "filter":
       return applyFilter(node.name, evaluate(node.of, scope), node.args, scope);
-    case "test": {
-      const args = node.args.positional.map((arg) => evaluate(arg, scope));
-      return holds(node.name, evaluate(node.of, scope), args);
-    }
+    case "test":
+      return holds(node.name, evaluate(node.of, scope), argumentsOf(node.args, scope).positional);
+    case "spread":
+      throw new TemplateError("* is for the arguments of a call");
     case "not":
       return !isTrue(evaluate(node.of, scope));
     case "negative":
@@ -331,16 +331,24 @@ function slice(of: Value, [from, to, by]: readonly (Value | undefined)[]): Value
 function call(of: Value, args: Arguments, scope: Scope, caller?: Callable): Value {
   if (of instanceof Undefined) throw new TemplateError(`"${of.what}" is undefined`);
   if (typeof of !== "function") throw new TemplateError("this is no function");
-  const named = new Map(args.named.map(([name, value]) => [name, evaluate(value, scope)]));
+  const { positional, named } = argumentsOf(args, scope);
   if (caller !== undefined) named.set("caller", caller);
-  return of(
-    args.positional.map((arg) => evaluate(arg, scope)),
-    named,
-  );
+  return of(positional, named);
 }
 
 function applyFilter(name: string, value: Value, args: Arguments, scope: Scope): Value {
-  const positional = args.positional.map((arg) => evaluate(arg, scope));
-  const named = new Map(args.named.map(([name, value]) => [name, evaluate(value, scope)]));
+  const { positional, named } = argumentsOf(args, scope);
   return filterOf(name)(value, positional, named, holds);
+}
+
+function argumentsOf(
+  { positional, named }: Arguments,
+  scope: Scope,
+): { positional: Value[]; named: Map<string, Value> } {
+  return {
+    positional: positional.flatMap((arg) =>
+      arg.kind === "spread" ? iterate(evaluate(arg.of, scope)) : [evaluate(arg, scope)],
+    ),
+    named: new Map(named.map(([name, value]) => [name, evaluate(value, scope)])),
+  };
 }

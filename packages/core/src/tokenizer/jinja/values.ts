@@ -167,6 +167,12 @@ export function lookUp(map: ReadonlyMap<Value, Value>, key: Value): Value | unde
   return map.has(key) ? map.get(key) : map.get(keyOf(key));
 }
 
+/** An item of a list, from its end where the index is negative; Undefined where there is none. */
+export function itemAt(items: readonly Value[], index: number): Value {
+  const found = items.at(index);
+  return found === undefined ? new Undefined(String(index)) : found;
+}
+
 /** What a loop runs over. */
 export function iterate(value: Value): Value[] {
   if (Array.isArray(value)) return value;
