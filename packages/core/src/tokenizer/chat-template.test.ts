@@ -102,4 +102,22 @@ describe.skipIf(!hasGoldens)("tokenizers' own templates", () => {
   );
 });
 
+describe("a message's reasoning", () => {
+  const template = new ChatTemplate(
+    "{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }}|{{ m.reasoning }};{% endfor %}",
+    "here",
+  );
+  // As transformers' render_jinja_template gives it.
+  it.each([
+    [{ reasoning_content: "a" }, "a|a|;"],
+    [{ thinking: "a" }, "a|a|;"],
+    [{ reasoning: "a", thinking: null }, "a|None|a;"],
+    [{ reasoning_content: "a", thinking: "b" }, "a|b|;"],
+    [{ reasoning_content: null, thinking: "b" }, "b|b|;"],
+    [{}, "||;"],
+  ])("of %j has the names that templates read", (fields, text) => {
+    expect(template.render([{ role: "assistant", content: "x", ...fields }])).toBe(text);
+  });
+});
+
 afterAll(() => console.log(`compared ${compared} chat templates by value`));

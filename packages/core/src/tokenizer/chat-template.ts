@@ -58,7 +58,7 @@ export class ChatTemplate {
       return this.#template.render({
         ...this.tokens,
         ...variables,
-        messages,
+        messages: messages.map(withReasoning),
         tools: tools ?? null,
         documents: null,
         add_generation_prompt: addGenerationPrompt,
@@ -70,6 +70,13 @@ export class ChatTemplate {
       });
     }
   }
+}
+
+/** A message's reasoning under the names that templates read (transformers, utils/chat_template_utils.py). */
+function withReasoning(message: ChatMessage): ChatMessage {
+  const { reasoning_content, thinking, reasoning } = message;
+  const said = reasoning_content ?? thinking ?? reasoning;
+  return said === undefined || said === null ? message : { thinking: said, ...message, reasoning_content: said };
 }
 
 /**
