@@ -59,6 +59,7 @@ function capitalize(value: string): string {
 /** str.isspace(), which is not what JavaScript takes for space. */
 const SPACE = "\\t\\n\\v\\f\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const SPACES = new RegExp(`[${SPACE}]+`);
+const LEADING_SPACE = new RegExp(`^[${SPACE}]+`);
 const ONLY_SPACE = new RegExp(`^[${SPACE}]+$`);
 const LINE_ENDS = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g; // eslint-disable-line no-control-regex
 
@@ -76,7 +77,7 @@ function strip(value: string, chars: Value | undefined, start: boolean, end: boo
 function split(value: string, separator: Value | undefined, limit: number): Value[] {
   if (separator === undefined || separator === null) {
     const parts: string[] = [];
-    let rest = strip(value, null, true, false);
+    let rest = value.replace(LEADING_SPACE, "");
     while (rest !== "") {
       const end = rest.search(SPACES);
       if (end < 0 || parts.length === limit) {
@@ -84,7 +85,7 @@ function split(value: string, separator: Value | undefined, limit: number): Valu
         break;
       }
       parts.push(rest.slice(0, end));
-      rest = strip(rest.slice(end), null, true, false);
+      rest = rest.slice(end).replace(LEADING_SPACE, "");
     }
     return parts;
   }
