@@ -130,6 +130,11 @@ function padded(width: Value | undefined): number {
   return bounded(whole(width, 0)) && whole(width, 0);
 }
 
+function zeroFilled(value: string, width: number): string {
+  const sign = /^[+-]/.exec(value)?.[0] ?? "";
+  return sign + value.slice(sign.length).padStart(width - sign.length, "0");
+}
+
 const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => Value>> = {
   upper: (s) => s.toUpperCase(),
   lower: (s) => s.toLowerCase(),
@@ -176,10 +181,7 @@ const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => 
   isspace: (s) => ONLY_SPACE.test(s),
   isupper: (s) => /[\p{Lu}\p{Lt}]/u.test(s) && s === s.toUpperCase(),
   islower: (s) => /\p{Ll}/u.test(s) && s === s.toLowerCase(),
-  zfill: (s, [width]) => {
-    const sign = /^[+-]/.exec(s)?.[0] ?? "";
-    return sign + s.slice(sign.length).padStart(padded(width) - sign.length, "0");
-  },
+  zfill: (s, [width]) => zeroFilled(s, padded(width)),
   ljust: (s, [width, fill]) => s.padEnd(padded(width), print(fill ?? " ")),
   rjust: (s, [width, fill]) => s.padStart(padded(width), print(fill ?? " ")),
 };
@@ -230,9 +232,12 @@ function attribute(value: Value, path: Value): Value {
   return found;
 }
 
+function folded(value: Value, ignoreCase: boolean): Value {
+  return ignoreCase && typeof value === "string" ? value.toLowerCase() : value;
+}
+
 function sorted(values: Value[], by: (value: Value) => Value, ignoreCase: boolean, reverse: boolean): Value[] {
-  const fold = (value: Value): Value => (ignoreCase && typeof value === "string" ? value.toLowerCase() : value);
-  const compare = (a: Value, b: Value): number => order(fold(by(a)), fold(by(b)));
+  const compare = (a: Value, b: Value): number => order(folded(by(a), ignoreCase), folded(by(b), ignoreCase));
   return [...values].sort((a, b) => (reverse ? compare(b, a) : compare(a, b)));
 }
 
@@ -245,6 +250,11 @@ const byAttribute = (named: Named, args: readonly Value[], at: number): ((value:
   const path = given(named, args, at, "attribute");
   return path === undefined || path === null ? (value) => value : (value) => attribute(value, path);
 };
+
+const extreme =
+  (largest: boolean): Filter =>
+  (value, args, named) =>
+    itemAt(sorted(iterate(value), byAttribute(named, args, 1), !flagged(named, args, 0, "case_sensitive"), largest), 0);
 
 /** What int() and float() read of a text; NaN where it is no number. */
 function numberIn(value: string, base = 10): number {
@@ -342,12 +352,8 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
       return found instanceof Undefined ? (named.get("default") ?? found) : found;
     });
   },
-  max: (value, args, named) =>
-    sorted(iterate(value), byAttribute(named, args, 1), !flagged(named, args, 0, "case_sensitive"), true)[0] ??
-    new Undefined("max"),
-  min: (value, args, named) =>
-    sorted(iterate(value), byAttribute(named, args, 1), !flagged(named, args, 0, "case_sensitive"), false)[0] ??
-    new Undefined("min"),
+  max: extreme(true),
+  min: extreme(false),
   reject: selecting(false, false),
   rejectattr: selecting(true, false),
   replace: (value, [old, by, count]) =>
@@ -413,12 +419,9 @@ export const FILTERS: Readonly<Record<string, Filter>> = {
   },
   unique: (value, args, named) => {
     const by = byAttribute(named, args, 1);
-    const fold = (item: Value): Value => {
-      const key = by(item);
-      return typeof key === "string" && !flagged(named, args, 0, "case_sensitive") ? key.toLowerCase() : key;
-    };
+    const ignoreCase = !flagged(named, args, 0, "case_sensitive");
     const items = iterate(value);
-    const keys = items.map(fold);
+    const keys = items.map((item) => folded(by(item), ignoreCase));
     return items.filter((_, at) => keys.findIndex((other) => equal(other, keys[at] as Value)) === at);
   },
   upper: (value) => print(value).toUpperCase(),
@@ -534,8 +537,7 @@ function formatted(pattern: string, values: Value[]): string {
         const number = numberOf(value) ?? wrong(`the format ${all} needs a number, got ${typeName(value)}`);
         body = kind === "f" ? number.toFixed(Number(digits ?? 6)) : String(Math.trunc(number));
         if (number >= 0) body = (flags.includes("+") ? "+" : flags.includes(" ") ? " " : "") + body;
-        if (flags.includes("0") && !flags.includes("-"))
-          return STRING_METHODS["zfill"]!(body, [Number(width)]) as string;
+        if (flags.includes("0") && !flags.includes("-")) return zeroFilled(body, padded(Number(width)));
       } else return wrong(`the format ${all} is not supported`);
       return flags.includes("-") ? body.padEnd(padded(Number(width))) : body.padStart(padded(Number(width)));
     },
