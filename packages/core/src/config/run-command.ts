@@ -6,7 +6,7 @@
 import { InputError, MedgptError } from "@medgpt/artifacts";
 import type { z } from "zod";
 
-import { createReporter, type Reporter } from "../training/report.js";
+import { createReporter, type Reporter, type TextStream } from "../training/report.js";
 import type { RunContext } from "../training/run-context.js";
 import { asksForHelp, parseFlags } from "./flags.js";
 import { fieldsOf, shownName } from "./schema.js";
@@ -28,10 +28,15 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   run(config: z.output<S>, context: RunContext, extra: { given: ReadonlySet<string> }): Promise<unknown>;
 }
 
+interface OutputStream extends TextStream {
+  readonly isTTY?: boolean;
+  on(event: "error", listener: (error: Error & { code?: string | undefined }) => void): unknown;
+}
+
 /** The parts of `process` that a command uses. */
 export interface CommandIo {
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: OutputStream;
+  readonly stderr: OutputStream;
   readonly env: Readonly<Record<string, string | undefined>>;
   on(signal: "SIGINT" | "SIGTERM", listener: () => void): unknown;
   off(signal: "SIGINT" | "SIGTERM", listener: () => void): unknown;
@@ -135,6 +140,6 @@ function checkProcesses(env: CommandIo["env"]): string[] {
 }
 
 /** Output piped into a program that has read enough (`| head`) is no failure of the run. */
-function ignoreBrokenPipe(error: NodeJS.ErrnoException): void {
+function ignoreBrokenPipe(error: Error & { code?: string | undefined }): void {
   if (error.code !== "EPIPE") throw error;
 }

@@ -159,7 +159,7 @@ export interface Outcome {
 export function medgpt(
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  onOutput: (stdout: string, send: (signal: NodeJS.Signals) => void) => void = () => {},
+  onOutput: (stdout: string, send: (signal: "SIGINT" | "SIGTERM" | "SIGKILL") => void) => void = () => {},
 ): Promise<Outcome> {
   if (!existsSync(join(repository, "packages/cli/dist/index.js")))
     throw new Error("packages/cli/dist is missing: these tests run the built command; build it with npx tsc -b");

@@ -10,12 +10,19 @@ export interface Reporter {
   close(): void;
 }
 
+/** What is used of a stream that text is written to, such as process.stdout. */
+export interface TextStream {
+  write(text: string): unknown;
+  /** Characters a line of a terminal holds. */
+  readonly columns?: number | undefined;
+}
+
 export interface ReporterOptions {
   /** Write every event but throttled progress as JSON to `stream`, messages too. */
   json: boolean;
-  stream: NodeJS.WriteStream;
+  stream: TextStream;
   /** Where messages go when `json` is off. */
-  errorStream: NodeJS.WriteStream;
+  errorStream: TextStream;
   isTTY: boolean;
 }
 
@@ -42,7 +49,7 @@ export function createReporter({ json, stream, errorStream, isTTY }: ReporterOpt
     stream.write(text);
   };
   /** A line that stays, above the bar. */
-  const print = (line: string, to: NodeJS.WriteStream = stream): void => {
+  const print = (line: string, to: TextStream = stream): void => {
     const shown = bar;
     erase();
     to.write(`${line}\n`);
