@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeThirdPartyLicences } from "./third-party-licences.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -28,4 +29,5 @@ mkdirSync(dirname(to), { recursive: true });
 // A running process may have the old file mapped, so it is replaced and never written over.
 copyFileSync(from, `${to}.${process.pid}`);
 renameSync(`${to}.${process.pid}`, to);
+writeThirdPartyLicences(here, join(here, "dist/third-party-licences.md"));
 console.log(`@medgpt/native: built ${to}`);
