@@ -1,11 +1,12 @@
 /**
- * Checks that every stage has the files and exports that a reader of another stage will look for. A stage that trains is one
- * command; one of data (data-…) is several, each in a folder of its own.
+ * Checks that every package has what its users need, the packages that its sources import among its dependencies above all: in
+ * the workspace an import works without them. And that every stage has the files and exports that a reader of another stage
+ * will look for. A stage that trains is one command; one of data (data-…) is several, each in a folder of its own.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-const FILES = ["README.md", "bin", "src/index.ts", "src/command.ts"];
+const FILES = ["bin", "src/index.ts", "src/command.ts"];
 const TRAINING_FILES = ["presets", "src/config.ts", "src/data.ts", "src/loss.ts", "src/recipe.ts"];
 const VERB_FILES = ["config.ts", "command.ts"];
 
@@ -40,15 +41,48 @@ function lacks(dir, name, manifest) {
   return missing;
 }
 
-const stages = readdirSync("packages")
-  .map((name) => ({ name, manifest: JSON.parse(readFileSync(join("packages", name, "package.json"), "utf8")) }))
-  .filter(({ manifest }) => manifest.nx?.tags?.includes("layer:stage"));
-
-let failed = 0;
-for (const { name, manifest } of stages) {
-  const missing = lacks(join("packages", name), name, manifest);
-  if (missing.length > 0) failed++;
-  for (const what of missing) console.error(`packages/${name} lacks ${what}`);
+/** The packages of the workspace that the sources of one import, tests left out. */
+function imports(dir) {
+  const files = readdirSync(join(dir, "src"), { recursive: true }).filter(
+    (name) => name.endsWith(".ts") && !/\.(test|test-d)\.ts$/.test(name) && !name.startsWith("testing/"),
+  );
+  const found = files.flatMap((name) => [
+    ...readFileSync(join(dir, "src", name), "utf8").matchAll(/(?:from|import\()\s*"@medgpt\/([\w-]+)/g),
+  ]);
+  return [...new Set(found.map(([, name]) => name))];
 }
-console.log(`check-structure: ${stages.length - failed} of ${stages.length} stages have the shape of a stage`);
-process.exitCode = failed === 0 && stages.length > 0 ? 0 : 1;
+
+/** What any package lacks, one line each. */
+function packageLacks(dir, manifest) {
+  const missing = existsSync(join(dir, "README.md")) ? [] : ["README.md"];
+  const licence = join(dir, "LICENSE");
+  if (!existsSync(licence) || readFileSync(licence, "utf8") !== readFileSync("LICENSE", "utf8"))
+    missing.push("LICENSE, the same as the repository's");
+  for (const key of ["description", "keywords", "license", "engines"])
+    if (manifest[key] === undefined) missing.push(`"${key}" in package.json`);
+  if (!existsSync(join(dir, "tsconfig.json"))) return missing; // written in Rust
+  const tsconfig = JSON.parse(readFileSync(join(dir, "tsconfig.json"), "utf8"));
+  const references = (tsconfig.references ?? []).map(({ path }) => path.replace("../", ""));
+  const listed = { ...manifest.dependencies, ...manifest.peerDependencies, ...manifest.optionalDependencies };
+  for (const name of imports(dir)) {
+    if (listed[`@medgpt/${name}`] === undefined)
+      missing.push(`@medgpt/${name} among its dependencies, which it imports`);
+    if (name !== "native" && !references.includes(name)) missing.push(`a reference to ../${name} in tsconfig.json`);
+  }
+  return missing;
+}
+
+const all = readdirSync("packages").map((name) => {
+  const dir = join("packages", name);
+  const manifest = JSON.parse(readFileSync(join(dir, "package.json"), "utf8"));
+  const isStage = manifest.nx?.tags?.includes("layer:stage") === true;
+  const missing = [...packageLacks(dir, manifest), ...(isStage ? lacks(dir, name, manifest) : [])];
+  for (const what of missing) console.error(`packages/${name} lacks ${what}`);
+  return { isStage, missing };
+});
+const stages = all.filter(({ isStage }) => isStage).length;
+const failed = all.filter(({ missing }) => missing.length > 0).length;
+console.log(
+  `check-structure: ${all.length - failed} of ${all.length} packages, ${stages} of them stages, have all they need`,
+);
+process.exitCode = failed === 0 && stages > 0 ? 0 : 1;

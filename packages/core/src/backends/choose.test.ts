@@ -8,7 +8,7 @@ vi.mock(import("../native.js"), async (original) => ({
   loadNative: vi.fn((await original()).loadNative),
 }));
 
-const ABSENT = { reason: "@medgpt/native is not installed" };
+const ABSENT = { reason: "@medgpt/native is not installed", remedy: "npm install @medgpt/native" };
 const isBuilt = !("reason" in native.loadNative());
 
 beforeEach(() => void vi.mocked(native.loadNative).mockReturnValue(ABSENT));
@@ -23,7 +23,7 @@ it("takes js when native is absent and says why", async () => {
 it("refuses native by name when it is absent, and says how to build it", async () => {
   const refused = await chooseBackend({ backend: "native" }).catch((error: unknown) => error);
   expect(refused).toBeInstanceOf(InputError);
-  expect((refused as Error).message).toMatch(/^--backend: .* not installed.*npm run build --workspace @medgpt\/native/);
+  expect((refused as Error).message).toMatch(/^--backend: .* not installed; npm install @medgpt\/native/);
 });
 
 it("takes js without looking for native when asked to", async () => {

@@ -27,8 +27,7 @@ export async function chooseBackend(
   }
   if (wanted === "native") {
     throw new InputError(
-      `the native backend is not available: ${loaded.reason}. Install @medgpt/native, or in a clone of the repository ` +
-        `build it with Rust: npm run build --workspace @medgpt/native. --backend js works without it, slower`,
+      `the native backend is not available: ${loaded.reason}; ${loaded.remedy}. --backend js works without it, slower`,
       { place: "--backend" },
     );
   }

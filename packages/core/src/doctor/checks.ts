@@ -47,14 +47,7 @@ function checkNode({ node: { version, platform, arch } }: MachineFacts): Check {
 function checkNative({ nativeProblem }: MachineFacts): Check {
   if (nativeProblem === undefined)
     return { name: "native", state: "ok", text: "the native library is built and loads" };
-  return {
-    name: "native",
-    state: "missing",
-    text: nativeProblem,
-    advice:
-      "npm install @medgpt/native, or in a clone of the repository install Rust (https://rustup.rs) and run: " +
-      "npm run build --workspace @medgpt/native",
-  };
+  return { name: "native", state: "missing", text: nativeProblem.reason, advice: nativeProblem.remedy };
 }
 
 function checkBackend({ backend }: MachineFacts): Check {

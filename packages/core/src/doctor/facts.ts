@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { InputError } from "@medgpt/artifacts";
 import { chooseBackend } from "../backends/choose.js";
-import { loadNative } from "../native.js";
+import { loadNative, type NativeProblem } from "../native.js";
 
 /** A folder and the disk that it is on, or would be on: the folder itself may not exist yet. */
 export interface FolderFacts {
@@ -19,8 +19,8 @@ export interface FolderFacts {
 /** All of it plain values, so that tests can make up a machine, and JSON shows it as it is. */
 export interface MachineFacts {
   readonly node: { readonly version: string; readonly platform: string; readonly arch: string };
-  /** Why the native library cannot be used; undefined where it loads. */
-  readonly nativeProblem: string | undefined;
+  /** undefined where the native library loads. */
+  readonly nativeProblem: NativeProblem | undefined;
   /** The one that runs choose by themselves, or in one line why there is none. */
   readonly backend: { readonly name: string; readonly description: string; readonly reason: string } | string;
   /** Instruction sets with native kernels that the CPU has, the best last; none without the native library. */
@@ -45,7 +45,7 @@ export async function machineFacts(env: Readonly<Record<string, string | undefin
   const loaded = loadNative();
   return {
     node: { version: process.versions.node, platform: process.platform, arch: process.arch },
-    nativeProblem: "reason" in loaded ? loaded.reason : nativeProblem,
+    nativeProblem: "reason" in loaded ? loaded : nativeProblem,
     backend,
     // A library older than this package may lack the function; the backend's own check names that.
     instructionSets:
@@ -70,7 +70,9 @@ async function backendFacts(): Promise<Pick<MachineFacts, "backend" | "nativePro
   } catch (error) {
     // The js backend is always there, so it was the native one that failed: by its environment, or by itself.
     const { message } = error as Error;
-    return { backend: message, nativeProblem: error instanceof InputError ? undefined : message, threads: 1 };
+    const nativeProblem =
+      error instanceof InputError ? undefined : { reason: message, remedy: "--backend js does without it, slower" };
+    return { backend: message, nativeProblem, threads: 1 };
   }
 }
 

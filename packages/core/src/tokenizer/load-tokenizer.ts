@@ -109,9 +109,9 @@ async function createEngine(
   bytes: Uint8Array,
   wanted: LoadTokenizerOptions["engine"],
 ): Promise<TokenizerEngine> {
-  const loaded = wanted === "js" ? { reason: "" } : loadNative();
+  const loaded = wanted === "js" ? { reason: "", remedy: "" } : loadNative();
   if (wanted === "native" && "reason" in loaded) {
-    throw new MedgptError(`the native tokenizer was asked for, but ${loaded.reason}`);
+    throw new MedgptError(`the native tokenizer was asked for, but ${loaded.reason}; ${loaded.remedy}`);
   }
   try {
     return "reason" in loaded ? jsEngine(json) : nativeEngine(loaded.native, bytes);
