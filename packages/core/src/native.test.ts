@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, expect, it, vi } from "vitest";
-import type { loadNative } from "./native.js";
 
 const dir = mkdtempSync(join(tmpdir(), "medgpt-native-"));
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
@@ -17,7 +16,7 @@ it("says how to build the library where its package has none for this machine", 
     createRequire: () => createRequire(pathToFileURL(join(dir, "index.js"))),
   }));
   const { createRequire } = await vi.importActual<typeof import("node:module")>("node:module");
-  const fresh = ((await import("./native.js"))).loadNative();
+  const fresh = (await import("./native.js")).loadNative();
   expect(fresh).toMatchObject({
     reason: expect.stringContaining(`no library for ${process.platform}-${process.arch}`),
     remedy: expect.stringContaining(`run: node ${join(installed, "build.mjs")}`),

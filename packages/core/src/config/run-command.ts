@@ -29,7 +29,6 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
 }
 
 interface OutputStream extends TextStream {
-  readonly isTTY?: boolean;
   on(event: "error", listener: (error: Error & { code?: string | undefined }) => void): unknown;
 }
 
@@ -78,7 +77,6 @@ export async function runCommand<S extends z.ZodObject>(
       json: (config as { json?: boolean }).json === true,
       stream: io.stdout,
       errorStream: io.stderr,
-      isTTY: io.stdout.isTTY === true,
     });
     for (const text of [...notes, ...lines]) reporter.report({ type: "message", level: "info", text });
     io.on("SIGINT", interrupt);

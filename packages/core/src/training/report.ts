@@ -15,6 +15,7 @@ export interface TextStream {
   write(text: string): unknown;
   /** Characters a line of a terminal holds. */
   readonly columns?: number | undefined;
+  readonly isTTY?: boolean;
 }
 
 export interface ReporterOptions {
@@ -32,8 +33,13 @@ type ProgressEvent = Extract<RunEvent, { type: "progress" }>;
 /** Milliseconds between two shows of the same task's progress. */
 const PROGRESS_INTERVAL = { bar: 100, lines: 10_000, json: 1_000 };
 
-/** The reporter of one run. */
-export function createReporter({ json, stream, errorStream, isTTY }: ReporterOptions): Reporter {
+/** The reporter of one run; by default that of the command line. Its `report` is the `log` of a RunContext. */
+export function createReporter({
+  json = false,
+  stream = process.stdout,
+  errorStream = process.stderr,
+  isTTY = stream.isTTY === true,
+}: Partial<ReporterOptions> = {}): Reporter {
   const style = json ? "json" : isTTY ? "bar" : "lines";
   let bar = "";
   let lastBar = 0;

@@ -31,6 +31,8 @@ export type RunEvent =
   | { readonly type: "answer"; readonly lines: readonly string[]; readonly value: object };
 
 export interface RunContext {
+  /** Takes every event: `createReporter().report` prints what the command line prints, `() => {}` says nothing. */
   readonly log: (event: RunEvent) => void;
+  /** Aborting ends a run as Ctrl-C does: the last whole step is saved and the run rejects with AbortError. */
   readonly signal?: AbortSignal;
 }
