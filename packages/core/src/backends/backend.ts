@@ -59,9 +59,10 @@ export interface Backend {
   /** Drops what is queued and stops the running kernel at its next tile; the pending reads reject with AbortError. */
   abort(): void;
   /**
-   * Runs `body`, and returns beside its result what makes its calls again at a fraction of their cost: the writes store what
-   * the host arrays hold by then, and buffers that outlived it are used again, as long as they live. Reads are no part of it.
-   * Backends that cannot lack this.
+   * Runs `body`, and returns beside its result what makes its calls again at a fraction of their cost. Buffers that outlived
+   * it are used again, as long as they live. The body only computes, from buffers to buffers: it cannot look into them, and
+   * writing throws, so no value that may differ the next time is in the calls or has decided which they are. What differs is
+   * written to the buffers before a replay. Backends that cannot lack this.
    */
   record?<T>(body: () => T): { readonly result: T; readonly replay: () => void };
   memory(): MemoryStats;

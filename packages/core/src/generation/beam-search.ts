@@ -4,7 +4,7 @@ import { process } from "./generate.js";
 import { eosIds, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { likeliest, logSoftmax } from "./logits.js";
-import { NextTokens } from "./next-tokens.js";
+import { newest, NextTokens, type Pass } from "./next-tokens.js";
 
 /** As low as transformers has it: what is ruled out, without being infinite. */
 const RULED_OUT = -1e9;
@@ -43,14 +43,11 @@ export async function beamSearch(
   try {
     let running: Running[] = [{ ids: [...prompt], score: 0, slot: 0 }];
     let finished: Beam[] = [];
-    let cached = 0;
+    let pass: Pass = { prompts: [{ slot: 0, ids: prompt }] };
     for (let improvable = true; improvable;) {
       signal?.throwIfAborted();
-      const logits = await following.logits(
-        running.map(({ slot, ids }) => ({ slot, position: cached, ids: ids.slice(cached) })),
-      );
+      const logits = await following.logits(pass);
       const length = (running[0] as Running).ids.length;
-      cached = length;
       const scores = new Float32Array(running.length * (logits[0] as Float32Array).length);
       const vocab = scores.length / running.length;
       running.forEach(({ ids, score }, beam) => {
@@ -74,7 +71,8 @@ export async function beamSearch(
       }
       const rest = best.filter(({ over }) => !over).slice(0, beams);
       if (rest.length === 0) break;
-      running = place(cache, rest, cached);
+      running = place(cache, rest, length);
+      pass = { next: running.map(({ slot, ids }) => ({ slot, ...newest(ids) })) };
       const horizon = early === "never" && penalty > 0 ? limit - prompt.length : newLength;
       const possible = (running[0] as Running).score / horizon ** penalty;
       const worst = finished.length === beams ? (finished.at(-1) as Beam).score : RULED_OUT;

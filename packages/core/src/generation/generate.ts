@@ -7,7 +7,7 @@ import { beamSearch } from "./beam-search.js";
 import { eosIds, resolveGenerationConfig, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { argMax, minP, noRepeatNgram, repetitionPenalty, sample, temperature, topK, topP, typicalP } from "./logits.js";
-import { NextTokens } from "./next-tokens.js";
+import { newest, NextTokens, type Pass } from "./next-tokens.js";
 
 export interface GenerateOptions {
   /** Sequences decoded at a time; as soon as one ends, the next takes its place. Default 8. */
@@ -46,7 +46,7 @@ export async function* streamTokens(
   const eos = new Set(eosIds(config));
   const slots = Math.min(batchSize, prompts.length);
   const waiting = prompts.map((prompt, index) => ({
-    ...{ index, slot: -1, history: [...prompt], start: prompt.length, cached: 0 },
+    ...{ index, slot: -1, history: [...prompt], start: prompt.length },
     random: seededRandom(config.seed + index * 0x9e3779b1),
   }));
   type Running = (typeof waiting)[number];
@@ -67,15 +67,15 @@ export async function* streamTokens(
         tokens += next.start;
       }
       const active = admitted.length > 0 ? admitted : running;
-      const tokens = active.map(({ slot, cached, history }) => ({
-        ...{ slot, position: cached, ids: history.slice(cached) },
-      }));
+      const pass: Pass =
+        admitted.length > 0
+          ? { prompts: admitted.map(({ slot, history }) => ({ slot, ids: history })) }
+          : { next: running.map(({ slot, history }) => ({ slot, ...newest(history) })) };
       const asScored =
         !config.do_sample && active.every(({ history, start }) => !processes(config, history.length - start));
-      const choices = asScored ? await following.likeliest(tokens) : await following.logits(tokens);
+      const choices = asScored ? await following.likeliest(pass) : await following.logits(pass);
       for (const [row, sequence] of active.entries()) {
         const { index, history, start, random } = sequence;
-        sequence.cached = history.length;
         const choice = choices[row] as number | Float32Array;
         if (typeof choice !== "number") process(choice, history, start, config, eos);
         const id =

@@ -22,9 +22,9 @@ export class KvCache {
     this.#layers = Array.from({ length: layers }, () => ({ keys: allocate(), values: allocate() }));
   }
 
-  /** What a forward pass needs whose batch has one sequence for each of these slots. */
-  view(slots: ArrayLike<number>): DecoderCache {
-    return { slots: Int32Array.from(slots), layer: (index) => this.#layers[index] as KeyValues };
+  /** For a pass whose tokens belong to these slots, (tokens) i32. */
+  at(slots: Tensor): DecoderCache {
+    return { slots, layer: (index) => this.#layers[index] as KeyValues };
   }
 
   /** Makes the first `tokens` of one sequence those of another. */

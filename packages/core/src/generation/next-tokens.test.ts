@@ -5,13 +5,19 @@ import { availableBackends } from "../testing/each-backend.js";
 import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
 import { KvCache } from "./kv-cache.js";
 import { argMax } from "./logits.js";
-import { NextTokens, type Continuation } from "./next-tokens.js";
+import { NextTokens, type Pass } from "./next-tokens.js";
 
-/** Slots of each pass and their new tokens: prompts, then one token each, then with one sequence less and in another order. */
-const PASSES: readonly (readonly (readonly [slot: number, ids: readonly number[]])[])[] = [
-  [0, 1, 2].map((slot) => [slot, [5, 9, 11].slice(slot)]),
-  ...[3, 40, 17, 8].map((id) => [0, 1, 2].map((slot) => [slot, [id + slot]] as const)),
-  ...[2, 30, 12].map((id) => [2, 0].map((slot) => [slot, [id + slot]] as const)),
+/** Prompts, then one token of each, then with one sequence less and in another order, then as many prompts of one token. */
+const PASSES: readonly Pass[] = [
+  { prompts: [0, 1, 2].map((slot) => ({ slot, ids: [5, 9, 11].slice(slot) })) },
+  ...[3, 40, 17, 8].map((id, step) => ({
+    next: [0, 1, 2].map((slot) => ({ slot, position: 3 - slot + step, id: id + slot })),
+  })),
+  ...[2, 30, 12].map((id, step) => ({
+    next: [2, 0].map((slot) => ({ slot, position: 7 - slot + step, id: id + slot })),
+  })),
+  { prompts: [0, 1].map((slot) => ({ slot, ids: [21 + slot] })) },
+  ...[4, 18].map((id, step) => ({ next: [1, 0].map((slot) => ({ slot, position: 1 + step, id: id + slot })) })),
 ];
 
 describe.skipIf(!hasGoldens).each(await availableBackends())("on $name", ({ create }) => {
@@ -26,14 +32,11 @@ describe.skipIf(!hasGoldens).each(await availableBackends())("on $name", ({ crea
     const { liveBuffers } = backend.memory();
     const [cache, other] = [new KvCache(model, 3, 16), new KvCache(model, 3, 16)];
     const [kept, likeliest] = [new NextTokens(model, cache), new NextTokens(model, cache)];
-    const lengths = [0, 0, 0];
     for (const pass of PASSES) {
-      const sequences = pass.map(([slot, ids]): Continuation => ({ slot, position: lengths[slot]!, ids }));
-      for (const [slot, ids] of pass) lengths[slot]! += ids.length;
       const anew = new NextTokens(model, other);
-      const logits = await anew.logits(sequences);
-      expect(await kept.logits(sequences)).toEqual(logits);
-      expect([...(await likeliest.likeliest(sequences))]).toEqual(logits.map(argMax));
+      const logits = await anew.logits(pass);
+      expect(await kept.logits(pass)).toEqual(logits);
+      expect([...(await likeliest.likeliest(pass))]).toEqual(logits.map(argMax));
       anew.dispose();
     }
     for (const each of [kept, likeliest, cache, other]) each.dispose();

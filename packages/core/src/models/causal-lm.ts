@@ -6,14 +6,18 @@ import { optionalNumber, readHfConfig, scaleRope, type HfConfig, type RopeScalin
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { weightDType, type TensorInfo } from "../checkpoint/safetensors.js";
+import type { EmbeddingNoise } from "../nn/embedding-noise.js";
 import {
+  batchInputs,
   decoderForward,
   layerLinears,
   type Batch,
+  type DecoderCache,
   type DecoderOptions,
   type DecoderWeights,
   type ForwardOptions,
   type LinearModule,
+  type PassInputs,
 } from "../nn/decoder.js";
 import {
   checkTargets,
@@ -43,7 +47,12 @@ export interface LoadOptions {
 }
 
 /** Options of one run of the model; the rest comes from how it was loaded. */
-export type RunOptions = Pick<ForwardOptions, "recomputedLayers" | "dropout" | "noise" | "cache">;
+export interface RunOptions extends Omit<ForwardOptions, "compute"> {
+  /** Noise on the embeddings, while training with it. */
+  readonly noise?: EmbeddingNoise | undefined;
+  /** Gets keys and values, for tokens that come later. */
+  readonly cache?: DecoderCache | undefined;
+}
 
 export interface WeightSpec {
   readonly name: string;
@@ -129,8 +138,13 @@ export class CausalLm implements DecoderWeights {
   }
 
   /** Final hidden states (tokens, hidden). */
-  forward(batch: Batch, options: RunOptions = {}): Tensor {
-    return decoderForward(this.options, this, batch, { backend: this.backend, compute: this.compute, ...options });
+  forward(batch: Batch, { noise, cache, ...run }: RunOptions = {}): Tensor {
+    return scope(() => this.pass(batchInputs(this.options, batch, { backend: this.backend, noise, cache }), run));
+  }
+
+  /** The same of inputs that are on the backend already. */
+  pass(inputs: PassInputs, run: Omit<ForwardOptions, "compute"> = {}): Tensor {
+    return decoderForward(this.options, this, inputs, { compute: this.compute, ...run });
   }
 
   /** Negative log-likelihood of every label (tokens) f32, 0 where it is -100, and whether the arg max hits it. */

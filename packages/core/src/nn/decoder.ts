@@ -18,12 +18,12 @@ import {
   rmsNorm,
   rope,
   ropeTable,
+  type AttentionOptions,
   type Compute,
   type DropoutDraw,
   type Heads,
   type KeyValues,
   type LoraFactors,
-  type Places,
   type Packing,
   type Projection,
 } from "../ops/index.js";
@@ -135,24 +135,44 @@ export interface Batch {
 }
 
 export interface ForwardOptions {
-  readonly backend: Backend;
   readonly compute: Compute;
   /** That many layers, from the first on, are recomputed in the backward pass instead of keeping what they computed. */
   readonly recomputedLayers?: number;
   /** Where dropout masks are drawn, while training with dropout. */
   readonly dropout?: Omit<DropoutDraw, "site"> | undefined;
-  /** Noise on the embeddings, while training with it. */
-  readonly noise?: EmbeddingNoise | undefined;
-  /** Keeps keys and values for tokens that come later. No gradient flows through it. */
-  readonly cache?: DecoderCache | undefined;
 }
 
-/** What the decoder needs of a cache of keys and values. */
+/** A cache of keys and values, and where a pass's tokens belong in it. No gradient flows through it. */
 export interface DecoderCache {
   /** Keys and values of one layer. */
   layer(index: number): KeyValues;
-  /** The cached sequence of each sequence in the batch. A batch's positions are places in them. */
-  readonly slots: Int32Array;
+  /** (tokens) i32, the cached sequence of each token. The pass's positions are places in them. */
+  readonly slots: Tensor;
+}
+
+/** Which keys and values the tokens of a pass see, each up to its own place. */
+export type Context =
+  /** Those of their sequence in the batch, (sequences + 1) i32 as in `Batch`; the cache, if any, gets them too. */
+  | { readonly segments: Tensor; readonly cache?: DecoderCache | undefined }
+  /** Those of their sequence in the cache, which first gets theirs. */
+  | { readonly segments?: undefined; readonly cache: DecoderCache };
+
+/**
+ * What a pass reads of its tokens. These are tensors, which a pass cannot look into: which calls it makes depends on their
+ * shapes alone, so its calls can be made again for other values.
+ */
+export interface PassInputs {
+  /** (tokens) i32 */
+  readonly ids: Tensor;
+  /** (tokens) i32, place of each token in its sequence */
+  readonly positions: Tensor;
+  /** (headDim / 2) f32 where positions are rotary */
+  readonly frequencies?: Tensor | undefined;
+  /** (heads) f32 where positions are slopes of the scores (ALiBi) */
+  readonly slopes?: Tensor | undefined;
+  /** (tokens, hidden) f32, added to the embeddings */
+  readonly noise?: Tensor | undefined;
+  readonly context: Context;
 }
 
 /**
@@ -162,14 +182,16 @@ export interface DecoderCache {
 export function decoderForward(
   options: DecoderOptions,
   weights: DecoderWeights,
-  batch: Batch,
+  inputs: PassInputs,
   run: ForwardOptions,
 ): Tensor {
   return scope(() => {
-    const { backend, compute } = run;
+    const { compute } = run;
     const dtype: DType = compute;
     const { names } = options;
-    const ids = tensor(backend, batch.ids, [batch.ids.length]);
+    const { ids, positions, slopes } = inputs;
+    const { cache } = inputs.context;
+    const places = cache && { slots: cache.slots, positions };
     const site = siteNumbers(options);
 
     const project = (x: Tensor, prefix: string, modules: readonly LinearModule[], dtype?: DType): Tensor[] => {
@@ -203,21 +225,25 @@ export function decoderForward(
     const attentionHalf = (x: Tensor, { segments, slopes, table }: AttentionConstants, index: number): Tensor => {
       const prefix = `${names.layers}.${index}`;
       const [normed, residual] = norm(x, `${prefix}.${options.attentionNorm.before}`, dtype);
-      const shape = { ...attentionShape(options, index), segments, slopes, compute };
-      /** Attention on what the cache has, once it has this; undefined where the batch is all there is to see. */
-      const cached = (q: Heads, k: Heads, v: Heads): Tensor | undefined => {
-        if (run.cache === undefined || places === undefined) return undefined;
-        const layer = run.cache.layer(index);
-        cacheRows(layer.keys, k, places);
-        cacheRows(layer.values, v, places);
-        return places.continued ? attentionCached(q, layer, places, shape) : undefined;
+      const shape = { ...attentionShape(options, index), slopes, compute };
+      /** Attention on what the batch has or, once that has this too, on what the cache has. */
+      const attend = (
+        [q, k, v]: readonly [Heads, Heads, Heads],
+        inBatch: (options: AttentionOptions) => Tensor,
+      ): Tensor => {
+        const layer = cache?.layer(index);
+        if (layer !== undefined && places !== undefined) {
+          cacheRows(layer.keys, k, places);
+          cacheRows(layer.values, v, places);
+          if (segments === undefined) return attentionCached(q, layer, places, shape);
+        }
+        return inBatch({ ...shape, segments: segments as Tensor });
       };
       const heads = scope(() => {
         if ("packed" in options.attention) {
           const { packed, packing } = options.attention;
           const qkv = only(project(normed, prefix, [packed]));
-          const [q, k, v] = packedHeads(qkv, packing, shape);
-          return cached(q, k, v) ?? attentionPacked(qkv, packing, shape);
+          return attend(packedHeads(qkv, packing, shape), (options) => attentionPacked(qkv, packing, options));
         }
         const { qNorm, kNorm, ...modules } = options.attention;
         const projected = project(normed, prefix, [modules.q, modules.k, modules.v]);
@@ -228,7 +254,7 @@ export function decoderForward(
         };
         const [q, k] = [placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm)];
         const heads = (x: Tensor): Heads => ({ x, offset: 0, head: options.headDim, stride: x.shape[1] as number });
-        return cached(heads(q), heads(k), heads(v)) ?? attention(q, k, v, shape);
+        return attend([heads(q), heads(k), heads(v)], (options) => attention(q, k, v, options));
       });
       return add(residual, output(heads, prefix, options.attentionOutput, options.attentionNorm));
     };
@@ -241,14 +267,15 @@ export function decoderForward(
       return add(residual, output(activated, prefix, down, options.mlpNorm));
     };
 
-    const { constants, positions } = batchConstants(options, batch, backend);
-    const places = run.cache && cachePlaces(batch, positions, run.cache.slots);
+    const { frequencies, noise } = inputs;
+    const factor = options.positions.kind === "rope" ? options.positions.factor : undefined;
+    const table = frequencies && ropeTable(positions, frequencies, factor);
+    const constants: AttentionConstants = { segments: inputs.context.segments, slopes, table };
     let x = scope(() => {
       const factor = options.embeddingScale ?? 1;
       const table = weights.weight(`${names.embedding}.weight`);
       const clean = embedding(table, ids, { factor, padding: options.padding });
-      const noise = run.noise && embeddingNoise(batch.segments, options.hiddenSize, { ...run.noise, factor });
-      const words = noise === undefined ? clean : add(clean, tensor(backend, noise, clean.shape));
+      const words = noise === undefined ? clean : add(clean, noise);
       const learned = options.positions.kind === "learned" ? options.positions.name : undefined;
       const placed =
         learned === undefined ? words : add(words, embedding(weights.weight(`${learned}.weight`), positions));
@@ -272,36 +299,46 @@ export function decoderForward(
 
 /** Tensors that attention needs beside its projections, the same in every layer. */
 type AttentionConstants = {
-  readonly segments: Tensor;
+  readonly segments: Tensor | undefined;
   readonly slopes: Tensor | undefined;
   readonly table: Tensor | undefined;
 };
 
-function batchConstants(
-  { heads, positions: places }: DecoderOptions,
-  batch: Batch,
-  backend: Backend,
-): { constants: AttentionConstants; positions: Tensor } {
-  const ints = (data: Int32Array) => tensor(backend, data, [data.length]);
-  const floats = (data: Float32Array) => tensor(backend, data, [data.length]);
-  const positions = ints(batch.positions);
-  const rotary = (): Tensor | undefined => {
-    if (places.kind !== "rope") return undefined;
-    const longest = batch.positions.reduce((last, position) => Math.max(last, position), 0) + 1;
-    return ropeTable(positions, floats(places.frequencies(longest)), places.factor);
-  };
-  const slopes = places.kind === "alibi" ? floats(alibiSlopes(heads)) : undefined;
-  return { constants: { segments: ints(batch.segments), slopes, table: rotary() }, positions };
+/** What the inputs of a pass for these tokens hold, but for their context. */
+export interface PassValues {
+  readonly ids: Int32Array;
+  readonly positions: Int32Array;
+  readonly frequencies: Float32Array | undefined;
+  readonly slopes: Float32Array | undefined;
 }
 
-/** A cached place for every token, and whether some tokens come after others that are in the cache already. */
-type CachePlaces = Places & { readonly continued: boolean };
+export function passValues(
+  { heads, positions: places }: DecoderOptions,
+  { ids, positions }: Pick<Batch, "ids" | "positions">,
+): PassValues {
+  const longest = positions.reduce((last, position) => Math.max(last, position), 0) + 1;
+  const frequencies = places.kind === "rope" ? places.frequencies(longest) : undefined;
+  return { ids, positions, frequencies, slopes: places.kind === "alibi" ? alibiSlopes(heads) : undefined };
+}
 
-function cachePlaces(batch: Batch, positions: Tensor, slots: Int32Array): CachePlaces {
-  const rows = new Int32Array(batch.positions.length);
-  slots.forEach((slot, index) => rows.fill(slot, batch.segments[index], batch.segments[index + 1]));
-  const continued = slots.some((_, index) => batch.positions[batch.segments[index] as number] !== 0);
-  return { slots: tensor(positions.backend, rows, [rows.length]), positions, continued };
+/** The inputs of a pass over a batch whose tokens see one another. */
+export function batchInputs(
+  options: DecoderOptions,
+  batch: Batch,
+  { backend, noise, cache }: { backend: Backend; noise?: EmbeddingNoise | undefined; cache?: DecoderCache | undefined },
+): PassInputs {
+  const { ids, positions, frequencies, slopes } = passValues(options, batch);
+  const { hiddenSize, embeddingScale: factor = 1 } = options;
+  const row = (values: Int32Array | Float32Array) => tensor(backend, values, [values.length]);
+  return {
+    ...{ ids: row(ids), positions: row(positions) },
+    frequencies: frequencies && row(frequencies),
+    slopes: slopes && row(slopes),
+    noise:
+      noise &&
+      tensor(backend, embeddingNoise(batch.segments, hiddenSize, { ...noise, factor }), [ids.length, hiddenSize]),
+    context: { segments: row(batch.segments), cache },
+  };
 }
 
 function attentionShape({ heads, kvHeads, headDim: dim, scores = {} }: DecoderOptions, layer: number) {

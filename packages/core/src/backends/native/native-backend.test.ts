@@ -214,29 +214,35 @@ describe.skipIf("reason" in loaded)("native backend", () => {
     expect(await backend.read(out, 1)).toEqual(Float32Array.of(2 * size));
   });
 
-  it("makes recorded calls again, with what the arrays then hold", async () => {
-    const before = filled(2, 10);
+  it("makes recorded calls again, on what the buffers then hold", async () => {
+    const [before, values] = [filled(2, 10), make("f32", 2)];
     const gone = filled(1, 0);
-    const values = Float32Array.of(1, 2);
+    backend.write(values, Float32Array.of(1, 2));
     const { result, replay } = backend.record!(() => {
-      const [x, out] = [make("f32", 2), make("f32", 2)];
-      backend.write(x, values);
-      backend.kernels.add({ out, a: x, b: before, count: 2, alpha: 1, beta: 1 });
-      backend.free(x.buffer);
+      const [twice, out] = [make("f32", 2), make("f32", 2)];
+      backend.kernels.add({ out: twice, a: values, b: values, count: 2, alpha: 1, beta: 1 });
+      backend.kernels.add({ out, a: twice, b: before, count: 2, alpha: 1, beta: 1 });
+      backend.free(twice.buffer);
       backend.free(gone.buffer);
       return out;
     });
-    expect(await backend.read(result, 2)).toEqual(Float32Array.of(11, 12));
+    expect(await backend.read(result, 2)).toEqual(Float32Array.of(12, 14));
     const memory = backend.memory();
-    values.set([5, 6]);
+    backend.write(values, Float32Array.of(5, 6));
     backend.kernels.fill({ out: before, count: 2, value: 20 });
     replay();
     replay();
-    expect(await backend.read(result, 2)).toEqual(Float32Array.of(25, 26));
+    expect(await backend.read(result, 2)).toEqual(Float32Array.of(30, 32));
     expect(backend.memory()).toEqual(memory);
     backend.free(result.buffer);
     replay();
     await expect(backend.sync()).rejects.toThrow(`add: out is buffer ${result.buffer}, which is not alive`);
+  });
+
+  it("records no values: a write among recorded calls is an error", () => {
+    const x = make("f32", 1);
+    expect(() => backend.record!(() => backend.write(x, Float32Array.of(1)))).toThrow("what is recorded may not write");
+    backend.write(x, Float32Array.of(1));
   });
 
   it("refuses calls that are cut short", () => {

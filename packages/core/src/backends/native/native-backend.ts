@@ -96,13 +96,13 @@ class NativeBackend implements Backend {
   }
 
   write(view: View, data: HostArray): void {
+    if (this.#recording !== undefined) throw new Error("write: what is recorded may not write; write before it");
     const stored = view.dtype === "f32" && data instanceof Float64Array ? Float32Array.from(data) : data;
     if (!fits(view.dtype, stored)) {
       throw new Error(`write: ${data.constructor.name} does not fit a view of ${view.dtype}`);
     }
     const bytes = new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
     this.#engine.write(view.buffer, view.offset, bytes);
-    this.#recording?.write(view, data);
   }
 
   async read(view: View, count: number): Promise<Float32Array | Int32Array | Uint8Array> {
@@ -131,14 +131,8 @@ class NativeBackend implements Backend {
     this.#recording = recording;
     try {
       const result = body();
-      const steps = recording.steps();
-      const replay = (): void => {
-        for (const step of steps) {
-          if ("view" in step) this.write(step.view, step.data);
-          else this.#engine.replay(step);
-        }
-      };
-      return { result, replay };
+      const calls = recording.calls();
+      return { result, replay: () => this.#engine.replay(calls) };
     } finally {
       this.#recording = undefined;
     }

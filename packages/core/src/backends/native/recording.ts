@@ -1,15 +1,7 @@
-import type { HostArray } from "../backend.js";
-import type { View } from "../kernels.js";
-
-interface Write {
-  readonly view: View;
-  readonly data: HostArray;
-}
-
 /** Calls of an engine, in order, to be made again. */
 export class Recording {
-  /** As `Engine.replay` takes them, and writes. */
-  readonly #calls: (readonly number[] | Write)[] = [];
+  /** As `Engine.replay` takes them. */
+  readonly #calls: (readonly number[])[] = [];
   /** By buffer that was allocated meanwhile and is alive, the number of the call. */
   readonly #alive = new Map<number, number>();
 
@@ -27,18 +19,9 @@ export class Recording {
     this.#calls.push([2, words.length, ...words]);
   }
 
-  write({ buffer, offset, dtype }: View, data: HostArray): void {
-    this.#calls.push({ view: { buffer, offset, dtype }, data });
-  }
-
-  /** Writes, and what comes between them. What is alive is not allocated again. */
-  steps(): (Float64Array | Write)[] {
+  /** As `Engine.replay` takes them. What is alive is not allocated again. */
+  calls(): Float64Array {
     const skipped = new Set(this.#alive.values());
-    const steps: (number[] | Write)[] = [[]];
-    this.#calls.forEach((call, index) => {
-      if ("view" in call) steps.push(call, []);
-      else if (!skipped.has(index)) (steps.at(-1) as number[]).push(...call);
-    });
-    return steps.map((step) => ("view" in step ? step : Float64Array.from(step)));
+    return Float64Array.from(this.#calls.filter((_, index) => !skipped.has(index)).flat());
   }
 }
