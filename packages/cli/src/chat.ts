@@ -3,10 +3,9 @@ import { createInterface } from "node:readline";
 import { InputError } from "@medgpt/artifacts";
 import { commandFlags, type Command } from "@medgpt/core/config";
 import { streamTokens } from "@medgpt/core/generation";
-import type { ChatMessage } from "@medgpt/core/tokenizer";
+import { TextDecoderStreamer, type ChatMessage } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import { z } from "zod";
-import { TextDecoderStreamer } from "./streamer.js";
 import { generationFlags, generationOf, modelFlags, openTextModel } from "./text-model.js";
 
 export const schema = z.strictObject({ ...modelFlags, ...generationFlags, ...commandFlags });
@@ -55,21 +54,25 @@ export async function talk(
       const before = system === null ? [] : [{ role: "system", content: system }];
       const streamer = new TextDecoderStreamer(tokenizer);
       let said = "";
+      const say = (part: string): void => {
+        said += part;
+        output.write(part);
+      };
+      let stopped = "";
       try {
         const ids = encodeChat([...before, ...messages]);
         for await (const { id } of streamTokens(model, [ids], generation, { tokenizer, signal: answering.signal })) {
-          const part = streamer.push(id);
-          said += part;
-          output.write(part);
+          say(streamer.push(id));
         }
       } catch (error) {
         if (!answering.signal.aborted) throw error;
-        output.write(" [stopped]");
+        stopped = " [stopped]";
       } finally {
         answering = undefined;
       }
+      say(streamer.end());
       messages.push({ role: "assistant", content: said });
-      output.write("\n");
+      output.write(`${stopped}\n`);
     };
 
     const commands: Readonly<Record<string, (rest: string) => void | Promise<void>>> = {

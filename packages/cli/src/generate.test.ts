@@ -74,6 +74,18 @@ describe("medgpt generate", () => {
     expect(chat).not.toBe(raw);
   });
 
+  it("prints the end of an answer that stops inside a character", async () => {
+    let [length, expected] = [0, ""];
+    while (length < 40 && !expected.endsWith("\uFFFD")) expected = await answer("b c", ++length);
+    expect(expected).toMatch(/\uFFFD$/);
+    const written: string[] = [];
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => written.push(String(text)) > 0);
+    const flags = [...FLAGS.slice(0, -1), String(length)];
+    await medgpt("generate", ...flags, "--prompt", "b c", "--raw");
+    vi.restoreAllMocks();
+    expect(written.join("")).toBe(`${expected}\n`);
+  });
+
   it("answers a file in its order and goes on where it stopped", async () => {
     const [input, output] = [join(root, "prompts.txt"), join(root, "answers.jsonl")];
     writeFileSync(input, "头晕怎么办？\n\nI have a cough.\n发烧三天。\n");

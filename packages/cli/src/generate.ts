@@ -4,9 +4,9 @@ import { createInterface } from "node:readline";
 import { InputError } from "@medgpt/artifacts";
 import { commandFlags, flag, topic, type Command } from "@medgpt/core/config";
 import { generate, streamTokens } from "@medgpt/core/generation";
+import { TextDecoderStreamer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import { z } from "zod";
-import { TextDecoderStreamer } from "./streamer.js";
 import { generationFlags, generationOf, modelFlags, openTextModel, type TextModel } from "./text-model.js";
 
 const schema = z
@@ -75,7 +75,7 @@ async function printAnswer(text: TextModel, config: Config, prompt: string, sign
   const streamer = new TextDecoderStreamer(tokenizer);
   for await (const { id } of streamTokens(model, [ids], generation, { tokenizer, signal }))
     process.stdout.write(streamer.push(id));
-  process.stdout.write("\n");
+  process.stdout.write(streamer.end() + "\n");
 }
 
 async function answerFile(

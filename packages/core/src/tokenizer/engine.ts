@@ -34,6 +34,25 @@ export function nativeEngine(native: NativeModule, json: Uint8Array): TokenizerE
   };
 }
 
+/** A decoder of the library. */
+interface Decoder {
+  readonly config?: { readonly type?: unknown };
+  readonly decoders?: readonly Decoder[];
+  text_decoder?: { decode(bytes: Uint8Array): string };
+}
+
+/**
+ * Byte-fallback pieces in a row (Llama, Gemma) as the crate reads them: a text if all of them together are, else not one of
+ * them is. The library would read what it can, and drop U+FEFF as a byte order mark.
+ */
+function bytesInARow(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return "\uFFFD".repeat(bytes.length);
+  }
+}
+
 /** The longest that encodeBatch keeps other work waiting, but for a single text that takes longer. */
 const TURN_MS = 20;
 
@@ -41,11 +60,9 @@ const TURN_MS = 20;
 export function jsEngine(json: object): TokenizerEngine {
   // tokenizer_config.json is left out on purpose: what it says of the pipeline is for slow tokenizers.
   const tokenizer = new JsTokenizer(json, { clean_up_tokenization_spaces: false });
-  // The decoder of byte-fallback pieces (Llama, Gemma) would take U+FEFF in a text for a byte order mark and drop it.
-  const { decoder } = tokenizer;
-  for (const part of [decoder, ...((decoder as { decoders?: object[] } | null)?.decoders ?? [])]) {
-    if (part !== null && "text_decoder" in part) part.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  }
+  const decoder = tokenizer.decoder as Decoder | null;
+  for (const part of [decoder, ...(decoder?.decoders ?? [])])
+    if (part?.config?.type === "ByteFallback") part.text_decoder = { decode: bytesInARow };
   const encode = (text: string, addSpecialTokens: boolean): Int32Array =>
     Int32Array.from(tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids);
   return {
