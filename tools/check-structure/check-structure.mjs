@@ -37,6 +37,7 @@ function lacks(dir, name, manifest) {
   if (/export \*/.test(index)) missing.push("an explicit list in src/index.ts (it has export *)");
   if (manifest.sideEffects !== false) missing.push('"sideEffects": false in package.json');
   const bin = `medgpt-${name}`;
+  if (!isData(name) && !manifest.files?.includes("presets")) missing.push('"presets" in "files" of package.json');
   if (manifest.bin?.[bin] === undefined) missing.push(`"bin": { "${bin}": … } in package.json`);
   return missing;
 }

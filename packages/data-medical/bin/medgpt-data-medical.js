@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { runGroup } from "@medgpt/core/config";
+import { runBin } from "@medgpt/core/config";
 
 import { command } from "../dist/command.js";
 
-process.exitCode = await runGroup(command, process.argv.slice(2));
+process.exitCode = await runBin(command, new URL("../package.json", import.meta.url));

@@ -4,6 +4,7 @@ import { fieldsOf, parseFlags, withOptionTable } from "@medgpt/core/config";
 import { evaluates } from "@medgpt/core/stage";
 import { describe, expect, it } from "vitest";
 
+import { command } from "./command.js";
 import { pretrainSchema } from "./config.js";
 
 const parse = (line: string) =>
@@ -234,16 +235,23 @@ describe("what follows from several flags", () => {
 describe("the files beside it", () => {
   const presets = new URL("../presets/", import.meta.url);
   it.each(readdirSync(presets))("include the preset %s, which parses and overrides no default with itself", (name) => {
-    const { config, given } = parseFlags(
-      pretrainSchema,
-      ["--config", name, "--model_name_or_path", "m", "--train_file_dir", "d"],
-      () => readFileSync(new URL(name, presets), "utf8"),
-    );
+    const argv = ["--config", `medgpt:${name.split(".")[0]}`, "--model_name_or_path", "m", "--train_file_dir", "d"];
+    const { config, given } = parseFlags(pretrainSchema, argv, { presets: command.presets });
     for (const field of fieldsOf(pretrainSchema)) {
       if (!given.has(field.name)) continue;
       expect(config[field.name as keyof typeof config], field.name).not.toEqual(field.default);
     }
-    expect(given.size).toBeGreaterThan(3);
+    expect(given.size).toBeGreaterThan(4);
+  });
+
+  it.each([
+    ["medgpt:medical", 'no preset is called "medical"; there are medgpt:medicalgpt and medgpt:tiny'],
+    ["medgpt:../package", 'no preset is called "../package"; there are'],
+    ["medgpt:", 'no preset is called ""; there are'],
+    ["presets/medicalgpt.yaml", "there is no file presets/medicalgpt.yaml; for the preset of that name give --config"],
+    ["tiny", "there is no file tiny; for the preset of that name give --config medgpt:tiny"],
+  ])("include no preset for --config %s, which says what there is", (value, message) => {
+    expect(() => parseFlags(pretrainSchema, ["--config", value], { presets: command.presets })).toThrow(message);
   });
 
   it("include a README whose table is current (tools/readme-tables.mjs brings it up to date)", () => {

@@ -3,8 +3,8 @@
  * under their names there (with the older names that published command lines still use), and a few of ours. Defaults
  * are pretraining.py's where it sets one, else transformers'.
  */
-import { commandFlags, flag, refused, topic } from "@medgpt/core/config";
-import { checkFlags, evaluates, limits, stageFlags } from "@medgpt/core/stage";
+import { commandFlags, flag, mainFlags, refused, topic } from "@medgpt/core/config";
+import { checkFlags, evaluates, limits, mainStageFlags, stageFlags } from "@medgpt/core/stage";
 import { z } from "zod";
 
 const architectureFlags = topic("Model", {
@@ -55,13 +55,13 @@ const noiseFlags = topic("Optimizer", {
 
 /** The configuration of runPretrain. Its keys are the flags. */
 export const pretrainSchema = z
-  .strictObject({
-    ...stageFlags,
-    ...architectureFlags,
-    ...textFlags,
-    ...noiseFlags,
-    ...commandFlags,
-  })
+  .strictObject(
+    mainFlags({ ...stageFlags, ...architectureFlags, ...textFlags, ...noiseFlags, ...commandFlags }, [
+      ...mainStageFlags,
+      "block_size",
+      "config",
+    ]),
+  )
   .superRefine((config, context) => {
     const fail = (name: keyof typeof config, message: string): void => {
       context.addIssue({ code: "custom", path: [name], message });

@@ -8,6 +8,7 @@ export const command: Command<typeof sftSchema> = {
   name: "sft",
   summary: "Fine-tune a causal language model on conversations, with loss on the answers.",
   config: sftSchema,
+  presets: new URL("../presets/", import.meta.url),
   savesOnInterrupt: true,
   run: runSft,
 };

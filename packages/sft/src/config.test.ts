@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fieldsOf, parseFlags, withOptionTable } from "@medgpt/core/config";
 import { describe, expect, it } from "vitest";
 
+import { command } from "./command.js";
 import { sftSchema } from "./config.js";
 
 const parse = (line: string) =>
@@ -88,9 +89,9 @@ describe("the flags", () => {
     expect(withOptionTable(readme, sftSchema)).toBe(readme);
   });
 
-  it.each(readdirSync(new URL("../presets", import.meta.url)))("are set by presets/%s", (name) => {
-    const path = new URL(`../presets/${name}`, import.meta.url).pathname;
-    const { config, given } = parse(`--config ${path} --model_name_or_path m --train_file_dir d`);
+  it.each(readdirSync(command.presets!))("are set by presets/%s", (name) => {
+    const argv = ["--config", `medgpt:${name}`, "--model_name_or_path", "m", "--train_file_dir", "d"];
+    const { config, given } = parseFlags(sftSchema, argv, { presets: command.presets });
     const defaults = new Map(fieldsOf(sftSchema).map((field) => [field.name, field.default]));
     for (const key of given) {
       if (["config", "model_name_or_path", "train_file_dir"].includes(key)) continue;

@@ -4,8 +4,8 @@
  * else transformers'.
  */
 import { encodingFlags } from "@medgpt/core/chat";
-import { accepted, commandFlags, flag, refused, topic } from "@medgpt/core/config";
-import { checkFlags, stageFlags } from "@medgpt/core/stage";
+import { accepted, commandFlags, flag, mainFlags, refused, topic } from "@medgpt/core/config";
+import { checkFlags, mainStageFlags, stageFlags } from "@medgpt/core/stage";
 import { z } from "zod";
 
 const attentionFlags = topic("Model", {
@@ -55,14 +55,14 @@ const precisionFlags = topic("Precision and memory", {
 
 /** The configuration of runSft. Its keys are the flags. */
 export const sftSchema = z
-  .strictObject({
-    ...stageFlags,
-    ...attentionFlags,
-    ...chatFlags,
-    ...noiseFlags,
-    ...precisionFlags,
-    ...commandFlags,
-  })
+  .strictObject(
+    mainFlags({ ...stageFlags, ...attentionFlags, ...chatFlags, ...noiseFlags, ...precisionFlags, ...commandFlags }, [
+      ...mainStageFlags,
+      "model_max_length",
+      "template_name",
+      "config",
+    ]),
+  )
   .superRefine((config, context) => checkFlags(config, context, "a folder of conversations"));
 
 export type SftConfig = z.output<typeof sftSchema>;

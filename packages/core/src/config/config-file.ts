@@ -1,6 +1,7 @@
 /** Reads a configuration file, keeping the place of every key so that an error can point at it. */
-import { readFileSync, statSync } from "node:fs";
-import { extname } from "node:path";
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { extname, join, parse } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from "yaml";
@@ -17,10 +18,37 @@ export interface ConfigEntry {
 /** All flags with a sentence each are 30 KB. */
 const MAX_BYTES = 1 << 20;
 
+const PRESET = "medgpt:";
+const ENDINGS = [".json", ".yaml", ".yml"];
+
+/**
+ * The file that the value of --config means: a preset of the command's package for medgpt:NAME, else the value itself.
+ * @throws InputError where there is no such preset, or where the value is the name of one and no file
+ */
+export function configPath(value: string, presets: URL | undefined): string {
+  const dir = presets === undefined ? undefined : fileURLToPath(presets);
+  const files = dir === undefined ? [] : readdirSync(dir).filter((file) => ENDINGS.includes(extname(file)));
+  const known = files.map((file) => PRESET + parse(file).name).sort();
+  const nameOf = (path: string): string => (ENDINGS.includes(extname(path)) ? parse(path).name : parse(path).base);
+  if (value.startsWith(PRESET)) {
+    const name = value.slice(PRESET.length);
+    const found = files.find((file) => parse(file).name === name || file === name);
+    if (dir !== undefined && found !== undefined) return join(dir, found);
+    const there = known.length === 0 ? "this command has none" : `there are ${known.join(" and ")}`;
+    throw new InputError(`no preset is called ${JSON.stringify(name)}; ${there}`, { place: "--config" });
+  }
+  const meant = PRESET + nameOf(value);
+  if (known.includes(meant) && statSync(value, { throwIfNoEntry: false }) === undefined)
+    throw new InputError(`there is no file ${value}; for the preset of that name give --config ${meant}`, {
+      place: "--config",
+    });
+  return value;
+}
+
 /** The entries of the JSON or YAML file `path`, whose ending says which. Errors carry file:line:column. */
 export function readConfigFile(path: string, readText = readSmallFile): ConfigEntry[] {
   const ending = extname(path).toLowerCase();
-  if (![".json", ".yaml", ".yml"].includes(ending)) {
+  if (!ENDINGS.includes(ending)) {
     throw new InputError(`expected a file ending in .json, .yaml or .yml, got ${path}`, { place: "--config" });
   }
   let text: string;

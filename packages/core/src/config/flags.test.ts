@@ -114,10 +114,10 @@ describe("a command line", () => {
     ],
     ["--kwargs 3", `--kwargs: expected a JSON object such as '{"num_cycles": 2}' (or None), got 3`],
     ["--lora_rnak 8", "--lora_rnak: unknown flag; did you mean --lora_rank?"],
-    ["--lora-dropuot 0", "--lora-dropuot: unknown flag; --help lists them all"],
+    ["--lora-dropuot 0", "--lora-dropuot: unknown flag; --help all lists them all"],
     ["--learningRate 1", "--learningRate: unknown flag; did you mean --learning_rate?"],
-    ["--xyzzy", "--xyzzy: unknown flag; --help lists them all"],
-    ["--__proto__ 1", "--__proto__: unknown flag; --help lists them all"],
+    ["--xyzzy", "--xyzzy: unknown flag; --help all lists them all"],
+    ["--__proto__ 1", "--__proto__: unknown flag; --help all lists them all"],
     ["--lora_rank 8 --lora_rank 8", "--lora_rank: given twice; give it once"],
     [
       "--eval_strategy no --evaluation_strategy no",
@@ -160,10 +160,84 @@ describe("a command line", () => {
   });
 });
 
+describe("unknown flags", () => {
+  const training = z.strictObject({
+    ...topic("Things", {
+      model_name_or_path: required(z.string(), { help: "The model." }),
+      train_file_dir: flag(z.string().nullable(), { default: null, help: "The data." }),
+      block_size: flag(z.int(), { default: 1024, help: "Tokens." }),
+      num_train_epochs: flag(z.number(), { default: 3, help: "Epochs." }),
+      per_device_train_batch_size: flag(z.int(), { default: 8, help: "Rows." }),
+      per_device_eval_batch_size: flag(z.int(), { default: 8, help: "Rows." }),
+      learning_rate: flag(z.number(), { default: 5e-5, help: "The rate." }),
+      lora_rank: flag(z.int(), { default: 8, help: "The rank." }),
+      lora_dropout: flag(z.number(), { default: 0, help: "Dropout." }),
+      max_steps: flag(z.int(), { default: -1, help: "Steps." }),
+      local_rank: refused(z.int(), { default: -1, why: "there is one process" }),
+      dataloader_num_workers: accepted(z.int(), { default: 0, because: "there is no loader" }),
+    }),
+    ...commandFlags,
+  });
+  const answers = z.strictObject({
+    data_file: flag(z.string().nullable(), { default: null, help: "The prompts." }),
+    batch_size: flag(z.int(), { default: 1, help: "Prompts at once." }),
+    max_new_tokens: flag(z.int(), { default: 8, help: "Most tokens." }),
+  });
+  const messageOf = (line: string, of: z.ZodObject = training): string => {
+    try {
+      parseFlags(of, line.split(" "));
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+
+  it.each([
+    ["--batch_size 4", "did you mean --per_device_train_batch_size?"],
+    ["--train-file d", "did you mean --train_file_dir?"],
+    ["--trainFile d", "did you mean --train_file_dir?"],
+    ["--model m", "did you mean --model_name_or_path?"],
+    ["--lr 1e-4", "did you mean --learning_rate?"],
+    ["--epochs 1", "did you mean --num_train_epochs?"],
+    ["--data d", "did you mean --train_file_dir?"],
+    ["--max_seq_length=512", "did you mean --block_size?"],
+    ["--dropout 0", "did you mean --lora_dropout?"],
+    ["--r 8", "did you mean --lora_rank?"],
+    ["--device_batch_size 8", "did you mean --per_device_train_batch_size or --per_device_eval_batch_size?"],
+    ["--dataloader_num_worker 2", "did you mean --dataloader_num_workers?"],
+    ["--workers 2", "--help all lists them all"],
+    ["--output out", "--help all lists them all"], // this command has nothing of the kind
+    ["--constructor x", "--help all lists them all"],
+  ])("of %s suggests what is meant, or nothing", (line, hint) => {
+    expect(messageOf(line)).toBe(`${line.split(/[ =]/)[0]}: unknown flag; ${hint}`);
+  });
+
+  it.each([
+    ["--data d", "did you mean --data_file?"],
+    ["--batch 4", "did you mean --batch_size?"],
+    ["--max_length 9", "did you mean --max_new_tokens?"],
+  ])("suggests a flag that the command has for %s", (line, hint) => {
+    expect(messageOf(line, answers)).toContain(hint);
+  });
+
+  it("names all of them at once, before any other fault", () => {
+    expect(messageOf("--lr 1e-4 --block_size many stray --epochs=1 --foo -x")).toBe(
+      "unknown flags: --lr: did you mean --learning_rate? --epochs: did you mean --num_train_epochs? --foo; --help all lists them all",
+    );
+  });
+
+  it("names all unknown keys of a file, each with its place", () => {
+    const readText = (): string => "model_name_or_path: m\nlr: 1\nblock_size: 8\nepoch: 2\n";
+    expect(() => parseFlags(training, ["--config", "a.yaml"], { readText })).toThrow(
+      "a.yaml:2:1: unknown keys: lr: did you mean learning_rate? epoch (a.yaml:4:1): did you mean num_train_epochs?",
+    );
+  });
+});
+
 describe("a configuration file", () => {
   const read = (name: string, text: string, line = "") => {
     const argv = ["--config", name, ...line.split(" ").filter((word) => word !== "")];
-    return parseFlags(schema, argv, () => text);
+    return parseFlags(schema, argv, { readText: () => text });
   };
 
   it("gives values that flags override", () => {

@@ -6,9 +6,9 @@
 import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import type { z } from "zod";
 
-import { readConfigFile } from "./config-file.js";
-import { nearestName } from "./nearest-name.js";
+import { configPath, readConfigFile } from "./config-file.js";
 import { fieldsOf, shownName, type Field } from "./schema.js";
+import { suggestFlags } from "./suggest-flags.js";
 
 export interface ParsedFlags<S extends z.ZodObject> {
   readonly config: z.output<S>;
@@ -28,18 +28,29 @@ interface Given {
   readonly written: string;
 }
 
-/**
- * Parses `argv` (without the program and command names) by a stage's schema. `readText` reads the file that --config
- * names, from the disk unless given.
- */
+export interface ParseOptions {
+  /** Reads the file that --config names; from the disk unless given. */
+  readonly readText?: (path: string) => string;
+  /** The folder of the presets that --config medgpt:NAME means. */
+  readonly presets?: URL | undefined;
+}
+
+/** Parses `argv` (without the program and command names) by a stage's schema. */
 export function parseFlags<S extends z.ZodObject>(
   schema: S,
   argv: readonly string[],
-  readText?: (path: string) => string,
+  { readText, presets }: ParseOptions = {},
 ): ParsedFlags<S> {
   const fields = fieldsOf(schema);
   const byName = new Map<string, Field>();
   for (const field of fields) for (const name of [field.name, ...field.alias]) byName.set(name, field);
+
+  // No value begins with two dashes, so all unknown flags can be named before any other fault.
+  const unknown = argv.flatMap((argument) => {
+    const written = argument.split("=", 1)[0]!;
+    return /^--./.test(written) && !byName.has(fieldName(written)) ? [{ written, place: written }] : [];
+  });
+  if (unknown.length > 0) throw unknownNames(unknown, fields);
 
   const fromFlags = readArguments(
     argv,
@@ -47,7 +58,10 @@ export function parseFlags<S extends z.ZodObject>(
     fields.filter((field) => field.positional),
   );
   const path = fromFlags.get("config")?.value;
-  const given = typeof path === "string" ? readFileValues(path, readText, byName) : new Map<string, Given>();
+  const given =
+    typeof path === "string"
+      ? readFileValues(configPath(path, presets), readText, byName, fields)
+      : new Map<string, Given>();
   for (const [name, value] of fromFlags) given.set(name, value);
 
   const result = schema.safeParse(Object.fromEntries([...given].map(([name, { value }]) => [name, value])));
@@ -70,9 +84,11 @@ export function parseFlags<S extends z.ZodObject>(
   return { config: result.data, given: new Set(given.keys()), lines };
 }
 
-/** Whether the command line asks for help. */
-export function asksForHelp(argv: readonly string[]): boolean {
-  return argv.includes("--help") || argv.includes("-h");
+/** What help the command line asks for: that of the flags that matter most, or with `--help all` that of all. */
+export function asksForHelp(argv: readonly string[]): "main" | "all" | undefined {
+  const at = argv.findIndex((argument) => /^(-h|--help(=.*)?)$/.test(argument));
+  if (at < 0) return undefined;
+  return argv[at] === "--help=all" || argv[at + 1] === "all" ? "all" : "main";
 }
 
 function readArguments(
@@ -92,8 +108,7 @@ function readArguments(
     }
     const equals = argument.indexOf("=");
     const written = equals < 0 ? argument : argument.slice(0, equals);
-    const field = byName.get(written.slice(2).replaceAll("-", "_"));
-    if (field === undefined) throw unknownName(written, written.slice(2), byName.keys(), "--");
+    const field = byName.get(fieldName(written))!; // unknown flags were refused before
 
     let text: string | undefined;
     if (equals >= 0) {
@@ -218,11 +233,18 @@ function readFileValues(
   path: string,
   readText: ((path: string) => string) | undefined,
   byName: ReadonlyMap<string, Field>,
+  fields: readonly Field[],
 ): Map<string, Given> {
   const given = new Map<string, Given>();
-  for (const { key, value, place } of readConfigFile(path, readText)) {
-    const field = byName.get(key.replaceAll("-", "_"));
-    if (field === undefined) throw unknownName(place, key, byName.keys(), "");
+  const entries = readConfigFile(path, readText);
+  const unknown = entries.filter(({ key }) => !byName.has(fieldName(key)));
+  if (unknown.length > 0)
+    throw unknownNames(
+      unknown.map(({ key, place }) => ({ written: key, place })),
+      fields,
+    );
+  for (const { key, value, place } of entries) {
+    const field = byName.get(fieldName(key))!;
     if (field.name === "config") throw new InputError("a configuration file cannot name another one", { place });
     if (given.has(field.name)) throw new InputError(`${key}: ${field.name} is set twice; give it once`, { place });
     given.set(field.name, {
@@ -236,10 +258,34 @@ function readFileValues(
   return given;
 }
 
-function unknownName(place: string, written: string, names: Iterable<string>, dashes: string): InputError {
-  const nearest = nearestName(written.replaceAll("-", "_"), names);
-  const hint = nearest === undefined ? "--help lists them all" : `did you mean ${dashes}${nearest}?`;
-  return new InputError(dashes === "" ? `unknown key ${written}; ${hint}` : `unknown flag; ${hint}`, { place });
+/** The name of a field as a flag or a key of a file writes it. */
+function fieldName(written: string): string {
+  return written.replace(/^--/, "").replaceAll("-", "_");
+}
+
+/** All unknown flags, or keys of a file, with what each may have meant. */
+function unknownNames(
+  unknown: readonly { readonly written: string; readonly place: string }[],
+  fields: readonly Field[],
+): InputError {
+  const isFlag = unknown[0]!.place === unknown[0]!.written;
+  const hints = unknown.map(({ written }) => {
+    const names = suggestFlags(fieldName(written), fields).map((name) => (isFlag ? `--${name}` : name));
+    if (names.length === 0) return undefined;
+    return `did you mean ${names.join(", ").replace(/, ([^,]*)$/, " or $1")}?`;
+  });
+  const all = "--help all lists them all";
+  const [first] = unknown;
+  if (unknown.length === 1) {
+    const what = isFlag ? "unknown flag" : `unknown key ${first!.written}`;
+    return new InputError(`${what}; ${hints[0] ?? all}`, { place: first!.place });
+  }
+  const list = unknown.map(({ written, place }, index) => {
+    const name = isFlag || index === 0 ? written : `${written} (${place})`;
+    return hints[index] === undefined ? name : `${name}: ${hints[index]}`;
+  });
+  const text = `unknown ${isFlag ? "flags" : "keys"}: ${list.join(" ")}`;
+  return new InputError(hints.includes(undefined) ? `${text}; ${all}` : text, isFlag ? {} : { place: first!.place });
 }
 
 /** The first complaint of the schema in words: the flag or the place in the file, what was expected and what came. */

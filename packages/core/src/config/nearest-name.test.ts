@@ -18,6 +18,6 @@ describe("nearestName", () => {
   });
 
   it.each(["xyzzy", "q", "batch_size"])("finds nothing near %s", (name) => {
-    expect(nearestName(name, names)).toBeUndefined();
+    expect(nearestName(name, [...names, "block_size"])).toBeUndefined();
   });
 });

@@ -3,8 +3,8 @@
  * Damerau-Levenshtein's (optimal string alignment): insertions, deletions, substitutions and swaps of neighbours.
  */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
-  // A third of the letters may be wrong: "learningRte" is within reach of "learning_rate", "foo" of nothing.
-  let best = Math.max(1, Math.floor(name.length / 3)) + 1;
+  // A quarter of the letters may be wrong: "learningRte" is within reach of "learning_rate", "batch_size" not of "block_size".
+  let best = Math.max(1, Math.floor(name.length / 4)) + 1;
   let nearest: string | undefined;
   for (const candidate of candidates) {
     // The distance is at least this; and a name of a megabyte is not to be compared letter by letter.

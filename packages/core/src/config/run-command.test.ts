@@ -66,6 +66,12 @@ describe("runCommand", () => {
     expect(io.out.join("")).toContain("Usage: medgpt fake [flags]");
   });
 
+  it.each(["--help all", "--help=all", "-h", "--help --steps 5"])("takes %s for a question too", async (line) => {
+    const io = new FakeIo();
+    expect(await io.run(line, () => Promise.reject(new Error("ran")))).toBe(0);
+    expect(io.out.join("")).toContain("--ddp_timeout <integer>");
+  });
+
   it("returns 2 with one line for a bad flag", async () => {
     const io = new FakeIo();
     expect(await io.run("--stesp 5", () => Promise.reject(new Error("ran")))).toBe(2);

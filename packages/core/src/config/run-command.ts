@@ -19,6 +19,8 @@ export interface Command<S extends z.ZodObject = z.ZodObject> {
   /** One sentence for the list of commands. */
   readonly summary: string;
   readonly config: S;
+  /** The folder of its presets, for `--config medgpt:NAME`. */
+  readonly presets?: URL;
   /** Whether a run that is interrupted saves the last step that it completed. */
   readonly savesOnInterrupt?: boolean;
   /**
@@ -42,17 +44,20 @@ export interface CommandIo {
   exit(code: number): void;
 }
 
-/** Runs `command` with the arguments after its name and returns the exit code. */
+/** Runs `command` with the arguments after its name and returns the exit code. `called` is how the user calls it. */
 export async function runCommand<S extends z.ZodObject>(
   command: Command<S>,
   argv: readonly string[],
   io: CommandIo = process,
+  called = `medgpt ${command.name}`,
 ): Promise<number> {
   for (const stream of [io.stdout, io.stderr]) stream.on("error", ignoreBrokenPipe);
-  if (asksForHelp(argv)) {
+  const help = asksForHelp(argv);
+  if (help !== undefined) {
     const words = fieldsOf(command.config).filter((field) => field.positional);
-    const usage = ["medgpt", command.name, ...words.map(shownName), "[flags]"].join(" ");
-    io.stdout.write(helpText(usage, command.summary, command.config, io.stdout.columns));
+    const usage = [called, ...words.map(shownName), "[flags]"].join(" ");
+    const { summary } = command;
+    io.stdout.write(helpText(command.config, { usage, summary, all: help === "all", columns: io.stdout.columns }));
     return 0;
   }
 
@@ -72,7 +77,7 @@ export async function runCommand<S extends z.ZodObject>(
   };
   try {
     const notes = checkProcesses(io.env);
-    const { config, given, lines } = parseFlags(command.config, argv);
+    const { config, given, lines } = parseFlags(command.config, argv, { presets: command.presets });
     reporter = createReporter({
       json: (config as { json?: boolean }).json === true,
       stream: io.stdout,

@@ -44,7 +44,7 @@ export async function runGroup(
     const loaded = await entry.load();
     return await ("commands" in loaded
       ? runGroup(loaded, rest, io, `${called} ${name}`)
-      : runCommand(loaded, rest, io));
+      : runCommand(loaded, rest, io, `${called} ${name}`));
   } catch (error) {
     return describeFailure(error, io);
   }

@@ -24,6 +24,8 @@ export interface FlagInfo {
   readonly secret: boolean;
   /** Whether words without a flag before them are its value. */
   readonly positional: boolean;
+  /** Whether a plain --help shows it, where the command marks any; the others are in `--help all`. */
+  readonly main: boolean;
 }
 
 interface FlagOptions<T> {
@@ -36,14 +38,14 @@ interface FlagOptions<T> {
 /** The key of FlagInfo in a field's zod metadata. */
 const KEY = "medgpt";
 
-type DeclaredInfo = Omit<FlagInfo, "topic" | "positional"> & { positional?: boolean };
+type DeclaredInfo = Omit<FlagInfo, "topic" | "positional" | "main"> & { positional?: boolean };
 
 function declare<T extends z.ZodType>(type: T, defaultValue: z.output<T>, info: DeclaredInfo): z.ZodDefault<T> {
   return describe(type.default(defaultValue as never), info);
 }
 
 function describe<T extends z.ZodType>(type: T, info: DeclaredInfo): T {
-  const full: FlagInfo = { positional: false, ...info, topic: "Other" };
+  const full: FlagInfo = { positional: false, main: false, ...info, topic: "Other" };
   return type.meta({ description: info.help, [KEY]: full });
 }
 
@@ -106,10 +108,19 @@ export function refused<T extends z.ZodType>(
 
 /** Puts fields under a heading of --help and of the README table. */
 export function topic<T extends Record<string, z.ZodType>>(name: string, fields: T): T {
+  return marked(fields, () => ({ topic: name }));
+}
+
+/** Marks the few fields that most runs need: a plain --help shows those and the required ones, `--help all` the others too. */
+export function mainFlags<T extends Record<string, z.ZodType>>(fields: T, names: readonly (keyof T)[]): T {
+  return marked(fields, (key) => ({ main: names.includes(key) }));
+}
+
+function marked<T extends Record<string, z.ZodType>>(fields: T, mark: (key: string) => Partial<FlagInfo>): T {
   return Object.fromEntries(
     Object.entries(fields).map(([key, field]) => [
       key,
-      field.meta({ ...field.meta(), [KEY]: { ...flagInfo(key, field), topic: name } }),
+      field.meta({ ...field.meta(), [KEY]: { ...flagInfo(key, field), ...mark(key) } }),
     ]),
   ) as T;
 }
@@ -173,7 +184,7 @@ function kindOf(name: string, type: z.ZodType): FlagKind {
 export const commandFlags = topic("Running", {
   config: flag(z.string().nullable(), {
     default: null,
-    help: "A JSON or YAML file whose keys are flag names; flags on the command line override it.",
+    help: "A JSON or YAML file whose keys are flag names, or medgpt:NAME for a preset of the command; flags on the command line override it.",
   }),
   json: flag(z.boolean(), { default: false, help: "Report one JSON object a line on standard output." }),
 });

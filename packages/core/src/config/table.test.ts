@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import { accepted, flag, refused, required, topic } from "./schema.js";
+import { accepted, flag, mainFlags, refused, required, topic } from "./schema.js";
 import { helpText, optionTable, withOptionTable } from "./table.js";
 
 const schema = z.strictObject({
@@ -57,7 +57,7 @@ describe("the option table", () => {
 });
 
 describe("the help text", () => {
-  const help = helpText("medgpt fake [flags]", "Does nothing.", schema, 60);
+  const help = helpText(schema, { usage: "medgpt fake [flags]", summary: "Does nothing.", columns: 60 });
 
   it("names every flag under its topic with its sentence and default", () => {
     expect(help).toContain(
@@ -70,5 +70,18 @@ describe("the help text", () => {
 
   it("fits the columns", () => {
     expect(Math.max(...help.split("\n").map((line) => line.length))).toBeLessThanOrEqual(60);
+  });
+
+  const marked = z.strictObject(mainFlags(schema.shape, ["rate"]));
+
+  it("shows the main flags and the required ones, and how to see the others", () => {
+    const short = helpText(marked, { usage: "medgpt fake [flags]", summary: "Does nothing." });
+    expect([...short.matchAll(/^ {2}--(\w+)/gm)].map(([, name]) => name)).toEqual(["model", "rate"]);
+    expect(short).toMatch(/\n\n6 more flags: medgpt fake --help all\n$/);
+  });
+
+  it("shows all of them where that is asked for", () => {
+    const all = { usage: "medgpt fake [flags]", summary: "Does nothing.", columns: 60, all: true };
+    expect(helpText(marked, all)).toBe(help);
   });
 });

@@ -13,7 +13,7 @@ const markers = (name?: string): [begin: string, end: string] => {
 
 /** The Markdown tables of a stage's options, one a topic. */
 export function optionTable(schema: z.ZodObject): string {
-  return byTopic(schema)
+  return byTopic(fieldsOf(schema))
     .map(([topic, fields]) =>
       [
         `### ${topic}`,
@@ -49,10 +49,22 @@ export function updateOptionTable(path: string | URL, schema: z.ZodObject, comma
   return after !== before;
 }
 
-/** The text of --help, wrapped at `columns`. */
-export function helpText(usage: string, summary: string, schema: z.ZodObject, columns = 100): string {
+export interface HelpOptions {
+  /** How the command is called, with its words. */
+  readonly usage: string;
+  readonly summary: string;
+  /** Show every flag, also where the schema marks the main ones. */
+  readonly all?: boolean;
+  readonly columns?: number | undefined;
+}
+
+/** The text of --help, wrapped at `columns`. Where the schema marks its main flags, those and the required ones, unless `all`. */
+export function helpText(schema: z.ZodObject, { usage, summary, all = false, columns = 100 }: HelpOptions): string {
   const indent = " ".repeat(6);
-  const topics = byTopic(schema).map(([topic, fields]) => {
+  const fields = fieldsOf(schema);
+  const short = !all && fields.some(({ main }) => main);
+  const shown = (field: Field): boolean => !short || field.main || field.default === undefined;
+  const topics = byTopic(fields.filter(shown)).map(([topic, fields]) => {
     const entries = fields.map((field) => {
       const names = namesOf(field).join(", ");
       const type = field.kind === "choice" ? field.choices.join("|") : field.kind;
@@ -61,19 +73,21 @@ export function helpText(usage: string, summary: string, schema: z.ZodObject, co
     });
     return `${topic}\n${entries.join("\n")}`;
   });
-  return `${summary}\n\nUsage: ${usage}\n\n${topics.join("\n\n")}\n`;
+  const others = fields.length - fields.filter(shown).length;
+  const more = short ? `\n${others} more flags: ${usage.replace(/ \[flags\]$/, "")} --help all\n` : "";
+  return `${summary}\n\nUsage: ${usage}\n\n${topics.join("\n\n")}\n${more}`;
 }
 
 function namesOf(field: Field): string[] {
   return [shownName(field), ...field.alias.map((name) => `--${name}`)];
 }
 
-function byTopic(schema: z.ZodObject): [string, Field[]][] {
+function byTopic(fields: readonly Field[]): [string, Field[]][] {
   const topics = new Map<string, Field[]>();
-  for (const field of fieldsOf(schema)) {
-    const fields = topics.get(field.topic);
-    if (fields === undefined) topics.set(field.topic, [field]);
-    else fields.push(field);
+  for (const field of fields) {
+    const together = topics.get(field.topic);
+    if (together === undefined) topics.set(field.topic, [field]);
+    else together.push(field);
   }
   return [...topics];
 }

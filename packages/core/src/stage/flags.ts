@@ -388,6 +388,30 @@ export const stageFlags = {
   ...savingFlags,
   ...processFlags,
 };
+
+/** Those that most runs need, for a plain --help. */
+export const mainStageFlags = [
+  "train_file_dir",
+  "validation_file_dir",
+  "dataset_name",
+  "use_peft",
+  "lora_rank",
+  "do_train",
+  "do_eval",
+  "output_dir",
+  "overwrite_output_dir",
+  "resume_from_checkpoint",
+  "num_train_epochs",
+  "max_steps",
+  "per_device_train_batch_size",
+  "gradient_accumulation_steps",
+  "learning_rate",
+  "bf16",
+  "gradient_checkpointing",
+  "logging_steps",
+  "save_steps",
+] as const satisfies readonly (keyof typeof stageFlags)[];
+
 export type StageFlags = z.output<z.ZodObject<typeof stageFlags>>;
 
 function isIntegerOrFraction(value: number): boolean {

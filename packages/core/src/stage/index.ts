@@ -1,6 +1,6 @@
 export { checkFlags, evaluates, limits } from "./check-flags.js";
 export { findSources, type Source, type Sources } from "./find-sources.js";
-export { stageFlags, type StageFlags } from "./flags.js";
+export { mainStageFlags, stageFlags, type StageFlags } from "./flags.js";
 export { openModel, type OpenedModel, type OpenModelOptions } from "./open-model.js";
 export type { StageInfo } from "./save-artifact.js";
 export { trainAndEvaluate, type Batches, type StageTask } from "./train-and-evaluate.js";

@@ -52,7 +52,7 @@ export const flags: readonly HostileCase[] = [
   { ...flag("lora_rnak", 8, "unknown flag; did you mean --lora_rank?"), process: true },
   flag("__proto__", 8, /^--__proto__: unknown flag; /),
   flag("constructor", 8, /^--constructor: unknown flag/),
-  flag("x".repeat(100_000), 8, /^--x{4000,4300}…: unknown flag; --help lists them all$/),
+  flag("x".repeat(100_000), 8, /^--x{4000,4300}…: unknown flag; --help all lists them all$/),
   flag("lora_rank", "eight", 'expected an integer, got "eight"'),
   flag("lora_rank", "1e3", 'expected an integer, got "1e3"'),
   flag("lora_rank", "0x10", 'expected an integer, got "0x10"'),
