@@ -13,7 +13,7 @@ export interface RepositoryFile {
 
 /** Whether a name has the form of a repository's, "name" or "owner/name", by huggingface_hub's rules. */
 export function isRepositoryId(name: string): boolean {
-  return /^(\w([\w.-]*\w)?\/)?\w([\w.-]{0,94}\w)?$/.test(name) && !/--|\.\./.test(name) && !name.endsWith(".git");
+  return /^(\w([\w.-]{0,94}\w)?\/)?\w([\w.-]{0,94}\w)?$/.test(name) && !/--|\.\./.test(name) && !name.endsWith(".git");
 }
 
 export function isCommit(revision: string): boolean {

@@ -15,7 +15,7 @@ export interface HubSource {
 export class HubUnreachableError extends InputError {
   constructor(
     readonly problem: string,
-    advice: string,
+    readonly advice: string,
     options: { place: string; cause?: unknown },
   ) {
     super(`${problem}; ${advice}`, options);
@@ -33,6 +33,12 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** Statuses after which the same request may succeed. */
 const PASSING: ReadonlySet<number> = new Set([408, 429, 500, 502, 503, 504]);
 
+/** How often a host is asked whose name does not resolve: without a network, or with a wrong address, waiting brings nothing. */
+const UNRESOLVED: ReadonlyMap<string, number> = new Map([
+  ["ENOTFOUND", 1],
+  ["EAI_AGAIN", 2],
+]);
+
 export interface RequestOptions {
   readonly headers?: RequestInit["headers"];
   readonly attempts?: number;
@@ -48,7 +54,7 @@ export interface RequestOptions {
  */
 export async function request(source: HubSource, url: URL, options: RequestOptions = {}): Promise<Response> {
   const { context, pause } = source.connection;
-  const attempts = options.attempts ?? ATTEMPTS;
+  const most = options.attempts ?? ATTEMPTS;
   const signal = options.signal ?? context.signal;
   for (let attempt = 1; ; attempt++) {
     const answer = await attemptOnce(source, url, options).catch((error: unknown) => {
@@ -62,9 +68,14 @@ export async function request(source: HubSource, url: URL, options: RequestOptio
     }
     const problem = answer instanceof Response ? statusOf(answer) : describeFailure(answer);
     const wait = (answer instanceof Response ? retryAfter(answer) : undefined) ?? FIRST_PAUSE_MS * 2 ** (attempt - 1);
+    const attempts = Math.min(most, UNRESOLVED.get(problem) ?? most);
     if (attempt >= attempts || wait > LONGEST_PAUSE_MS) {
       const later = wait > LONGEST_PAUSE_MS ? `, and asks to wait ${Math.ceil(wait / 1000)} s` : "";
-      throw new HubUnreachableError(`${url.host} cannot be reached (${problem})${later}`, "try again later", {
+      const what = UNRESOLVED.has(problem) ? `its address is not known here: ${problem}` : problem;
+      const isHub = url.origin === new URL(source.connection.endpoint).origin && !(answer instanceof Response);
+      const mirror = isHub ? ", or set HF_ENDPOINT to a hub or mirror that can be reached" : "";
+      const advice = `${UNRESOLVED.has(problem) ? "check the network" : "try again later"}${mirror}`;
+      throw new HubUnreachableError(`${url.host} cannot be reached (${what})${later}`, advice, {
         place: placeOf(source),
         cause: answer,
       });

@@ -21,7 +21,10 @@ const resolve = async (name: string, config: string | null = null, env = {}): Pr
   resolveDataset(
     name,
     config,
-    await connectHub({ log: () => {} }, { env: { HF_ENDPOINT: server.url, HF_HOME: root, ...env } }),
+    await connectHub(
+      { log: () => {} },
+      { env: { HF_ENDPOINT: server.url, HF_HOME: root, ...env }, pause: () => Promise.resolve() },
+    ),
   );
 
 const card = `---
@@ -73,6 +76,13 @@ describe("resolveDataset", () => {
     expect(await resolve("org/texts", null, { HF_HUB_OFFLINE: "1" })).toEqual(online);
   });
 
+  it("says first that there is no such folder where nobody answers", async () => {
+    await server.close();
+    await expect(resolve("datasets/texts")).rejects.toThrow(
+      /^datasets\/texts: no folder of that name here, and 127.* cannot be reached \(ECONNREFUSED\); check the path; for the hub, try again later, or set HF_ENDPOINT/,
+    );
+  });
+
   it("takes a folder by the same rules", async () => {
     await mkdir(join(root, "here/train"), { recursive: true });
     await writeFile(join(root, "here/train/a.txt"), "a");
@@ -83,7 +93,12 @@ describe("resolveDataset", () => {
 
   it.each([
     ["org/none", /^org\/none: no folder here and no such dataset at /],
-    ["a/b/c", /^--dataset_name a\/b\/c: expected a folder, or the "owner\/name" of a data set on the hub$/],
+    [
+      "a/b/c",
+      /^--dataset_name a\/b\/c: no folder of that name here; expected a folder, or the "owner\/name" of a data set on the hub$/,
+    ],
+    ["./texts", /^--dataset_name \.\/texts: no folder of that name here; expected a folder/],
+    ["~/texts", /^--dataset_name ~\/texts: no folder of that name here; expected a folder/],
     ["org/tests", /^org\/tests: expected a data set with a split train or validation, but it has only test$/],
     ["org/empty", /^org\/empty: expected a data set with a split train or validation, but it has no data files$/],
     [

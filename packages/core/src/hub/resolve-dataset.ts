@@ -4,7 +4,7 @@ import { InputError, type HubOrigin } from "@medgpt/artifacts";
 import type { HubConnection } from "./connection.js";
 import { datasetSplits, readableFiles } from "./dataset-files.js";
 import { isRepositoryId } from "./repository.js";
-import { listPaths, withSnapshot, type Snapshot } from "./snapshot.js";
+import { listPaths, withNamedSnapshot, type Snapshot } from "./snapshot.js";
 
 export interface ResolvedDataset {
   readonly dir: string;
@@ -33,11 +33,13 @@ export async function resolveDataset(
     const folder = { dir: name, paths: await listPaths(name), fetch: () => Promise.resolve() };
     return { dir: name, ...(await gather(name, folder, config)) };
   }
-  if (info !== undefined || !isRepositoryId(name))
-    throw new InputError('expected a folder, or the "owner/name" of a data set on the hub', {
+  if (info !== undefined || !isRepositoryId(name)) {
+    const found = info === undefined ? "no folder of that name here" : "it is a file";
+    throw new InputError(`${found}; expected a folder, or the "owner/name" of a data set on the hub`, {
       place: `--dataset_name ${name}`,
     });
-  return withSnapshot({ type: "dataset", id: name, revision: "main", connection }, async (snapshot) => {
+  }
+  return withNamedSnapshot({ type: "dataset", id: name, revision: "main", connection }, async (snapshot) => {
     const files = await gather(name, snapshot, config);
     return { dir: snapshot.dir, ...files, hub: { id: name, commit: snapshot.commit } };
   });

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError, openArtifact } from "@medgpt/artifacts";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { failure, HubServer, type Answer } from "../testing/hub-server.js";
 import type { RunEvent } from "../training/run-context.js";
 import { connectHub, type HubConnection } from "./connection.js";
@@ -96,13 +96,14 @@ describe("a name", () => {
     expect(server.requests).toEqual([]);
   });
 
-  it.each(["./no/such", "/no/such", "a/b/c", "../up", "owner/na--me", "bad name", "repo.git", ""])(
-    "that no repository has is left to the opener: %j",
-    async (name) => {
-      expect(await resolve(name)).toEqual({ dir: name });
-      expect(server.requests).toEqual([]);
-    },
-  );
+  const long = "x".repeat(97);
+  it.each([
+    ...["./no/such", "./model", "/no/such", "/model", "~/model", "~", "a/b/c", "models/tiny/", "../up", ".."],
+    ...["models\\tiny", "C:\\models", "owner/na--me", "bad name", "repo.git", "", long, `${long}/tiny`, `org/${long}`],
+  ])("that no repository has is left to the opener: %j", async (name) => {
+    expect(await resolve(name)).toEqual({ dir: name });
+    expect(server.requests).toEqual([]);
+  });
 
   it.each(["org/tiny", "tiny"])("of a repository is its snapshot in the cache: %s", async (name) => {
     const commit = server.publish(name, files);
@@ -511,7 +512,7 @@ describe("a hub", () => {
     server.publish("org/tiny", files);
     server.fault(/revision/, () => failure(502), 9);
     expect(await refusal(resolve())).toMatch(
-      /^org\/tiny: 127.* cannot be reached \(502 Bad Gateway\); try again later$/,
+      /^org\/tiny: no folder of that name here, and 127.* cannot be reached \(502 Bad Gateway\); check the path; for the hub, try again later$/,
     );
     expect(pauses).toEqual([500, 1000, 2000, 4000]);
   });
@@ -519,7 +520,7 @@ describe("a hub", () => {
   it("that asks for too long a wait is given up at once", async () => {
     server.publish("org/tiny", files);
     server.fault(/revision/, () => failure(429, undefined, { "retry-after": "9999" }));
-    expect(await refusal(resolve())).toMatch(/429 Too Many Requests\), and asks to wait 9999 s; try again later$/);
+    expect(await refusal(resolve())).toMatch(/429 Too Many Requests\), and asks to wait 9999 s; .*try again later$/);
     expect(pauses).toEqual([]);
   });
 
@@ -532,7 +533,41 @@ describe("a hub", () => {
 
   it("that cannot be reached is an error without a copy in the cache", async () => {
     await server.close();
-    expect(await refusal(resolve())).toMatch(/^org\/tiny: 127.* cannot be reached \(ECONNREFUSED\); try again later$/);
+    expect(await refusal(resolve())).toMatch(
+      /^org\/tiny: no folder of that name here, and 127.* cannot be reached \(ECONNREFUSED\); check the path; for the hub, try again later, or set HF_ENDPOINT to a hub or mirror that can be reached$/,
+    );
+  });
+
+  it.each([
+    ["ENOTFOUND", []],
+    ["EAI_AGAIN", [500]],
+  ])("whose name does not resolve (%s) is not waited for", async (code, waited) => {
+    const fetch = vi.spyOn(globalThis, "fetch").mockImplementation(() => {
+      const cause = Object.assign(new Error(`getaddrinfo ${code} hub.invalid`), { code });
+      return Promise.reject(new TypeError("fetch failed", { cause }));
+    });
+    const env = { HF_ENDPOINT: "http://hub.invalid" };
+    expect(await refusal(resolve("models/tiny", { env }).finally(() => fetch.mockRestore()))).toBe(
+      `models/tiny: no folder of that name here, and hub.invalid cannot be reached (its address is not known here: ${code}); check the path; for the hub, check the network, or set HF_ENDPOINT to a hub or mirror that can be reached`,
+    );
+    expect(pauses).toEqual(waited);
+  });
+
+  it("is asked only after it is said that there is no such folder, with the one that is nearly so called", async () => {
+    await mkdir(join(root, "models/bloomz-560m"), { recursive: true });
+    const here = process.cwd();
+    process.chdir(root);
+    try {
+      expect(await refusal(resolve("models/bloomz-650m"))).toMatch(/no folder here and no such model at/);
+      const [first] = events.map((event) => (event.type === "message" ? event.text : ""));
+      expect(first).toMatch(
+        /^models\/bloomz-650m: no folder of that name here \(there is models\/bloomz-560m\); asking 127/,
+      );
+      await server.close();
+      expect(await refusal(resolve("models/bloomz-650m"))).toContain("(there is models/bloomz-560m), and 127");
+    } finally {
+      process.chdir(here);
+    }
   });
 
   it("that cannot be reached is replaced by the copy in the cache, which is said", async () => {

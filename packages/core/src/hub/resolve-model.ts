@@ -6,7 +6,7 @@ import { TOKENIZER_FILES } from "../tokenizer/load-tokenizer.js";
 import type { HubConnection } from "./connection.js";
 import { isRepositoryId } from "./repository.js";
 import { placeOf, type HubSource } from "./request.js";
-import { withSnapshot, type Snapshot } from "./snapshot.js";
+import { withNamedSnapshot, type Snapshot } from "./snapshot.js";
 
 export interface ResolvedFolder {
   readonly dir: string;
@@ -43,7 +43,7 @@ export async function resolveModel(
   );
   if (isHere || !isRepositoryId(name)) return { dir: name };
   const source: HubSource = { type: "model", id: name, revision, connection };
-  return withSnapshot(source, async (snapshot) => {
+  return withNamedSnapshot(source, async (snapshot) => {
     const { required, optional } = FILES[kind];
     const has = new Set(snapshot.paths);
     if (!has.has(required)) throw lacks(source, snapshot, required, kind);

@@ -4,9 +4,10 @@
  */
 import { randomBytes } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rename, statfs, symlink } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { getRepoFolderName } from "@huggingface/hub";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
+import { nearestName } from "../config/nearest-name.js";
 import { downloadBlob, sizeOf } from "./blob.js";
 import { checkRevision, isCommit, listRepository, resolveCommit, type RepositoryFile } from "./repository.js";
 import { ATTEMPTS, HubUnreachableError, placeOf, type HubSource } from "./request.js";
@@ -61,6 +62,38 @@ export async function withSnapshot<T>(source: HubSource, gather: (snapshot: Snap
   const result = await gather(snapshot);
   if (!isCommit(source.revision)) await writeRef(join(storage, "refs", source.revision), snapshot.commit);
   return result;
+}
+
+/**
+ * As withSnapshot, for a name that was looked for as a folder first: the user may have meant one, so what is said before the
+ * hub is asked, and where it does not answer, begins with that.
+ */
+export async function withNamedSnapshot<T>(source: HubSource, gather: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  const { id, connection } = source;
+  const missing = `no folder of that name here${await similarFolder(id)}`;
+  const text = `${placeOf(source)}: ${missing}; asking ${new URL(connection.endpoint).host}`;
+  if (!connection.offline) connection.context.log({ type: "message", level: "info", text });
+  let opened = false;
+  const open = (snapshot: Snapshot): Promise<T> => {
+    opened = true;
+    return gather(snapshot);
+  };
+  return withSnapshot(source, open).catch((error: unknown) => {
+    if (opened || !(error instanceof HubUnreachableError)) throw error;
+    const { problem, advice } = error;
+    throw new HubUnreachableError(`${missing}, and ${problem}`, `check the path; for the hub, ${advice}`, {
+      place: placeOf(source),
+      cause: error,
+    });
+  });
+}
+
+/** A folder beside the one that a name would be, with nearly its name. */
+async function similarFolder(name: string): Promise<string> {
+  const entries = await readdir(dirname(name), { withFileTypes: true }).catch(() => []);
+  const folders = entries.filter((entry) => !entry.isFile()).map((entry) => entry.name);
+  const near = nearestName(basename(name), folders);
+  return near === undefined ? "" : ` (there is ${join(dirname(name), near)})`;
 }
 
 async function openCached(source: HubSource, storage: string): Promise<Snapshot | undefined> {
