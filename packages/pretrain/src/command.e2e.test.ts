@@ -418,6 +418,12 @@ describe("unusable input", () => {
       error: "--block_size 129: the model has only 128 positions",
     },
     {
+      what: "a run that needs more memory than it may take",
+      flags: () => ({ max_memory: 0.01 }),
+      error:
+        /^the run needs about \d+ MiB of memory, and --max_memory allows 10 MiB; .*; to go on all the same, give --max_memory 1$/,
+    },
+    {
       what: "an adapter folder that is not there",
       flags: (at) => ({ peft_path: at("none") }),
       error: "%s/none: expected a folder of kind adapter, but there is nothing",

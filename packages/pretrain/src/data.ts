@@ -173,6 +173,7 @@ async function openStream(
 export function batchesOf(rows: Rows): Batches {
   return {
     rows: rows.count,
+    longest: (count) => rows.longest(count),
     batch: async (indices) => batchOf(await Promise.all(indices.map((index) => rows.readSequences(index)))),
   };
 }

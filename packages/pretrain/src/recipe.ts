@@ -1,6 +1,6 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
-import { openModel, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
-import { chooseRecomputation, type RunContext } from "@medgpt/core/training";
+import { openModel, planStageMemory, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
+import type { RunContext } from "@medgpt/core/training";
 import { pretrainSchema, type PretrainConfig } from "./config.js";
 import { batchesOf, batchStream, loadData } from "./data.js";
 import { causalLoss } from "./loss.js";
@@ -23,15 +23,13 @@ export async function runPretrain(
   try {
     const data = await loadData(config, tokenizer, context, dataset);
     try {
-      const say = (text: string): void => context.log({ type: "message", level: "info", text });
-      const tokens = config.per_device_train_batch_size * config.block_size;
-      const recomputed = config.do_train ? chooseRecomputation(model, config, tokens, say) : 0;
-      const task = {
+      const batches = {
         train: batchesOf(data.train),
         stream: data.stream && batchStream(data.stream),
         validation: batchesOf(data.validation),
-        loss: causalLoss(model, lora?.lora_dropout ?? 0, recomputed),
       };
+      const recomputed = planStageMemory(opened, config, batches, longest, context);
+      const task = { ...batches, loss: causalLoss(model, lora?.lora_dropout ?? 0, recomputed) };
       return await trainAndEvaluate(opened, config, task, STAGE, context);
     } finally {
       await data.close();

@@ -60,6 +60,17 @@ describe("the rows to train on", () => {
     ]);
   });
 
+  it.each([{}, { packing: true }])("are known by their length, longest first: %j", async (flags) => {
+    const { config } = parseFlags(sftSchema, toys.argv("unused", flags));
+    const data = await loadData(config, tokenizer, { log: () => {} });
+    const lengths: number[] = [];
+    for (let row = 0; row < data.train.rows; row++) lengths.push((await data.train.batch([row])).ids.length);
+    await data.close();
+    lengths.sort((a, b) => b - a);
+    expect(data.train.longest(1)).toBe(lengths[0]);
+    expect(data.train.longest(2)).toBe(lengths[0]! + (lengths[1] ?? 0));
+  });
+
   it("are in the order of datasets' shuffle(seed=42), whatever the seed", async () => {
     const first = (await load()).batches.map(({ labels }) => learnt(labels));
     const other = (await load({ seed: 7 })).batches.map(({ labels }) => learnt(labels));

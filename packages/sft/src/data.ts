@@ -6,6 +6,7 @@ import {
   packLengths,
   readDocument,
   shuffledOrder,
+  sumOfLongest,
   trainTestSplit,
   type Row,
   type TokenDocuments,
@@ -114,6 +115,11 @@ function batchesOf({ rows, conversations }: Chats, { packing, neat_packing, mode
   };
   return {
     rows: packs.length,
+    longest: (count) =>
+      sumOfLongest(
+        packs.map((pack) => pack.reduce((sum, index) => sum + lengths[index]!, 0)),
+        count,
+      ),
     batch: async (indices) => collate((await Promise.all(indices.map((index) => read(packs[index]!)))).flat()),
   };
 }

@@ -1,6 +1,6 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
-import { openModel, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
-import { chooseRecomputation, type RunContext } from "@medgpt/core/training";
+import { openModel, planStageMemory, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
+import type { RunContext } from "@medgpt/core/training";
 import { sftSchema, type SftConfig } from "./config.js";
 import { loadData } from "./data.js";
 import { answerLoss } from "./loss.js";
@@ -25,12 +25,10 @@ export async function runSft(
   try {
     const data = await loadData(config, tokenizer, context, dataset);
     try {
-      const say = (text: string): void => context.log({ type: "message", level: "info", text });
-      const tokens = config.per_device_train_batch_size * maxLength;
       const loss = answerLoss(model, {
         dropout: lora?.lora_dropout ?? 0,
         neftAlpha: config.neft_alpha,
-        recomputedLayers: config.do_train ? chooseRecomputation(model, config, tokens, say) : 0,
+        recomputedLayers: planStageMemory(opened, config, data, longest, context),
       });
       return await trainAndEvaluate(opened, config, { ...data, loss }, STAGE, context);
     } finally {

@@ -1,5 +1,5 @@
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { Rows } from "./packing.js";
+import { sumOfLongest, type Rows } from "./packing.js";
 import { readDocuments, type DocumentPosition } from "./read-documents.js";
 import { joinIds, RowPacker, type RowPackerOptions, type Sequences } from "./row-packer.js";
 
@@ -31,10 +31,12 @@ export async function firstRows(
   }
   if (options.packing === "neat" || rows.length === 0) rows.push(...packer.finish());
   rows.splice(options.count);
+  const lengths = rows.map((sequences) => sequences.reduce((sum, { length }) => sum + length, 0));
   return {
     rows: {
       count: rows.length,
-      tokens: rows.flat().reduce((sum, { length }) => sum + length, 0),
+      tokens: lengths.reduce((sum, length) => sum + length, 0),
+      longest: (count) => sumOfLongest(lengths, count),
       droppedTokens: 0,
       read: (index) => Promise.resolve(joinIds(rows[index]!)),
       readSequences: (index) => Promise.resolve([...rows[index]!]),

@@ -4,7 +4,7 @@ export { snippet } from "./decode-utf8.js";
 export { firstRows, type FirstRows } from "./first-rows.js";
 export { listTextFiles, type TextFiles } from "./list-text-files.js";
 export { packLengths } from "./pack-lengths.js";
-export { packBlocks, packNeatly, padBlocks, type PackOptions, type Rows } from "./packing.js";
+export { packBlocks, packNeatly, padBlocks, sumOfLongest, type PackOptions, type Rows } from "./packing.js";
 export {
   readDocuments,
   type DocumentPosition,

@@ -80,6 +80,14 @@ describe("packBlocks", () => {
     expect(rows.droppedTokens).toBe(joined.length - expected.flat().length);
   });
 
+  it("knows how many tokens its longest rows have", () => {
+    const documents = documentsInMemory(make([3, 0, 5, 1, 12]));
+    const options = { blockSize: 6, eosId: EOS };
+    expect([0, 1, 2, 9].map((count) => padBlocks(documents, options).longest(count))).toEqual([0, 6, 11, 15]);
+    expect([1, 4, 9].map((count) => packBlocks(documents, options).longest(count))).toEqual([6, 24, 24]);
+    expect([1, 9].map((count) => packNeatly(documents, options).longest(count))).toEqual([6, 26]);
+  });
+
   it("ends a document that ends with the end-of-text token all the same", async () => {
     expect(await readAll(packBlocks(documentsInMemory([[1, EOS], [2]]), { blockSize: 5, eosId: EOS }))).toEqual([
       [1, EOS, EOS, 2, EOS],

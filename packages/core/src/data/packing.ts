@@ -10,6 +10,8 @@ export interface Rows {
   readonly count: number;
   /** Over all rows. */
   readonly tokens: number;
+  /** Tokens of the `count` longest rows, or as many as they may be. */
+  longest(count: number): number;
   /** Tokens that are in no row: the remainder shorter than a block, or what truncation cut off. */
   readonly droppedTokens: number;
   /** Ids of a row. Labels are the ids themselves: every token carries loss. */
@@ -41,6 +43,7 @@ export function packBlocks(documents: TokenDocuments, { blockSize, eosId }: Pack
   return {
     count,
     tokens,
+    longest: (rows) => Math.min(tokens, rows * blockSize),
     droppedTokens: text.length - tokens,
     read,
     readSequences: async (index) => [await read(index)],
@@ -79,6 +82,7 @@ export function packNeatly(documents: TokenDocuments, { blockSize, eosId }: Pack
   return {
     count: starts.length,
     tokens: text.length,
+    longest: (rows) => Math.min(text.length, rows * blockSize),
     droppedTokens: 0,
     read,
     readSequences: async (index) => {
@@ -152,11 +156,12 @@ export function padBlocks(documents: TokenDocuments, { blockSize }: { blockSize:
   checkBlockSize(blockSize);
   const { offsets } = documents;
   const rows: number[] = [];
+  const lengths = new Float64Array(documentCount(documents));
   let tokens = 0;
   for (let i = 0; i < documentCount(documents); i++) {
     const length = offsets[i + 1]! - offsets[i]!;
     if (length > 0) rows.push(i);
-    tokens += Math.min(length, blockSize);
+    tokens += lengths[i] = Math.min(length, blockSize);
   }
   const read = async (index: number): Promise<Int32Array> => {
     checkRow(index, rows.length);
@@ -165,10 +170,17 @@ export function padBlocks(documents: TokenDocuments, { blockSize }: { blockSize:
   return {
     count: rows.length,
     tokens,
+    longest: (count) => sumOfLongest(lengths, count),
     droppedTokens: tokenCount(documents) - tokens,
     read,
     readSequences: async (index) => [await read(index)],
   };
+}
+
+/** The sum of the `count` greatest lengths. */
+export function sumOfLongest(lengths: ArrayLike<number>, count: number): number {
+  const sorted = Float64Array.from(lengths).sort();
+  return sorted.subarray(Math.max(0, sorted.length - count)).reduce((sum, length) => sum + length, 0);
 }
 
 function checkBlockSize(blockSize: number): void {

@@ -2,9 +2,9 @@
  * What is trained lies in flat f32 arenas: values, gradients and optimizer moments of every parameter one after the
  * other, those that weight decay touches first, so that clipping, decay, the optimizer and all-reduce are a call each.
  */
-import { totalmem } from "node:os";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
+import { machineMemory } from "../machine-memory.js";
 import { empty, Parameter, sizeOf, type Tensor } from "../tensor/tensor.js";
 
 export interface ParameterSpec {
@@ -40,11 +40,11 @@ export function createArena(backend: Backend, specs: readonly ParameterSpec[]): 
     if (decay) decayed = size;
   }
   const needed = 16 * size;
-  const memory = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+  const memory = machineMemory();
   if (needed > memory) {
     const gib = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
     throw new InputError(
-      `training ${size.toLocaleString("en")} parameters takes ${gib(needed)} GiB for values, gradients and moments, but this machine has ${gib(memory)}; lower the rank or train fewer modules`,
+      `training ${size.toLocaleString("en")} parameters takes ${gib(needed)} GiB for values, gradients and moments, but this machine has ${gib(memory)}; train an adapter in place of every weight, lower its rank or train fewer modules`,
     );
   }
   const [values, gradients] = [empty(backend, [size], "f32"), empty(backend, [size], "f32")];

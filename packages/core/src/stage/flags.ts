@@ -213,7 +213,7 @@ const precisionFlags = topic("Precision and memory", {
   }),
   max_memory: flag(z.number().gt(0).nullable(), {
     default: null,
-    help: "GiB that --gradient_checkpointing may plan with; by default 80 % of the machine's memory.",
+    help: "GiB of memory that the run may take: a run that clearly needs more is refused, and --gradient_checkpointing plans with it; by default what the machine has (for the plan 80 % of it).",
   }),
   gradient_checkpointing_kwargs: accepted(z.record(z.string(), z.unknown()).nullable(), {
     default: null,

@@ -2,5 +2,6 @@ export { checkFlags, evaluates, limits } from "./check-flags.js";
 export { findSources, type Source, type Sources } from "./find-sources.js";
 export { mainStageFlags, stageFlags, type StageFlags } from "./flags.js";
 export { openModel, type OpenedModel, type OpenModelOptions } from "./open-model.js";
+export { planStageMemory } from "./plan-memory.js";
 export type { StageInfo } from "./save-artifact.js";
 export { trainAndEvaluate, type Batches, type StageTask } from "./train-and-evaluate.js";

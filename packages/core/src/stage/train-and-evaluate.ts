@@ -15,7 +15,10 @@ import type { OpenedModel } from "./open-model.js";
 import { saveArtifact, saveModel, type StageInfo } from "./save-artifact.js";
 
 /** Rows by their numbers, and how micro-batches are made of them. */
-export type Batches = Pick<TrainingTask, "rows" | "batch">;
+export interface Batches extends Pick<TrainingTask, "rows" | "batch"> {
+  /** The tokens of its `count` longest rows, or as many as they may be. */
+  longest(count: number): number;
+}
 
 export interface StageTask {
   readonly train: Batches;

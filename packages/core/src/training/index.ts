@@ -8,6 +8,6 @@ export type { RunContext, RunEvent } from "./run-context.js";
 export { createTensorBoardWriter, defaultLoggingDir, tensorBoardTag, type TensorBoardWriter } from "./tensorboard.js";
 export { train, type TrainingArguments, type TrainingResult, type TrainingTask } from "./train.js";
 export { writeTrainerState, type LogRow, type TrainerState } from "./trainer-state.js";
-export { chooseRecomputation, planMemory } from "./memory-plan.js";
+export { planMemory, planTraining, type MemoryTask } from "./memory-plan.js";
 export { profileSteps } from "./profile-steps.js";
 export type { BatchStream } from "./windows.js";

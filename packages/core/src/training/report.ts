@@ -2,6 +2,7 @@
  * What a run looks like from outside: a bar redrawn in place on a terminal, plain lines on a pipe, or one JSON object a
  * line. No colour and no escape sequences anywhere: the bar is redrawn with carriage returns and blanks.
  */
+import { bytes, count, duration } from "./figures.js";
 import type { RunEvent } from "./run-context.js";
 
 export interface Reporter {
@@ -181,24 +182,6 @@ function metrics(values: Readonly<Record<string, number>>): string[] {
   );
 }
 
-function count(value: number): string {
-  return Number.isFinite(value) ? value.toLocaleString("en-US") : "?";
-}
-
 function rate(value: number): string {
   return value === 0 ? "0" : value.toExponential(1);
-}
-
-/** Binary units, one decimal. */
-function bytes(value: number): string {
-  const gib = value / 2 ** 30;
-  return gib >= 1 ? `${gib.toFixed(1)} GiB` : `${Math.round(value / 2 ** 20)} MiB`;
-}
-
-function duration(seconds: number): string {
-  const whole = Math.round(seconds);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  if (whole < 60) return `${whole}s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)}m${two(whole % 60)}s`;
-  return `${Math.floor(whole / 3600)}h${two(Math.floor((whole % 3600) / 60))}m`;
 }

@@ -1,0 +1,35 @@
+import { planTraining } from "../training/memory-plan.js";
+import type { RunContext } from "../training/run-context.js";
+import { evaluates } from "./check-flags.js";
+import type { StageFlags } from "./flags.js";
+import type { OpenedModel, OpenModelOptions } from "./open-model.js";
+import type { StageTask } from "./train-and-evaluate.js";
+
+/**
+ * Says what the run needs of memory, by the longest rows that it has.
+ * @returns how many layers are recomputed in the backward pass; 0 where nothing is trained
+ * @throws InputError where it clearly does not fit
+ */
+export function planStageMemory(
+  { model }: Pick<OpenedModel, "model">,
+  config: StageFlags,
+  { train, stream, validation }: Pick<StageTask, "train" | "stream" | "validation">,
+  longest: OpenModelOptions["longest"],
+  { log }: RunContext,
+): number {
+  if (!config.do_train) return 0;
+  const { gradient_checkpointing, max_memory, per_device_train_batch_size: size } = config;
+  const largest = (batches: StageTask["train"], batchSize: number) => {
+    const rows = Math.min(batchSize, batches.rows);
+    return { rows, tokens: batches.longest(rows) };
+  };
+  const task = {
+    gradient_checkpointing,
+    max_memory,
+    // What is streamed is not known beforehand.
+    train: stream === undefined ? largest(train, size) : { rows: size, tokens: size * longest.tokens },
+    evaluation: evaluates(config) ? largest(validation, config.per_device_eval_batch_size) : { rows: 0, tokens: 0 },
+    lengthFlag: longest.flag,
+  };
+  return planTraining(model, task, (text, level = "info") => log({ type: "message", level, text }));
+}
