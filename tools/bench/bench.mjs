@@ -1,7 +1,7 @@
 /**
  * Training steps beside transformers + peft on the same weights, adapter and token ids, in turn:
  *
- *     npm run bench [NAME…] [-- --runs 2 --steps 3 --list --fresh]
+ *     npm run bench [NAME…] [-- --runs 2 --steps 3 --list --fresh --smoke]
  *
  * Every finished run is a line of .cache/bench/results.jsonl; a name asked for again continues where it stopped
  * (--fresh starts over). The reference is MEDGPT_SHARED/bench/hf_lora_bench.py in the full parity environment. A run
@@ -13,6 +13,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureVenv } from "../parity/venv.mjs";
 import { root } from "../setup/setup.mjs";
+import { BATCH, LENGTH, temporaryFolder, tinyModel } from "./smoke.mjs";
 
 const ROWS = [
   { name: "bloom-560m", config: "bloom-560m", batch: 4, seq: 1024, theirs: [true] },
@@ -46,6 +47,8 @@ const ROWS = [
     theirs: [false],
   },
 ];
+/** Trained in a moment, on our side alone. */
+const TINY = { name: "tiny", batch: BATCH, seq: LENGTH, mask: 0.5, theirs: [] };
 const QUICK = ["llama-160m", "qwen2-5m"];
 
 const { values, positionals } = parseArgs({
@@ -57,22 +60,25 @@ const { values, positionals } = parseArgs({
     quick: { type: "boolean", default: false },
     fresh: { type: "boolean", default: false },
     list: { type: "boolean", default: false },
+    smoke: { type: "boolean", default: false },
   },
 });
+const { smoke } = values;
 if (values.list) {
   for (const { name } of ROWS) console.log(name);
   process.exit(0);
 }
 const shared = process.env.MEDGPT_SHARED ?? resolve(root, "../shared");
-const folder = join(root, ".cache/bench");
+const folder = smoke ? temporaryFolder() : join(root, ".cache/bench");
 const results = join(folder, "results.jsonl");
 mkdirSync(folder, { recursive: true });
 if (values.fresh) writeFileSync(results, "");
-const python = ensureVenv("full");
-if (python === undefined) throw new Error("the reference needs Python");
+const python = smoke ? undefined : ensureVenv("full");
+if (python === undefined && !smoke) throw new Error("the reference needs Python");
 
 const names = values.quick ? QUICK : positionals.length > 0 ? positionals : ROWS.map(({ name }) => name);
-for (const name of names) {
+if (smoke) await measure(TINY);
+for (const name of smoke ? [] : names) {
   const row = ROWS.find((candidate) => candidate.name === name);
   if (row === undefined)
     throw new Error(`no row is called ${name}; there are ${ROWS.map(({ name }) => name).join(", ")}`);
@@ -81,10 +87,11 @@ for (const name of names) {
 
 async function measure(row) {
   const { name, batch, seq, mask = 0, full = false, dtype = "bfloat16" } = row;
-  const [steps, runs] = [Number(values.steps), Number(values.runs)];
-  const model = join(folder, row.model ?? row.config);
+  const [steps, runs] = smoke ? [2, 1] : [Number(values.steps), Number(values.runs)];
+  const model = join(folder, row.model ?? row.config ?? name);
   const [adapter, tokens] = [join(folder, `${name}.adapter`), join(folder, `${name}.i32`)];
-  prepare(row, model);
+  if (smoke) await tinyModel(model, adapter, tokens);
+  else prepare(row, model);
   const hf = (dropout, checkpointing, extra = {}) =>
     once(
       { name, side: "theirs", dropout, checkpointing, ...extra },
@@ -131,24 +138,10 @@ async function measure(row) {
       ],
       ...["--mask", mask, "--dropout", dropout, "--steps", extra.steps ?? steps],
       ...(full ? ["--full"] : []),
+      ...(smoke ? ["--smoke"] : []),
     ]);
 
-  // The same losses first, or the times mean nothing. Where PyTorch's bf16 run is itself further than that from its run in
-  // f32, the latter is the reference.
-  const farthest = (reference, of) => Math.max(...reference.loss.map((loss, step) => Math.abs(loss - of.loss[step])));
-  const allowed = dtype === "float32" ? 1e-4 : 2e-2;
-  // Theirs also writes the adapter and the token ids that ours reads.
-  const reference = hf(0, row.theirs.at(-1), { steps: 1 });
-  const mine = own(0, { steps: 1 });
-  let agreement = `losses within ${farthest(reference, mine).toExponential(1)} of theirs`;
-  if (!(farthest(reference, mine) <= allowed)) {
-    const exact = hf(0, row.theirs.at(-1), { steps: 1, dtype: "float32" });
-    const [worst, theirWorst] = [mine, reference].map((run) => farthest(exact, run));
-    if (!(worst <= allowed && worst < theirWorst))
-      throw new Error(`${name}: the losses differ: ours ${mine.loss}, theirs ${reference.loss}, in f32 ${exact.loss}`);
-    agreement = `losses within ${worst.toExponential(1)} of theirs in f32, and their bf16 ones within ${theirWorst.toExponential(1)}`;
-  }
-
+  const agreement = row.theirs.length === 0 ? "compared with nothing" : compareLosses(row, hf, own);
   const mineTimed = [];
   const theirs = row.theirs.map((checkpointing) => ({ checkpointing, samples: [] }));
   for (let run = 0; run < runs; run++) {
@@ -189,17 +182,37 @@ async function measure(row) {
   if (Number.isFinite(least)) console.log(`  memory to their lowest    ${(memory / least).toFixed(2)}`);
 }
 
+/**
+ * The same losses first, or the times mean nothing. Where PyTorch's bf16 run is itself further than that from its run in
+ * f32, the latter is the reference.
+ */
+function compareLosses({ name, dtype = "bfloat16", theirs }, hf, own) {
+  const farthest = (reference, of) => Math.max(...reference.loss.map((loss, step) => Math.abs(loss - of.loss[step])));
+  const allowed = dtype === "float32" ? 1e-4 : 2e-2;
+  // Theirs also writes the adapter and the token ids that ours reads.
+  const reference = hf(0, theirs.at(-1), { steps: 1 });
+  const mine = own(0, { steps: 1 });
+  if (farthest(reference, mine) <= allowed)
+    return `losses within ${farthest(reference, mine).toExponential(1)} of theirs`;
+  const exact = hf(0, theirs.at(-1), { steps: 1, dtype: "float32" });
+  const [worst, theirWorst] = [mine, reference].map((run) => farthest(exact, run));
+  if (!(worst <= allowed && worst < theirWorst))
+    throw new Error(`${name}: the losses differ: ours ${mine.loss}, theirs ${reference.loss}, in f32 ${exact.loss}`);
+  return `losses within ${worst.toExponential(1)} of theirs in f32, and their bf16 ones within ${theirWorst.toExponential(1)}`;
+}
+
 /** Seconds from the start of `medgpt pretrain` to its first step, the model's file in the page cache. */
 async function startUpSeconds(model, dtype) {
   const output = join(folder, "start-up");
   const args = [
     ...["pretrain", "--json", "--do_train", "--max_steps", 1, "--block_size", 64, "--report_to", "none"],
-    ...["--model_name_or_path", model, "--tokenizer_name_or_path", join(shared, "goldens/A_models/bloom")],
+    ...["--model_name_or_path", model, "--cache_dir", join(folder, "start-up-cache")],
+    ...["--tokenizer_name_or_path", smoke ? model : join(shared, "goldens/A_models/bloom")],
     ...["--train_file_dir", join(root, "datasets/sample/pretrain"), "--output_dir", output],
     ...["--target_modules", "all", "--torch_dtype", dtype, ...(dtype === "bfloat16" ? ["--bf16"] : [])],
   ];
   let last;
-  for (let run = 0; run < 2; run++) {
+  for (let run = 0; run < (smoke ? 1 : 2); run++) {
     rmSync(output, { recursive: true, force: true });
     const start = performance.now();
     const child = spawn(process.execPath, [join(root, "packages/cli/bin/medgpt.js"), ...args.map(String)], {
@@ -229,7 +242,7 @@ function once(key, program, args, env = {}) {
   const found = done.find((line) => line.id === id);
   if (found !== undefined) return found.result;
   let result;
-  for (let attempt = 0; attempt < 2 && !(result?.other_cores <= 0.1); attempt++) {
+  for (let attempt = 0; attempt < (smoke ? 1 : 2) && !(result?.other_cores <= 0.1); attempt++) {
     const { status, stdout, stderr } = spawnSync(program, args.map(String), {
       env: { ...process.env, ...env },
       encoding: "utf8",

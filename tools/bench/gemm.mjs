@@ -4,7 +4,7 @@
  * product of the backward pass, dY (m, k) . W. With --torch PYTHON, PyTorch's figures for the products with W^T follow each
  * round (MEDGPT_SHARED/bench/torch_gemm_bench.py).
  *
- *     node tools/bench/gemm.mjs [--rounds 3] [--seconds 1] [--threads N] [--torch PYTHON]
+ *     npm run bench:gemm [-- --rounds 3 --seconds 1 --threads N --torch PYTHON --smoke]
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -12,16 +12,12 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { Engine, peakGflops } from "../../packages/native/index.js";
+import { createNativeBackend } from "@medgpt/core/backends";
+import { peakGflops } from "@medgpt/native";
 
-const SHAPES = [
-  [4096, 1024, 4096, "nt"],
-  [1024, 896, 4864, "nt"],
-  [1024, 4864, 896, "nn"],
-]; // (m, k, n), and whether W is transposed
 const DTYPES = [
-  { name: "float32", index: 0, size: 4, compute: 0 },
-  { name: "bfloat16", index: 1, size: 2, compute: 1 },
+  { name: "float32", dtype: "f32", compute: 0 },
+  { name: "bfloat16", dtype: "bf16", compute: 1 },
 ];
 
 const { values } = parseArgs({
@@ -30,57 +26,64 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "1" },
     threads: { type: "string", default: String(Math.min(2, availableParallelism())) },
     torch: { type: "string" },
+    smoke: { type: "boolean", default: false },
   },
 });
-const [rounds, seconds, threads] = [values.rounds, values.seconds, values.threads].map(Number);
+const threads = Number(values.threads);
+const [rounds, seconds] = values.smoke ? [1, 0] : [values.rounds, values.seconds].map(Number);
+// (m, k, n), and whether W is transposed
+const SHAPES = values.smoke
+  ? [
+      [33, 17, 20, "nt"],
+      [33, 20, 17, "nn"],
+    ]
+  : [
+      [4096, 1024, 4096, "nt"],
+      [1024, 896, 4864, "nt"],
+      [1024, 4864, 896, "nn"],
+    ];
 const shared = process.env["MEDGPT_SHARED"] ?? resolve(import.meta.dirname, "../../../shared");
 
-/** Deterministic values in (-0.5, 0.5), as bytes. */
+/** Deterministic values in (-0.5, 0.5). */
 function factors(count, dtype) {
   const f32 = Float32Array.from({ length: count }, (_, i) => ((i * 7919) % 1013) / 1013 - 0.5);
-  if (dtype.size === 4) return new Uint8Array(f32.buffer);
-  const bits = new Uint32Array(f32.buffer);
-  return new Uint8Array(Uint16Array.from(bits, (b) => b >>> 16).buffer);
+  return dtype === "f32" ? f32 : Uint16Array.from(new Uint32Array(f32.buffer), (bits) => bits >>> 16);
 }
 
-const engine = new Engine(threads);
-const matMul = engine.kernelTable().findIndex((line) => line.startsWith("matMul:"));
+const backend = createNativeBackend({ threads });
 const folder = mkdtempSync(join(tmpdir(), "medgpt-gemm-"));
 const samples = new Map();
 const record = (key, gflops) => samples.set(key, [...(samples.get(key) ?? []), gflops]);
 
-async function measure([m, k, n, layout], dtype) {
-  const [x, weight, mapped, out] = [1, 2, 3, 4];
+async function measure([m, k, n, layout], { name: dtypeName, dtype, compute }) {
   const file = join(folder, "weight");
   const bytes = factors(n * k, dtype);
   writeFileSync(file, bytes);
-  engine.alloc(x, dtype.index, m * k);
-  engine.alloc(weight, dtype.index, n * k);
-  engine.alloc(out, dtype.index, m * n);
-  engine.map(mapped, file, 0, dtype.index, n * k);
-  engine.write(x, 0, factors(m * k, dtype));
-  engine.write(weight, 0, bytes);
+  const view = (buffer) => ({ buffer, offset: 0, dtype });
+  const [x, weight, out] = [m * k, n * k, m * n].map((size) => view(backend.alloc(dtype, size)));
+  const mapped = view(backend.map(file, 0, dtype, n * k));
+  backend.write(x, factors(m * k, dtype));
+  backend.write(weight, bytes);
   const flop = 2 * m * k * n;
-  const repeats = Math.max(1, Math.round(1e10 / flop));
-  const transposed = layout === "nt" ? 1 : 0;
-  const shape = `${m}x${k}x${n} ${layout} ${dtype.name}`;
-  for (const until = performance.now() + seconds * 1000; performance.now() < until;) {
-    record(`${shape} peak`, await peakGflops(dtype.compute === 1, threads, 30));
+  const repeats = values.smoke ? 1 : Math.max(1, Math.round(1e10 / flop));
+  const bTrans = layout === "nt";
+  const shape = `${m}x${k}x${n} ${layout} ${dtypeName}`;
+  const until = performance.now() + seconds * 1000;
+  do {
+    record(`${shape} peak`, await peakGflops(compute === 1, threads, 30));
     for (const [name, b] of [
       ["memory", weight],
       ["mapped", mapped],
     ]) {
-      // out, ldc, m, n, no bias, accumulate, compute, one term: a, lda, aTrans, b, ldb, bTrans, k, scale
-      const term = [x, 0, k, 0, b, 0, transposed ? k : n, transposed, k, 1];
-      const words = [matMul, out, 0, n, m, n, 0, 0, 0, dtype.compute, 1, ...term];
+      const terms = [{ a: x, lda: k, aTrans: false, b, ldb: bTrans ? k : n, bTrans, k, scale: 1 }];
       const start = performance.now();
-      for (let i = 0; i < repeats; i++) engine.enqueue(Float64Array.from(words), words.length);
-      await engine.sync();
+      for (let i = 0; i < repeats; i++) backend.kernels.matMul({ out, ldc: n, m, n, accumulate: 0, compute, terms });
+      await backend.sync();
       record(`${shape} ${name}`, (flop * repeats) / (performance.now() - start) / 1e6);
     }
-  }
-  for (const id of [x, weight, mapped, out]) engine.free(id);
-  await engine.sync();
+  } while (performance.now() < until);
+  for (const { buffer } of [x, weight, mapped, out]) backend.free(buffer);
+  await backend.sync();
 }
 
 /** Reads PyTorch's figures for SHAPES, which its script prints first, and then stops it. */
@@ -103,7 +106,7 @@ async function measureTorch(python) {
   if (expected > 0) throw new Error(`${script} did not print the products of ${shapes.join(", ")}`);
 }
 
-console.log(engine.description());
+console.log(backend.description);
 try {
   for (let round = 0; round < rounds; round++) {
     for (const shape of SHAPES) for (const dtype of DTYPES) await measure(shape, dtype);
@@ -111,7 +114,7 @@ try {
   }
 } finally {
   rmSync(folder, { recursive: true });
-  await engine.dispose();
+  await backend.dispose();
 }
 for (const [key, rates] of samples) {
   const sorted = rates.toSorted((a, b) => a - b);

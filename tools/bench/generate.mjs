@@ -1,7 +1,7 @@
 /**
  * Greedy decoding beside transformers' generate() on the same weights, in turn:
  *
- *     npm run bench:generate [-- --config qwen2.5-0.5b --dtype bfloat16 --new 128 --ours]
+ *     npm run bench:generate [-- --config qwen2.5-0.5b --dtype bfloat16 --new 128 --ours --smoke]
  *
  * Rows are 1 and 8 sequences of 32 prompt tokens, and the prefill of one of 1,024.
  */
@@ -14,6 +14,7 @@ import { streamTokens } from "@medgpt/core/generation";
 import { loadCausalLm } from "@medgpt/core/models";
 import { ensureVenv } from "../parity/venv.mjs";
 import { root } from "../setup/setup.mjs";
+import { temporaryFolder, tinyModel } from "./smoke.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -21,18 +22,20 @@ const { values } = parseArgs({
     dtype: { type: "string", default: "bfloat16" },
     new: { type: "string", default: "128" },
     ours: { type: "boolean", default: false },
+    smoke: { type: "boolean", default: false },
   },
 });
 const shared = process.env.MEDGPT_SHARED ?? resolve(root, "../shared");
-const folder = join(root, ".cache/bench", values.config);
-const newTokens = Number(values.new);
+const folder = values.smoke ? join(temporaryFolder(), "model") : join(root, ".cache/bench", values.config);
+if (values.smoke) await tinyModel(folder);
+const [newTokens, short, long] = values.smoke ? [4, 2, 8] : [Number(values.new), 32, 1024];
 
 for (const { batch, prompt, count } of [
-  { batch: 1, prompt: 32, count: newTokens },
-  { batch: 8, prompt: 32, count: newTokens },
-  { batch: 1, prompt: 1024, count: 2 },
+  { batch: 1, prompt: short, count: newTokens },
+  { batch: 8, prompt: short, count: newTokens },
+  { batch: 1, prompt: long, count: 2 },
 ]) {
-  const theirs = values.ours ? undefined : reference(batch, prompt, count);
+  const theirs = values.ours || values.smoke ? undefined : reference(batch, prompt, count);
   const ours = await own(batch, prompt, count);
   const decode = count > 2;
   const line = (what, { prefill, rate }, ratio) =>
@@ -51,7 +54,10 @@ async function own(batch, prompt, count) {
   const backend = createNativeBackend();
   const model = await loadCausalLm(folder, { backend, compute: values.dtype === "bfloat16" ? "bf16" : "f32" });
   const prompts = Array.from({ length: batch }, (_, row) =>
-    Int32Array.from({ length: prompt }, (_, i) => (7919 * (row + 1) * (i + 1)) % 50_000),
+    Int32Array.from(
+      { length: prompt },
+      (_, i) => (7919 * (row + 1) * (i + 1)) % Math.min(50_000, model.options.vocabSize),
+    ),
   );
   const best = { prefill: Infinity, rate: 0 };
   for (let run = 0; run < 3; run++) {

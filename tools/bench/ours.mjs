@@ -28,12 +28,14 @@ const { values } = parseArgs({
     "grad-checkpointing": { type: "boolean", default: false },
     full: { type: "boolean", default: false },
     profile: { type: "boolean", default: false },
+    smoke: { type: "boolean", default: false },
   },
 });
 const [batch, seq, steps, warmup, mask, p] = ["batch", "seq", "steps", "warmup", "mask", "dropout"].map((name) =>
   Number(values[name]),
 );
 const threads = Math.min(2, availableParallelism());
+const peakMs = values.smoke ? 20 : 500;
 const bf16 = values.dtype === "bfloat16";
 const status = (key) =>
   Number(new RegExp(`^${key}:\\s+(\\d+)`, "m").exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
@@ -53,7 +55,7 @@ function cpuSeconds() {
 }
 
 // Before and after, the higher: a neighbour may take part of the machine during one of them.
-const peaks = [await peakGflops(bf16, threads, 500)];
+const peaks = [await peakGflops(bf16, threads, peakMs)];
 const backend = createNativeBackend({ threads });
 const model = await loadCausalLm(values["model-dir"], { backend, compute: bf16 ? "bf16" : "f32" });
 if (values.full) model.trainAll();
@@ -153,7 +155,7 @@ const flopsPerToken = (values.full ? 6 : 4) * weights + 7 * seq * options.heads 
 const counted = seconds.slice(warmup).sort((a, b) => a - b);
 const median = counted[Math.floor(counted.length / 2)];
 const tokensPerSecond = (batch * seq) / median;
-peaks.push(await peakGflops(bf16, threads, 500));
+peaks.push(await peakGflops(bf16, threads, peakMs));
 const peak = Math.max(...peaks);
 console.log(
   JSON.stringify({

@@ -2,7 +2,7 @@
  * Tokenising speed beside Python's tokenizers, in turn on the same Chinese text, on one core and on all: of encoding alone,
  * and of ours from a file to its cache. The ids must be equal.
  *
- *     node tools/bench/tokenize.mjs [TOKENIZER…] [--megabytes 16] [--rounds 3] [--python PYTHON]
+ *     npm run bench:tokenize [TOKENIZER…] [-- --megabytes 16 --rounds 3 --python PYTHON --smoke]
  *
  * TOKENIZER is a folder with a tokenizer.json, or such a file (.gz too). Without: the sample's, and what `npm run bench` made.
  */
@@ -26,9 +26,10 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string", default: "3" },
     python: { type: "string" },
     ours: { type: "boolean", default: false },
+    smoke: { type: "boolean", default: false },
   },
 });
-const [megabytes, rounds] = [values.megabytes, values.rounds].map(Number);
+const [megabytes, rounds] = values.smoke ? [0.01, 1] : [values.megabytes, values.rounds].map(Number);
 
 if (values.ours) {
   console.log(JSON.stringify(await ours(...positionals)));
@@ -67,7 +68,7 @@ async function ours(dir, text) {
 }
 
 function main() {
-  const python = values.python ?? ensureVenv("normal");
+  const python = values.smoke ? undefined : (values.python ?? ensureVenv("normal"));
   const work = mkdtempSync(join(tmpdir(), "medgpt-tokenize-"));
   try {
     const [name, source] = chineseText();
@@ -97,7 +98,7 @@ function main() {
             .toFixed(1)
             .padStart(clock === "seconds" ? 12 : 6),
         );
-        if (python === undefined) cells.push("    no Python ");
+        if (python === undefined) cells.push(values.smoke ? "    not asked " : "    no Python ");
         else {
           const script = join(import.meta.dirname, "hf_tokenize.py");
           const theirs = run(python, script, join(dir, "tokenizer.json"), text, String(BATCH), String(rounds));
@@ -124,12 +125,13 @@ function label(path) {
 /** MedicalGPT's text where the shared folder is, else the sample's. */
 function chineseText() {
   const real = join(shared, "data/pretrain/fever.txt");
-  const file = existsSync(real) ? real : join(root, "datasets/sample/pretrain/synthetic-zh.txt");
+  const file = existsSync(real) && !values.smoke ? real : join(root, "datasets/sample/pretrain/synthetic-zh.txt");
   return [basename(file), readFileSync(file, "utf8")];
 }
 
 function tokenizers() {
   if (positionals.length > 0) return positionals;
+  if (values.smoke) return [join(root, "datasets/sample/tokenizer")];
   const candidates = [
     join(root, "datasets/sample/tokenizer"),
     join(root, ".cache/bench/smollm2"),
