@@ -40,6 +40,18 @@ describe("the demo", () => {
     expect(asked[1]).toBe(asked[0]);
   });
 
+  it("says what pretraining and fine-tuning brought, and what to type next", () => {
+    const { output } = runs[0]!;
+    const loss = (what: string) => Number(new RegExp(`^ {2}${what} +([0-9.]+)$`, "m").exec(output)?.[1]);
+    expect(loss("pretrained and fine-tuned")).toBeLessThan(loss("fine-tuned without pretraining"));
+    expect(loss("fine-tuned without pretraining")).toBeLessThan(loss("every token equally likely"));
+    const commands = output.match(/^\$ .*/gm)!;
+    expect(commands.map((line) => line.split(" ").slice(0, 4).join(" "))).toEqual(
+      ["pretrain", "sft", "sft"].map((command) => `$ npx medgpt ${command}`),
+    );
+    expect(output.slice(output.indexOf("To try next:"))).toMatch(/^To try next:\n( {2}npx medgpt \w+ --.*\n){2}$/);
+  });
+
   it("writes the same models again", () => {
     const digests = runs.map(({ at }) =>
       ["pretrained", "sft"].map((stage) =>
