@@ -4,15 +4,18 @@
  */
 import { InputError } from "@medgpt/artifacts";
 import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
-import { listElements, pythonJson } from "./python-json.js";
+import { isBlank } from "./is-blank.js";
+import type { LeftOut } from "./left-out.js";
+import { listElements, pythonJson, valueOf } from "./python-json.js";
+import { readCalls, toolsText, withoutFilledNulls } from "./tool-calls.js";
 import {
   NO_TOOL_FORMAT,
   TOOL_FORMATS,
-  valueOf,
   type FunctionCall,
   type ToolFormat,
   type ToolFormatName,
 } from "./tool-formats.js";
+import { readTurns, turnColumn } from "./turns.js";
 
 export interface Conversation {
   /** "" where there is none. */
@@ -20,78 +23,147 @@ export interface Conversation {
   readonly turns: readonly (readonly [question: string, answer: string])[];
 }
 
-/** Turns that are left out. */
-export type LeftOut = "answer before the first question" | "question without an answer" | `turn of role ${string}`;
-
 export interface ReadConversationOptions {
   /** Where the row is, for errors. */
   readonly place: string;
   /** How tools are written; null as calls alone, without their descriptions. */
   readonly toolFormat: ToolFormatName | null;
-  /** Told of every turn that is left out. */
+  /** Told of everything in the row that is left out or not read. */
   readonly onLeftOut?: (what: LeftOut) => void;
+  /** Told of every text of the row, as it stands there. */
+  readonly onText?: (text: string) => void;
 }
 
-type Kind = "system" | "question" | "answer" | "call" | "observation";
+type Row = Readonly<Record<string, unknown>>;
 
-const ROLES: ReadonlyMap<unknown, Kind> = new Map<string, Kind>([
-  ["system", "system"],
-  ["human", "question"],
-  ["user", "question"],
-  ["gpt", "answer"],
-  ["assistant", "answer"],
-  ["function_call", "call"],
-  ["observation", "observation"],
-  ["tool", "observation"],
-]);
+/** A system prompt that no turn gives; the first that is there counts. */
+const SYSTEM_COLUMNS = ["system_prompt", "system"] as const;
 
 /**
- * Turns of one side that follow each other are joined by a line break, so that questions and answers alternate; a question
- * that nobody answers, and an answer to none, are left out, as are turns of other roles.
+ * Turns of one side that follow each other are joined by a line break, so that questions and answers alternate. A question
+ * that nobody answers, an answer to none, and both where one has no text are left out, as are turns of other roles.
  * @throws InputError for a row of another form
  */
 export function readConversation(
-  row: Readonly<Record<string, unknown>>,
-  { place, toolFormat, onLeftOut = () => undefined }: ReadConversationOptions,
+  row: Row,
+  { place, toolFormat, onLeftOut = () => undefined, onText = () => undefined }: ReadConversationOptions,
 ): Conversation {
   const format = toolFormat === null ? undefined : TOOL_FORMATS[toolFormat];
   const { call, observation } = format ?? NO_TOOL_FORMAT;
-  const given = readTools(row["tools"], place);
-  const tools = given === undefined ? "" : (format?.describe(given) ?? "");
-  let said = "";
-  const turns: [string, string | undefined][] = [];
-  const add = (side: "question" | "answer", text: string): void => {
-    const last = turns.at(-1);
-    if (side === "answer") {
-      if (last === undefined) onLeftOut("answer before the first question");
-      else last[1] = last[1] === undefined ? text : `${last[1]}\n${text}`;
-    } else if (last === undefined || last[1] !== undefined) turns.push([text, undefined]);
-    else last[0] += `\n${text}`;
-  };
-
-  for (const { role, text, calls, where } of readTurns(row, place)) {
-    const kind = ROLES.get(role);
-    if (kind === undefined) onLeftOut(`turn of role ${describeJson(role)}`);
-    else if (kind === "system") said = text;
-    else if (kind === "question") add("question", text);
-    else if (kind === "observation") add("question", observation(text));
+  const tools = toolsText(row["tools"], `${place}: tools`);
+  if (tools !== undefined) {
+    onText(tools);
+    if (format === undefined) onLeftOut("row with tools that are not shown");
+  }
+  const column = columnOf(row, place);
+  const prompts: string[] = [];
+  const turns = new Alternation(onLeftOut);
+  for (const { role, name, content, place: where, unread } of readTurns(row[column], `${place}: ${column}`)) {
+    for (const key of unread) onLeftOut(`turn with ${describeJson(key)}`);
+    onText(content);
+    if (role === undefined) onLeftOut(`turn of role ${describeJson(name)}`);
+    else if (role === "system")
+      prompts.unshift(content); // the last one counts
+    else if (role === "user") turns.add("question", content);
+    else if (role === "tool") turns.add("question", observation(content));
+    else if (role === "assistant") turns.add("answer", content);
     else {
-      const asked = kind === "call" ? readCalls(text, where) : calls;
-      const written = asked === undefined || asked.length === 0 ? undefined : writeCalls(asked, call, where);
-      if (kind === "call") add("answer", written ?? text);
-      else add("answer", [text, written].filter((part) => part !== undefined && part !== "").join("\n"));
+      const declared = withoutFilledNulls(content, tools);
+      if (declared !== content) onLeftOut("call with null for what its tool does not declare");
+      const calls = readCalls(declared)?.map(({ name, arguments: input }) => ({ name, arguments: pythonJson(input) }));
+      turns.add("answer", calls === undefined ? declared : writeCalls(calls, call, where));
     }
   }
-  if (turns.at(-1)?.[1] === undefined && turns.length > 0) {
-    onLeftOut("question without an answer");
-    turns.pop();
+  prompts.push(...columnPrompts(row, place, onText));
+  const said = prompts.find((prompt) => prompt !== "") ?? "";
+  if (prompts.some((prompt) => prompt !== "" && prompt !== said)) onLeftOut("row with two system prompts");
+  const { answered, unanswered } = turns.end();
+  if (unanswered && isSaid(row["chosen"]) && isSaid(row["rejected"])) throw anotherKind(row, place)!;
+  const read: readonly string[] = [column, "tools", ...SYSTEM_COLUMNS];
+  for (const key of Object.keys(row))
+    if (!read.includes(key) && isSaid(row[key])) onLeftOut(`column ${describeJson(key)}`);
+  const described = tools === undefined ? "" : (format?.describe(functionsOf(tools)) ?? "");
+  return { system: [said, described].filter((part) => part !== "").join("\n\n"), turns: answered };
+}
+
+/** Questions and answers in turn. */
+class Alternation {
+  readonly #turns: [question: string, answer: string | undefined][] = [];
+
+  constructor(readonly onLeftOut: (what: LeftOut) => void) {}
+
+  add(side: "question" | "answer", text: string): void {
+    const last = this.#turns.at(-1);
+    if (side === "answer") {
+      if (last === undefined) this.onLeftOut("answer before the first question");
+      else last[1] = last[1] === undefined || isBlank(last[1]) ? text : `${last[1]}\n${text}`;
+    } else if (last === undefined || last[1] !== undefined) this.#turns.push([text, undefined]);
+    else last[0] += `\n${text}`;
   }
-  const system = said + (said !== "" && tools !== "" ? "\n\n" : "") + tools;
-  const column = row["system_prompt"] ?? row["system"];
-  return {
-    system: system === "" && typeof column === "string" ? column : system,
-    turns: turns as [string, string][],
-  };
+
+  /** The turns that can be learnt, and whether a question came after them. */
+  end(): { readonly answered: [string, string][]; readonly unanswered: boolean } {
+    const unanswered = this.#turns.at(-1)?.[1] === undefined && this.#turns.length > 0;
+    if (unanswered) this.onLeftOut("question without an answer");
+    const answered = this.#turns.filter((turn): turn is [string, string] => {
+      const [question, answer] = turn;
+      if (answer === undefined) return false;
+      const empty = isBlank(answer) ? "answer" : isBlank(question) ? "question" : undefined;
+      if (empty !== undefined) this.onLeftOut(`${empty} without text`);
+      return empty === undefined;
+    });
+    return { answered, unanswered };
+  }
+}
+
+/** The column that has the turns. */
+function columnOf(row: Row, place: string): "conversations" | "messages" {
+  const column = turnColumn(row);
+  if (column !== undefined && Array.isArray(row[column])) return column;
+  const got = column === undefined ? `the fields ${Object.keys(row).join(", ") || "none"}` : describeJson(row[column]);
+  const expected = 'a list "conversations" of {from, value} or "messages" of {role, content}';
+  throw (
+    anotherKind(row, place) ??
+    new InputError(`expected ${expected}, got ${got}; medgpt data convert --to sharegpt writes it from other forms`, {
+      place,
+    })
+  );
+}
+
+/** What to say of a row that holds what other stages learn from. */
+function anotherKind(row: Row, place: string): InputError | undefined {
+  const has = (...names: string[]): boolean => names.every((name) => isSaid(row[name]));
+  const refuse = (text: string): InputError => new InputError(text, { place });
+  if (has("chosen", "rejected") || has("response_chosen", "response_rejected"))
+    return refuse(
+      "this looks like preference data, two answers to each question, which reward models and DPO learn from; fine-tuning reads conversations: to learn the better answers, put each as the last turn of its conversation, and leave both columns out",
+    );
+  const answers = ["output", "answer", "response", "completion", "target", "data"];
+  if (answers.some((name) => has(name))) return undefined;
+  if (has("text"))
+    return refuse(
+      'this looks like plain text ("text"), which medgpt pretrain learns from; fine-tuning reads conversations',
+    );
+  const question = ["prompt", "question", "query", "instruction"].find((name) => has(name));
+  if (question === undefined) return undefined;
+  return refuse(
+    `this looks like questions without answers ("${question}"); fine-tuning reads conversations, which have both: medgpt generate answers questions`,
+  );
+}
+
+function columnPrompts(row: Row, place: string, onText: (text: string) => void): string[] {
+  return SYSTEM_COLUMNS.flatMap((column) => {
+    const prompt = row[column];
+    if (!isSaid(prompt)) return [];
+    if (typeof prompt !== "string")
+      throw new InputError(`expected text, got ${describeJson(prompt)}`, { place: `${place}: ${column}` });
+    onText(prompt);
+    return [prompt];
+  });
+}
+
+function isSaid(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "";
 }
 
 function writeCalls(calls: readonly FunctionCall[], write: ToolFormat["call"], place: string): string {
@@ -102,81 +174,11 @@ function writeCalls(calls: readonly FunctionCall[], write: ToolFormat["call"], p
   }
 }
 
-interface Turn {
-  readonly role: unknown;
-  readonly text: string;
-  /** Of an OpenAI message. */
-  readonly calls?: readonly FunctionCall[];
-  readonly where: string;
-}
-
-function readTurns(row: Readonly<Record<string, unknown>>, place: string): Turn[] {
-  const sharegpt = row["conversations"] !== undefined;
-  const [column, who, what] = sharegpt ? ["conversations", "from", "value"] : ["messages", "role", "content"];
-  const list = row[column];
-  if (!Array.isArray(list)) {
-    const got = list === undefined ? `the fields ${Object.keys(row).join(", ") || "none"}` : describeJson(list);
-    throw new InputError(
-      `expected a list "conversations" of {from, value} or "messages" of {role, content}, got ${got}; medgpt data convert --to sharegpt writes it from other forms`,
-      { place },
-    );
-  }
-  return list.map((turn: unknown, index): Turn => {
-    const where = `${place}: ${column}[${index}]`;
-    if (!isJsonObject(turn)) throw new InputError(`expected an object, got ${describeJson(turn)}`, { place: where });
-    const calls = sharegpt ? undefined : readToolCalls(turn["tool_calls"], where);
-    const text = turn[what] ?? (calls === undefined ? undefined : "");
-    if (typeof text !== "string")
-      throw new InputError(`expected a string "${what}", got ${describeJson(turn[what])}`, { place: where });
-    return { role: turn[who], text, where, ...(calls && { calls }) };
+/** Tools as the formats take them: OpenAI wraps each, and they do so themselves. */
+function functionsOf(tools: string): string {
+  const functions = listElements(tools).map((tool) => {
+    const { function: own } = JSON.parse(tool) as Row;
+    return isJsonObject(own) ? valueOf(tool, "function") : tool;
   });
-}
-
-/** The tools of a row as a JSON list; undefined where it has none. */
-function readTools(tools: unknown, place: string): string | undefined {
-  if (tools === undefined || tools === null || tools === "") return undefined;
-  const text = typeof tools === "string" ? tools : JSON.stringify(tools);
-  const list = parse(text, `${place}: tools`);
-  if (!Array.isArray(list) || !list.every(isJsonObject))
-    throw new InputError(`expected a JSON list of tools, got ${describeJson(list)}`, { place: `${place}: tools` });
-  if (list.length === 0) return undefined;
-  // OpenAI wraps each tool; the formats do so themselves.
-  return `[${listElements(text)
-    .map((tool, index) => (isJsonObject(list[index]!["function"]) ? valueOf(tool, "function") : tool))
-    .join(",")}]`;
-}
-
-/** The calls of a turn of role function_call: one or a list; undefined where it is something else. */
-function readCalls(text: string, where: string): FunctionCall[] | undefined {
-  const value = parse(text, where);
-  const texts = Array.isArray(value) ? listElements(text) : [text];
-  const calls = (Array.isArray(value) ? (value as unknown[]) : [value]).map((one, index) => {
-    if (!isJsonObject(one) || !("name" in one) || !("arguments" in one)) return undefined;
-    return { name: String(one["name"]), arguments: pythonJson(valueOf(texts[index]!, "arguments")) };
-  });
-  return calls.every((one) => one !== undefined) ? calls : undefined;
-}
-
-/** OpenAI's tool_calls, whose arguments are JSON in a string, or an object. */
-function readToolCalls(calls: unknown, where: string): FunctionCall[] | undefined {
-  if (calls === undefined || calls === null) return undefined;
-  const place = `${where}: tool_calls`;
-  if (!Array.isArray(calls)) throw new InputError(`expected a list, got ${describeJson(calls)}`, { place });
-  return calls.map((one: unknown) => {
-    const call = isJsonObject(one) ? (one["function"] ?? one) : undefined;
-    if (!isJsonObject(call) || typeof call["name"] !== "string")
-      throw new InputError(`expected {"function": {"name", "arguments"}}, got ${describeJson(one)}`, { place });
-    const input = call["arguments"] ?? {};
-    const text = typeof input === "string" ? input : JSON.stringify(input);
-    parse(text, place);
-    return { name: call["name"], arguments: pythonJson(text) };
-  });
-}
-
-function parse(text: string, place: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InputError(`expected JSON, got ${describeJson(text)} (${(cause as Error).message})`, { place, cause });
-  }
+  return `[${functions.join(",")}]`;
 }

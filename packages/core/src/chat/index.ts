@@ -1,6 +1,10 @@
-export { readConversation, type Conversation, type LeftOut, type ReadConversationOptions } from "./conversation.js";
+export { readConversation, type Conversation, type ReadConversationOptions } from "./conversation.js";
 export { createDialog, endOfTurn, endOfTurnId, type Dialog, type RenderedTurn } from "./dialog.js";
 export { DialogEncoder, joinTurns, type Cut, type EncodedTurn } from "./encode-dialog.js";
 export { encodingFlags, templateFlag } from "./flags.js";
+export { isBlank } from "./is-blank.js";
+export { sayLeftOut, type Changed, type LeftOut } from "./left-out.js";
 export { proveLabels } from "./prove-labels.js";
+export { readCalls, toolsText, withoutFilledNulls } from "./tool-calls.js";
 export { TOOL_FORMATS, type FunctionCall, type ToolFormat, type ToolFormatName } from "./tool-formats.js";
+export { readTurns, ROLES, type ChatTurn, type Role } from "./turns.js";

@@ -47,3 +47,19 @@ export function listElements(text: string): string[] {
   }
   return elements;
 }
+
+const KEY = /^"(?:[^"\\]|\\.)*"/;
+
+/** The fields of an object, each with the text of its value. */
+export function fieldsOf(object: string): [key: string, value: string][] {
+  // Fields are the elements of the list between the braces; the first colon follows the key.
+  return listElements(`[${object.trim().slice(1, -1)}]`).map((field) => {
+    const key = KEY.exec(field)![0];
+    return [JSON.parse(key) as string, field.slice(field.indexOf(":", key.length) + 1).trim()];
+  });
+}
+
+/** The text of a field of an object that has it; of a repeated key the last counts. */
+export function valueOf(object: string, key: string): string {
+  return fieldsOf(object).findLast(([name]) => name === key)![1];
+}

@@ -2,7 +2,7 @@
  * How tools, calls of them and what they return are written into a conversation: the formats that MedicalGPT has by name
  * (--tool_format), which come from LLaMA-Factory. JSON is spelt as Python spells it.
  */
-import { listElements, pythonJson } from "./python-json.js";
+import { listElements, pythonJson, valueOf } from "./python-json.js";
 
 export interface FunctionCall {
   readonly name: string;
@@ -41,7 +41,8 @@ const asFunction = (tool: string): string => `{"type": "function", "function": $
 
 const DEFAULT: ToolFormat = {
   describe(tools) {
-    const parsed = JSON.parse(tools) as Tool[];
+    // What a table fills in with null is not there.
+    const parsed = JSON.parse(tools, (_, value: unknown) => value ?? undefined) as Tool[];
     const texts = parsed.map(({ name, description = "", parameters: { properties = {}, required = [] } = {} }) => {
       const lines = Object.entries(properties).map(([key, parameter]) => {
         const { type = "", description: text = "", enum: values = [], items } = parameter;
@@ -177,12 +178,4 @@ function callsIn(texts: readonly string[], key: string): FunctionCall[] | undefi
     return { name: String(value["name"]), arguments: pythonJson(field) };
   });
   return calls.every((call) => call !== undefined) ? calls : undefined;
-}
-
-/** The text of a field of an object. */
-export function valueOf(object: string, key: string): string {
-  // Fields are the elements of the list between the braces; the first colon follows the key.
-  const fields = listElements(`[${object.trim().slice(1, -1)}]`);
-  const field = fields.findLast((text) => JSON.parse(text.match(/^"(?:[^"\\]|\\.)*"/)![0]) === key)!;
-  return field.slice(field.indexOf(":", field.match(/^"(?:[^"\\]|\\.)*"/)![0].length) + 1).trim();
 }

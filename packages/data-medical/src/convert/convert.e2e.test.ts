@@ -181,21 +181,59 @@ const hasData = existsSync(join(shared, "data"));
 if (!hasData && process.env["CI"] === "true")
   throw new Error(`the real data are missing: ${shared}/data; set MEDGPT_SHARED`);
 
+const cases = join(shared, "cases");
+describe.skipIf(!existsSync(cases))("rows of users", () => {
+  it.each([
+    ["16-empty-answers/rows.jsonl", "sharegpt", 1, [[1, "answer 1 has no text"]]],
+    ["16-empty-answers/pairs.jsonl", "preference", 0, [[1, "the rejected answer has no text"]]],
+    ["18-equal-pairs/pairs.jsonl", "preference", 1, [[1, "the chosen and the rejected answer are the same"]]],
+    ["18-equal-pairs/hh.jsonl", "preference", 0, [[1, "the chosen and the rejected answer are the same"]]],
+    ["10-content-parts/rows.jsonl", "sharegpt", 2, []],
+    ["09-call-arguments/rows.jsonl", "sharegpt", 3, []],
+  ] as const)("%s as %s: %i rows are written", async (file, to, count, refused) => {
+    const aside = ["--quarantine", at("aside.jsonl")];
+    const { code } = await medgptData("convert", join(cases, file), "--to", to, "--out", at("out.jsonl"), ...aside);
+    expect(code).toBe(count === 0 ? 2 : 0);
+    if (count > 0) expect(await rowsOf(at("out.jsonl"))).toHaveLength(count);
+    const rows = existsSync(at("aside.jsonl")) ? await rowsOf(at("aside.jsonl")) : [];
+    expect(rows).toMatchObject(
+      refused.map(([line, reason]) => ({
+        place: `${join(cases, file)}:${line}`,
+        reason: expect.stringContaining(reason),
+      })),
+    );
+  });
+
+  it("09-call-arguments: arguments are objects, without the nulls of a table", async () => {
+    const file = join(cases, "09-call-arguments/rows.jsonl");
+    expect((await medgptData("convert", file, "--to", "sharegpt", "--out", at("out.jsonl"))).code).toBe(0);
+    const calls = (await rowsOf(at("out.jsonl"))).map(
+      ({ conversations }) => (conversations as { value: string }[])[1]!.value,
+    );
+    expect(calls.map((call) => (JSON.parse(call) as { arguments: unknown }).arguments)).toEqual([
+      {},
+      {},
+      { seconds: 30 },
+    ]);
+  });
+});
+
 describe.skipIf(!hasData)("real data", () => {
   it.each([
     ["sft/medical_sft_1K_format.jsonl", 1000, "messages"],
     ["sft/medical_sft_1K_format.jsonl", 1000, "alpaca"],
-    ["sft/sharegpt_zh_1K_format.jsonl", 1000, "messages"],
+    ["sft/sharegpt_zh_1K_format.jsonl", 995, "messages"], // four have an answer of U+200B alone, one an empty question
     ["sft/glaive_toolcall_zh_demo.jsonl", 300, "sharegpt"],
     ["reward/dpo_zh_500.jsonl", 499, "preference"],
     ["reward/toolcall_dpo_zh_demo.jsonl", 11, "preference"],
     ["grpo/sample.jsonl", 32, "prompt"],
   ])("%s has the same %i rows after a conversion to %s in parquet and back", async (file, count, to) => {
     const path = join(shared, "data", file);
-    expect((await medgptData("convert", path, "--to", to, "--out", at("there.parquet"))).code).toBe(0);
+    const aside = ["--quarantine", at("aside.jsonl"), "--overwrite"];
+    expect((await medgptData("convert", path, "--to", to, "--out", at("there.parquet"), ...aside)).code).toBe(0);
     const back = to === "preference" ? "preference" : "sharegpt";
     expect((await medgptData("convert", at("there.parquet"), "--to", back, "--out", at("back.jsonl"))).code).toBe(0);
-    expect((await medgptData("convert", path, "--to", back, "--out", at("direct.jsonl"))).code).toBe(0);
+    expect((await medgptData("convert", path, "--to", back, "--out", at("direct.jsonl"), ...aside)).code).toBe(0);
     const [direct, returned] = [await readFile(at("direct.jsonl"), "utf8"), await rowsOf(at("back.jsonl"))];
     expect(returned).toHaveLength(count);
     const plain = (rows: DataRow[]): unknown[] => rows.map((row) => ({ ...row, tools: row["tools"] ?? null }));

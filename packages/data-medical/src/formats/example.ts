@@ -1,6 +1,8 @@
 /** What a row of any format says, in one form: the formats are read into it, and the targets are written from it. */
 
-export type Role = "system" | "user" | "assistant" | "tool_call" | "tool";
+import type { Role } from "@medgpt/core/chat";
+
+export type { Role };
 
 export interface Turn {
   readonly role: Role;

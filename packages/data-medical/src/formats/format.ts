@@ -1,10 +1,11 @@
 import type { DatasetFormat } from "@medgpt/artifacts";
+import { toolsText } from "@medgpt/core/chat";
 import type { DataRow } from "@medgpt/core/data";
 
 import type { Example, Turn } from "./example.js";
-import { parseJson, shown } from "./json.js";
+import { shown } from "./json.js";
 import { RefusedRow } from "./refused-row.js";
-import { readTurns, toTurns } from "./turns.js";
+import { readTurns, refusing, toTurns } from "./turns.js";
 
 /** A way to write rows. */
 export interface Format {
@@ -76,11 +77,5 @@ function withSystem(row: DataRow, turns: Turn[]): Turn[] {
 
 /** The `tools` column as JSON text; data has it as such, or as the list itself. */
 export function toolsOf(row: DataRow): string | null {
-  const tools = row["tools"];
-  if (tools === undefined || tools === null || tools === "") return null;
-  if (Array.isArray(tools)) return tools.length === 0 ? null : JSON.stringify(tools);
-  const text = textIn(row, "tools");
-  const value = parseJson(text);
-  if (!Array.isArray(value)) throw new RefusedRow(`expected a JSON list in "tools", got ${shown(text)}`);
-  return value.length === 0 ? null : text;
+  return refusing(() => toolsText(row["tools"], "tools")) ?? null;
 }

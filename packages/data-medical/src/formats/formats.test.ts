@@ -174,6 +174,15 @@ const preferences: [name: string, format: string, row: Row, prompt: Turn[]][] = 
     turns("u:Q"),
   ],
   [
+    "answers that begin alike",
+    "preference-trl",
+    {
+      chosen: [message("user", "Q"), message("assistant", "Wait."), message("user", "Q"), message("assistant", "A")],
+      rejected: [message("user", "Q"), message("assistant", "Wait."), message("user", "Q"), message("assistant", "B")],
+    },
+    turns("u:Q", "a:Wait.", "u:Q"),
+  ],
+  [
     "transcripts that begin alike",
     "preference-trl",
     {
@@ -252,19 +261,19 @@ describe("detection", () => {
 describe("a row that a format cannot be read from is refused", () => {
   it.each<[row: Row, reason: string]>([
     [{ text: 7 }, 'expected text in "text", got 7'],
-    [{ conversations: "x" }, 'expected a list of turns in "conversations", got "x"'],
-    [{ conversations: [] }, 'expected turns in "conversations", got none'],
+    [{ conversations: "x" }, 'conversations: expected a list of turns, got "x"'],
+    [{ conversations: [] }, "conversations: expected turns, got none"],
     [{ conversations: [null] }, "expected an object with from and value, or role and content"],
-    [{ conversations: [said("narrator", "x")] }, 'unknown role "narrator" in "conversations"[0]'],
-    [{ conversations: [{ from: "human", value: null }] }, "expected text in"],
-    [{ conversations: [{ ...said("gpt", "A"), weight: 0 }] }, '"conversations"[0] has "weight"'],
+    [{ conversations: [said("narrator", "x")] }, 'conversations[0]: unknown role "narrator"'],
+    [{ conversations: [{ from: "human", value: null }] }, 'conversations[0]: expected a string "value", got null'],
+    [{ conversations: [{ ...said("gpt", "A"), weight: 0 }] }, 'conversations[0] has "weight"'],
     [{ system: "S", conversations: [said("system", "T")] }, "expected one system prompt, got two that differ"],
-    [{ conversations: [said("human", "Q")], tools: "no JSON" }, 'expected a JSON list in "tools"'],
-    [{ messages: [{ role: "user", content: [{ type: "image_url" }] }] }, "expected text in"],
+    [{ conversations: [said("human", "Q")], tools: "no JSON" }, 'tools: expected JSON, got "no JSON"'],
+    [{ messages: [{ role: "user", content: [{ type: "image_url" }] }] }, 'a part of type "image_url"'],
     [{ messages: [{ role: "user", content: "Q", tool_calls: [openaiCall] }] }, "tool calls of the assistant alone"],
     [
       { messages: [{ role: "assistant", tool_calls: [{ function: { name: "f", arguments: "{" } }] }] },
-      "arguments in JSON",
+      "messages[0]: tool_calls: expected JSON, got",
     ],
     [
       {

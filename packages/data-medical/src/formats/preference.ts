@@ -2,12 +2,15 @@
 import type { DataRow } from "@medgpt/core/data";
 
 import { parseTranscript } from "./belle.js";
-import type { PreferenceExample, Turn } from "./example.js";
+import type { PreferenceExample, Role, Turn } from "./example.js";
 import { all, CONTEXT_COLUMNS, contextTurns, conversationTurns, has, toolsOf, without } from "./format.js";
 import type { Format } from "./format.js";
 import { shown } from "./json.js";
 import { RefusedRow } from "./refused-row.js";
 import { toTurns } from "./turns.js";
+
+/** Whom an answer answers. */
+const ASKERS: readonly Role[] = ["user", "tool"];
 
 /** MedicalGPT's and LLaMA-Factory's. */
 export const sharegptPreference: Format = {
@@ -52,7 +55,7 @@ export const trlPreference: Format = {
       : (all(row, "prompt", "chosen", "rejected") ?? all(row, "chosen", "rejected")),
   read: (row) => {
     const [chosen, rejected] = [answerTurns(row, "chosen"), answerTurns(row, "rejected")];
-    const prompt = has(row, "prompt") ? contextTurns(row, row["prompt"], "prompt") : sharedTurns(chosen, rejected);
+    const prompt = has(row, "prompt") ? contextTurns(row, row["prompt"], "prompt") : sharedPrompt(chosen, rejected);
     const repeats = [chosen, rejected].every((answer) => sharedTurns(answer, prompt).length === prompt.length);
     const begin = repeats ? prompt.length : 0;
     return preference(
@@ -74,6 +77,12 @@ function answerTurns(row: DataRow, column: string): Turn[] {
   throw new RefusedRow(`expected a "prompt", or a text that begins with "Human:" in "${column}", got ${shown(value)}`);
 }
 
+/** What both begin with, up to the last question: answers may begin alike, or be the same. */
+function sharedPrompt(a: readonly Turn[], b: readonly Turn[]): Turn[] {
+  const shared = sharedTurns(a, b);
+  return shared.slice(0, shared.findLastIndex(({ role }) => ASKERS.includes(role)) + 1);
+}
+
 function sharedTurns(a: readonly Turn[], b: readonly Turn[]): Turn[] {
   const differs = a.findIndex(({ role, content }, at) => role !== b[at]?.role || content !== b[at]?.content);
   return a.slice(0, differs === -1 ? a.length : differs);
@@ -86,10 +95,11 @@ function preference(
   tools: string | null,
   extra: PreferenceExample["extra"],
 ): PreferenceExample {
-  if (!["user", "tool"].includes(turns.at(-1)?.role ?? ""))
-    throw new RefusedRow(`expected a prompt that ends with the user or a tool, got ${turns.at(-1)?.role ?? "none"}`);
-  for (const answer of [chosen, rejected])
-    if (!["assistant", "tool_call"].includes(answer[0]?.role ?? ""))
-      throw new RefusedRow(`expected answers of the assistant, got ${answer[0]?.role ?? "none"}`);
+  const asker = turns.at(-1)?.role;
+  if (asker === undefined || !ASKERS.includes(asker))
+    throw new RefusedRow(`expected a prompt that ends with the user or a tool, got ${asker ?? "none"}`);
+  for (const [answer] of [chosen, rejected])
+    if (answer !== undefined && !["assistant", "tool_call"].includes(answer.role))
+      throw new RefusedRow(`expected answers of the assistant, got ${answer.role}`);
   return { kind: "preference", turns, chosen, rejected, tools, extra };
 }

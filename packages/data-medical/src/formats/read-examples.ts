@@ -5,6 +5,7 @@ import { describe, detectFormat, type Detected } from "./detect-format.js";
 import type { Example } from "./example.js";
 import type { Format } from "./format.js";
 import { RefusedRow } from "./refused-row.js";
+import { usableExample } from "./usable-example.js";
 
 /** A row of a file with what it says, or with the reason why it says nothing. */
 export type ReadExample = SourceRow & ({ readonly example: Example } | { readonly refused: string });
@@ -41,7 +42,7 @@ export async function* readExamples(
           `expected ${describe(first)} as at ${first.place}, got ${describe(found)}; convert them one by one`,
           { place: source.place },
         );
-      yield { ...source, example: found.format.read(source.row) };
+      yield { ...source, example: usableExample(found.format.read(source.row)) };
     } catch (error) {
       if (!(error instanceof RefusedRow)) throw error;
       yield { ...source, refused: error.message };

@@ -2,8 +2,7 @@
  * What the texts of a row are there for, in every format at once: told by their keys, so that a row in which something is
  * missing or wrong can still be looked at.
  */
-import type { Role } from "../formats/example.js";
-import { ROLES } from "../formats/turns.js";
+import { ROLES, type Role } from "@medgpt/core/chat";
 import type { Path } from "./locate.js";
 
 export type Part = "system" | "prompt" | "answer" | "rejected" | "tool" | "text";
@@ -83,7 +82,7 @@ const PARTS: Readonly<Record<Role, Part>> = {
 
 /** What a turn does, whatever its role is called: an assistant's turn with tool_calls is a call. */
 export function roleOf({ role, calls }: Turn): Role | undefined {
-  const known = typeof role === "string" && Object.hasOwn(ROLES, role) ? ROLES[role] : undefined;
+  const known = typeof role === "string" ? ROLES.get(role) : undefined;
   return known === "assistant" && calls ? "tool_call" : known;
 }
 

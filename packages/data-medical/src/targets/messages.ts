@@ -1,3 +1,5 @@
+import { readCalls, type FunctionCall } from "@medgpt/core/chat";
+
 import type { Turn } from "../formats/example.js";
 import { parseJson, shown } from "../formats/json.js";
 import { RefusedRow } from "../formats/refused-row.js";
@@ -47,12 +49,9 @@ export function openaiMessages(turns: readonly Turn[]): Message[] {
   return made;
 }
 
-function toolCalls(text: string): { name: string; arguments: string }[] {
-  const value = parseJson(text);
-  return (Array.isArray(value) ? value : [value]).map((call: unknown) => {
-    const { name, arguments: given } = (call ?? {}) as Record<string, unknown>;
-    if (typeof name !== "string" || given === undefined)
-      throw new RefusedRow(`messages needs tool calls with a name and arguments in JSON, got ${shown(text)}`);
-    return { name, arguments: typeof given === "string" ? given : JSON.stringify(given) };
-  });
+function toolCalls(text: string): readonly FunctionCall[] {
+  const calls = readCalls(text);
+  if (calls === undefined)
+    throw new RefusedRow(`messages needs tool calls with a name and arguments in JSON, got ${shown(text)}`);
+  return calls;
 }

@@ -1,4 +1,4 @@
-import { ROLES } from "../../formats/turns.js";
+import { ROLES } from "@medgpt/core/chat";
 import type { LintRow, Problem, Rule } from "../rule.js";
 
 export const unknownRole: Rule = {
@@ -9,17 +9,17 @@ export const unknownRole: Rule = {
 };
 
 /** What else the two sides are called, beside the names that are read as they are. */
-const ALIASES: Readonly<Record<string, "user" | "assistant">> = {
-  用户: "user",
-  患者: "user",
-  病人: "user",
-  patient: "user",
-  customer: "user",
-  助手: "assistant",
-  医生: "assistant",
-  doctor: "assistant",
-  ai: "assistant",
-};
+const ALIASES: ReadonlyMap<string, "user" | "assistant"> = new Map([
+  ["用户", "user"],
+  ["患者", "user"],
+  ["病人", "user"],
+  ["patient", "user"],
+  ["customer", "user"],
+  ["助手", "assistant"],
+  ["医生", "assistant"],
+  ["doctor", "assistant"],
+  ["ai", "assistant"],
+]);
 
 const SPELLINGS = {
   sharegpt: { system: "system", user: "human", assistant: "gpt", tool_call: "function_call", tool: "observation" },
@@ -29,9 +29,9 @@ const SPELLINGS = {
 function* checkRoles({ lists }: LintRow): Generator<Problem> {
   for (const { style, turns } of lists) {
     for (const { role, rolePath } of turns) {
-      if (typeof role !== "string" || role.trim() === "" || Object.hasOwn(ROLES, role)) continue;
+      if (typeof role !== "string" || role.trim() === "" || ROLES.has(role)) continue;
       const name = role.trim().toLowerCase();
-      const known = ([ROLES, ALIASES] as const).find((names) => Object.hasOwn(names, name))?.[name];
+      const known = ROLES.get(name) ?? ALIASES.get(name);
       const message = `the role ${JSON.stringify(role)} is not known`;
       if (known === undefined) {
         yield { path: rolePath, message, advice: `name it ${Object.values(SPELLINGS[style]).join(", ")}` };

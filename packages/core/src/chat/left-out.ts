@@ -1,0 +1,68 @@
+/** What of the data is not learnt as it stands, in words: each begins with what is counted. */
+
+/** Turns that are left out, and what of a row is not read. */
+export type LeftOut =
+  | "answer before the first question"
+  | "answer without text"
+  | "question without an answer"
+  | "question without text"
+  | "call with null for what its tool does not declare"
+  | "row with tools that are not shown"
+  | "row with two system prompts"
+  | `turn of role ${string}`
+  | `turn with ${string}`
+  | `column ${string}`;
+
+/** What else may happen to a row on its way to ids. */
+export type Changed =
+  | "conversation without an answer"
+  | "conversation with the tokenizer's special tokens in its text"
+  | "system prompt that the chat template does not show"
+  | "answer that the tokenizer does not give back to the letter";
+
+/** How each goes on: what was done, and what helps. */
+const ADVICE: readonly (readonly [what: string, advice: string])[] = [
+  ["answer before the first question", "left out"],
+  ["answer without text", "left out with the question"],
+  ["question without an answer", "left out"],
+  ["question without text", "left out with the answer"],
+  ["call with null for what its tool does not declare", "the nulls are left out, as tables fill them in"],
+  ["row with tools that are not shown", "give --tool_format to describe them to the model"],
+  ["row with two system prompts", "one is left out, a turn before a column and the last turn before others"],
+  ["turn of role", "left out, as the role is not known"],
+  ["turn with", "that field is not read"],
+  ["column", "not read"],
+  ["conversation without an answer", "left out"],
+  [
+    "conversation with the tokenizer's special tokens in its text",
+    "they act as such, and may forge a turn or end an answer; medgpt data lint --tokenizer says where",
+  ],
+  ["system prompt that the chat template does not show", "give another --template_name"],
+  ["answer that the tokenizer does not give back to the letter", "learnt as the tokenizer has it"],
+  ["split", "each becomes several rows"],
+  ["question cut at its beginning", "raise --model_max_length to keep it whole"],
+  ["answer cut at its end", "raise --model_max_length to keep it whole"],
+  ["no room for the answer", "left out; raise --model_max_length"],
+];
+
+/** Of those that do not begin with what is counted. */
+const NAMES: Readonly<Record<string, string>> = {
+  split: "conversation longer than --model_max_length",
+  "no room for the answer": "answer for which a row has no room",
+};
+
+/**
+ * A line for people.
+ * @param times how often; without it, of a single row
+ */
+export function sayLeftOut(what: string, times?: number): string {
+  const name = NAMES[what] ?? what;
+  const advice = ADVICE.find(([begin]) => what === begin || what.startsWith(`${begin} `))?.[1];
+  const counted = times === undefined ? name : counting(times, name);
+  return advice === undefined ? counted : `${counted}: ${advice}`;
+}
+
+/** "1 row of text", "2,000 rows of text". */
+function counting(times: number, name: string): string {
+  return `${times.toLocaleString("en")} ${times === 1 ? name : name.replace(/^\S+/, "$&s")}`;
+}
