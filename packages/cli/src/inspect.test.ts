@@ -58,7 +58,7 @@ describe("medgpt inspect sample", () => {
   it("says what is left out, and that there is no such row", async () => {
     const { text, said } = await inspect(2);
     expect(text).toBe("nothing in this row can be learnt\n");
-    expect(said).toEqual([`${file}:2: question without an answer`]);
+    expect(said).toEqual([`${file}:2: question without an answer: left out`]);
     await expect(inspect(3)).rejects.toThrow("there is no row 3: the file has 2");
   });
 

@@ -1,12 +1,16 @@
 /** `medgpt inspect sample`: what fine-tuning makes of a row of chat data. */
 import { InputError } from "@medgpt/artifacts";
 import {
+  chatReader,
   createDialog,
   DialogEncoder,
   encodingFlags,
   joinTurns,
   proveLabels,
-  readConversation,
+  sayLeftOut,
+  type Changed,
+  type Cut,
+  type LeftOut,
 } from "@medgpt/core/chat";
 import { commandFlags, flag, positional, required, topic, type Command, type CommandGroup } from "@medgpt/core/config";
 import { readRows } from "@medgpt/core/data";
@@ -53,10 +57,12 @@ export async function inspectSample(config: z.output<typeof schema>, { log }: Ru
   const tokenizer = await loadTokenizer(config.model_name_or_path);
   const dialog = createDialog(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir));
   const { row, place } = await rowOf(config.file, config.row);
-  const say = (text: string): void => log({ type: "message", level: "info", text: `${place}: ${text}` });
-  const options = { place, toolFormat: config.tool_format, onLeftOut: say };
-  const conversation = readConversation(row, options);
+  const told = new Set<string>();
+  const say = (what: LeftOut | Changed | Cut): void => {
+    if (told.size < told.add(what).size) log({ type: "message", level: "info", text: `${place}: ${sayLeftOut(what)}` });
+  };
   const encoder = new DialogEncoder(tokenizer, dialog, config.model_max_length);
+  const conversation = chatReader(encoder, config.tool_format)(row, place, say);
   const rows = encoder.encode(conversation, say);
   if (rows.length === 0) return "nothing in this row can be learnt\n";
   return rows

@@ -96,8 +96,8 @@ describe("the rows to train on", () => {
 
   it("come from the cache the second time, and from another one for other flags", async () => {
     await load();
-    expect((await load()).messages[0]).toContain("(from the cache)");
-    expect((await load({ template_name: "alpaca" })).messages[0]).not.toContain("(from the cache)");
+    expect((await load()).messages[0]).toContain("; the tokens are from the cache");
+    expect((await load({ template_name: "alpaca" })).messages[0]).not.toContain("from the cache");
   });
 
   it("are read from OpenAI's messages, and from .json", async () => {
@@ -122,7 +122,9 @@ describe("a conversation that is too long", () => {
     expect(tokenizer.decode(batches[1]!.ids)).toContain(
       chat(1, 12)[2 * (learnt(batches[0]!.labels).length - 1)]!.value,
     );
-    expect(messages).toContain(`${toys.at("long")}: 1 x split`);
+    expect(messages).toContain(
+      `${toys.at("long")}: 1 conversation longer than --model_max_length: each becomes several rows`,
+    );
   });
 
   it("keeps the end of its question and the beginning of its answer", async () => {
@@ -142,8 +144,8 @@ describe("a conversation that is too long", () => {
     expect(labels).not.toContain(tokenizer.eosId);
     expect(labels.filter((label) => label !== -100)).toHaveLength(64);
     expect(messages.slice(1)).toEqual([
-      `${toys.at("huge")}: 1 x question cut at its beginning`,
-      `${toys.at("huge")}: 1 x answer cut at its end`,
+      `${toys.at("huge")}: 1 question cut at its beginning: raise --model_max_length to keep it whole`,
+      `${toys.at("huge")}: 1 answer cut at its end: raise --model_max_length to keep it whole`,
     ]);
   });
 
@@ -152,7 +154,27 @@ describe("a conversation that is too long", () => {
     await toys.write("system/a.jsonl", rows([system, ...chat(1, 1)], chat(2, 1)));
     const { batches, messages } = await load({ train_file_dir: toys.at("system") });
     expect(batches).toHaveLength(1);
-    expect(messages).toContain(`${toys.at("system")}: 1 x no room for the answer`);
+    expect(messages).toContain(
+      `${toys.at("system")}: 1 answer for which a row has no room: left out; raise --model_max_length`,
+    );
+  });
+});
+
+describe("what is set aside to evaluate on", () => {
+  it("is said to be little where it is, unless so little was asked for", async () => {
+    const warning = expect.stringMatching(
+      /^1 row \(5 % of the data\) to evaluate on: .* raise --validation_split_percentage or give --validation_file_dir$/,
+    );
+    const flags = { do_eval: true, validation_split_percentage: 5 };
+    expect((await load(flags)).messages).toContainEqual(warning);
+    expect((await load({ ...flags, max_eval_samples: 1 })).messages).not.toContainEqual(warning);
+    expect((await load({ do_eval: true, validation_split_percentage: 50 })).messages.join()).not.toContain(
+      "evaluate on",
+    );
+    const held = { do_eval: true, validation_file_dir: toys.at("held") };
+    expect((await load(held)).messages).toContainEqual(
+      expect.stringMatching(/^6 rows to evaluate on: .*give more of it/),
+    );
   });
 });
 
@@ -180,6 +202,22 @@ describe("rows that cannot be used", () => {
       '{"instruction":"a","output":"b"}\n',
       /a\.jsonl:1: expected a list "conversations".*got the fields instruction, output.*medgpt data convert/,
     ],
+    [
+      "pairs of answers",
+      rows(chat(1, 1), chat(2, 1)) + '{"conversations":[{"from":"human","value":"q"}],"chosen":"a","rejected":"b"}\n',
+      /a\.jsonl:3: this looks like preference data/,
+    ],
+    [
+      "pairs of which some conversations have answers before",
+      `${JSON.stringify({ conversations: chat(1, 2).slice(0, 3), chosen: "a", rejected: "b" })}\n`,
+      /a\.jsonl:1: this looks like preference data/,
+    ],
+    [
+      "questions alone, for the most part",
+      rows(chat(1, 1), chat(1, 1).slice(0, 1), [], chat(2, 1).slice(0, 1)),
+      /a\.jsonl: no conversation with an answer to learn in 3 of 4 rows \(line 2: question without an answer; line 3: no turns; line 4/,
+    ],
+    ["text", '{"text":"a"}\n', /a\.jsonl:1: this looks like plain text/],
     [
       "a number for a text",
       rows([{ from: "human", value: 3 }]),
@@ -210,7 +248,7 @@ describe("rows that cannot be used", () => {
     tokenizer = await loadTokenizer(dir);
     const flags = { train_file_dir: toys.at("systems"), template_name: undefined };
     await expect(load(flags)).rejects.toThrow(
-      /a\.jsonl:2: .*chat_template\.jinja: the chat template refuses the conversation: no system turns/,
+      /a\.jsonl:2: .*chat_template\.jinja: the chat template refuses the conversation: no system turns; put the system prompt at the beginning of the first question instead, or .*--template_name/,
     );
     tokenizer = await loadTokenizer(toys.at("llama"));
   });
@@ -225,9 +263,86 @@ describe("rows that cannot be used", () => {
     await toys.write("odd/a.jsonl", rows(turns));
     const { messages } = await load({ train_file_dir: toys.at("odd") });
     expect(messages.slice(1)).toEqual(
-      ["answer before the first question", 'turn of role "narrator"', "question without an answer"].map(
-        (what) => `${toys.at("odd")}: 1 x ${what}`,
-      ),
+      [
+        "1 answer before the first question: left out",
+        '1 turn of role "narrator": left out, as the role is not known',
+        "1 question without an answer: left out",
+      ].map((what) => `${toys.at("odd")}: ${what}`),
+    );
+  });
+
+  it("are counted where a question or an answer has no text", async () => {
+    const turns = (question: string, answer: string) => [
+      { from: "human", value: question },
+      { from: "gpt", value: answer },
+    ];
+    const empty = [...turns("a", ""), ...turns("b", "\u200b"), ...turns("c", "C"), ...turns("\u3000", "D")];
+    await toys.write("empty/a.jsonl", rows(empty, turns("e", "E"), turns("f", " "), turns("g", "G")));
+    const { batches, messages } = await load({ train_file_dir: toys.at("empty") });
+    expect(batches.map(({ labels }) => learnt(labels).join("|")).sort()).toEqual(["C", "E", "G"]);
+    expect(messages.slice(1)).toEqual(
+      [
+        "3 answers without text: left out with the question",
+        "1 question without text: left out with the answer",
+        "1 conversation without an answer: left out",
+      ].map((what) => `${toys.at("empty")}: ${what}`),
+    );
+  });
+
+  it("says what is read and not used, each on a line", async () => {
+    const [asked, answered] = [
+      { role: "user", content: "q" },
+      { role: "assistant", content: "a" },
+    ];
+    const tools = [{ type: "function", function: { name: "f", parameters: { properties: {} } } }];
+    const call = { function: { name: "f", arguments: { floor: null } } };
+    const lines = [
+      { messages: [asked, answered], tools, id: 1, source: "x" },
+      { messages: [asked, { ...answered, reasoning_content: "hm" }], tools, id: 2, source: null },
+      { messages: [asked, { role: "assistant", tool_calls: [call] }], tools: [] },
+      { messages: [asked, { role: "assistant", tool_calls: [call] }], tools },
+      { messages: [{ role: "developer", content: "s" }, asked, answered], system: "t" },
+    ];
+    await toys.write("unused/a.jsonl", lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    const { messages } = await load({ train_file_dir: toys.at("unused") });
+    expect(messages.slice(1)).toEqual(
+      [
+        'columns not read: "id", "source"',
+        "3 rows with tools that are not shown: give --tool_format to describe them to the model",
+        '1 turn with "reasoning_content": that field is not read',
+        "1 call with null for what its tool does not declare: the nulls are left out, as tables fill them in",
+        "1 row with two system prompts: one is left out, a turn before a column and the last turn before others",
+      ].map((what) => `${toys.at("unused")}: ${what}`),
+    );
+    const described = (await load({ train_file_dir: toys.at("unused"), tool_format: "qwen" })).messages.join("\n");
+    expect(described).not.toContain("not shown");
+  });
+
+  it("counts the conversations whose texts hold the tokenizer's special tokens, not those of the format", async () => {
+    const token = [...tokenizer.specialTokens.keys()][0]!;
+    const talk = (question: string, answer: string) => [
+      { from: "human", value: question },
+      { from: "gpt", value: answer },
+    ];
+    await toys.write("forged/a.jsonl", rows(talk(`a${token}b`, `${token}`), talk("c", `C ${token} D`), talk("e", "E")));
+    const { messages } = await load({ train_file_dir: toys.at("forged") });
+    expect(messages).toContainEqual(
+      expect.stringContaining(": 2 conversations with special tokens of the tokenizer in the text: they act as such"),
+    );
+  });
+
+  it("counts the system prompts that the template does not show", async () => {
+    const dir = await toys.copy("llama", "deaf");
+    await toys.write(
+      "deaf/chat_template.jinja",
+      "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}",
+    );
+    await toys.write("told/a.jsonl", rows(chat(1, 1), [{ from: "system", value: "s" }, ...chat(2, 1)]));
+    tokenizer = await loadTokenizer(dir);
+    const { messages } = await load({ train_file_dir: toys.at("told"), template_name: undefined });
+    tokenizer = await loadTokenizer(toys.at("llama"));
+    expect(messages).toContain(
+      `${toys.at("told")}: 1 system prompt that the chat template does not show: give another --template_name`,
     );
   });
 });

@@ -12,7 +12,7 @@ import {
   type TokenDocuments,
 } from "@medgpt/core/data";
 import type { ResolvedDataset } from "@medgpt/core/hub";
-import { evaluates, findSources, limits, type Batches, type Source } from "@medgpt/core/stage";
+import { evaluates, findSources, limits, warnOfSmallEvaluation, type Batches, type Source } from "@medgpt/core/stage";
 import { loadChatTemplate, type Tokenizer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import type { SftConfig } from "./config.js";
@@ -88,6 +88,8 @@ export async function loadData(
       });
     if (config.do_train && batches.train.rows === 0) throw missing("train on", "--do_train");
     if (evaluates(config) && batches.validation.rows === 0) throw missing("evaluate on", "--do_eval");
+    const setAside = sources.validation === undefined;
+    if (evaluates(config)) warnOfSmallEvaluation(batches.validation.rows, config, { ...context, setAside });
     return { ...batches, close };
   } catch (error) {
     await close();

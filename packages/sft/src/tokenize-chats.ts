@@ -1,20 +1,31 @@
 /** Files of conversations as rows of ids with labels, in the token cache. */
 import { InputError, MedgptError } from "@medgpt/artifacts";
-import { joinTurns, proveLabels, readConversation, type Conversation, type DialogEncoder } from "@medgpt/core/chat";
+import {
+  chatReader,
+  joinTurns,
+  proveLabels,
+  sayLeftOut,
+  type Changed,
+  type Conversation,
+  type Cut,
+  type DialogEncoder,
+  type LeftOut,
+} from "@medgpt/core/chat";
 import {
   cachedTokens,
   documentCount,
   readRows,
+  type SourceRow,
   type TokenCache,
   type TokenDocuments,
   type TokenSource,
 } from "@medgpt/core/data";
 import type { Source } from "@medgpt/core/stage";
-import type { RunContext } from "@medgpt/core/training";
+import { counted, type RunContext } from "@medgpt/core/training";
 import type { SftConfig } from "./config.js";
 
 /** Part of the digest: raised when the same conversations would give other rows. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** Conversations encoded at a time: enough to keep all cores busy, little enough to hold. */
 const BATCH = 1024;
@@ -44,7 +55,8 @@ export async function tokenizeChats(
   };
   const produce: TokenSource["produce"] = async (write, reportBytes) => {
     const counts: Record<string, number> = {};
-    const count = (what: string, more = 1): void => void (counts[what] = (counts[what] ?? 0) + more);
+    const count: Count = (what, more = 1) => void (counts[what] = (counts[what] ?? 0) + more);
+    const reader = new ChatReader(encoder, flags.tool_format, count);
     let bytes = 0;
     let chats: Chat[] = [];
     const flush = async (): Promise<void> => {
@@ -54,11 +66,11 @@ export async function tokenizeChats(
       reportBytes(bytes);
       chats = [];
     };
-    for await (const { row, place } of readRows(files, (more) => void (bytes += more))) {
-      const options = { place, toolFormat: flags.tool_format, onLeftOut: (what: string) => count(what) };
-      chats.push({ conversation: readConversation(row, options), place });
+    for await (const source of readRows(files, (more) => void (bytes += more))) {
+      chats.push(reader.read(source));
       if (chats.length === BATCH) await flush();
     }
+    reader.end();
     await flush();
     return counts;
   };
@@ -68,9 +80,62 @@ export async function tokenizeChats(
   return cache;
 }
 
+/** What is counted: what happened to the data, each kind by its name, and how much there is. */
+type Count = (what: LeftOut | Changed | Cut | typeof CONVERSATIONS | typeof LABELS, more?: number) => void;
+
 interface Chat {
   readonly conversation: Conversation;
   readonly place: string;
+}
+
+/** Rows of a file that are no conversation to learn from, shown as examples. */
+const EXAMPLES = 3;
+
+/** Reads rows, counts what is left out of them, and refuses a file of which most cannot be learnt from. */
+class ChatReader {
+  readonly #read: ReturnType<typeof chatReader>;
+  #file = "";
+  #rows = 0;
+  #unusable = 0;
+  #examples: string[] = [];
+
+  constructor(
+    encoder: DialogEncoder,
+    toolFormat: Flags["tool_format"],
+    readonly count: Count,
+  ) {
+    this.#read = chatReader(encoder, toolFormat);
+  }
+
+  read({ row, file, place }: SourceRow): Chat {
+    if (file !== this.#file) {
+      this.end();
+      [this.#file, this.#rows, this.#unusable, this.#examples] = [file, 0, 0, []];
+    }
+    this.#rows++;
+    const reasons: string[] = [];
+    const conversation = this.#read(row, place, (what) => {
+      this.count(what);
+      reasons.push(what);
+    });
+    if (conversation.turns.length === 0) {
+      this.#unusable++;
+      const reason = reasons.find((what) => /without|before|role/.test(what)) ?? "no turns";
+      if (this.#examples.length < EXAMPLES)
+        this.#examples.push(`${place.slice(file.length + 1).replace(/^\d/, "line $&")}: ${reason}`);
+    }
+    return { conversation, place };
+  }
+
+  /** @throws InputError where most rows of the file had nothing to learn from: another kind of data was meant */
+  end(): void {
+    if (this.#unusable * 2 <= this.#rows) return;
+    const share = `${this.#unusable.toLocaleString("en")} of ${counted(this.#rows, "row")}`;
+    throw new InputError(
+      `no conversation with an answer to learn in ${share} (${this.#examples.join("; ")}); fine-tuning reads conversations that end with an answer: take such rows out, or see what medgpt data lint finds`,
+      { place: this.#file },
+    );
+  }
 }
 
 /** The rows of a conversation, as the cache has them. */
@@ -78,7 +143,7 @@ function documentsOf(
   { conversation, place }: Chat,
   encoder: DialogEncoder,
   { train_on_inputs }: Flags,
-  count: (what: string, more?: number) => void,
+  count: Count,
 ): Int32Array[] {
   count(CONVERSATIONS);
   if (conversation.turns.length === 0) count("conversation without an answer");
@@ -132,13 +197,26 @@ const INEXACT = "answer that the tokenizer does not give back to the letter";
 /** Says how many rows there are, and what was left out or cut, each kind on a line. */
 function report(name: string, cache: TokenCache, ignored: number, { log }: RunContext): void {
   const { [CONVERSATIONS]: conversations = 0, [LABELS]: labels = 0, ...others } = cache.counts;
-  const number = (value: number): string => value.toLocaleString("en");
   const share = cache.tokens === 0 ? 0 : Math.round((100 * labels) / cache.tokens);
   const rows = cache.documents - conversations;
-  const counts = [`${number(conversations)} conversations`, `${number(rows)} rows`, `${number(cache.tokens)} tokens`];
-  if (ignored > 0) counts.push(`${number(ignored)} other files ignored`);
-  const text = `${name}: ${counts.join(", ")}, ${share} % with loss${cache.reused ? " (from the cache)" : ""}`;
+  const counts = [counted(conversations, "conversation"), counted(rows, "row"), counted(cache.tokens, "token")];
+  if (ignored > 0) counts.push(`${counted(ignored, "other file")} ignored`);
+  const text = `${name}: ${counts.join(", ")}, ${share} % with loss${cache.reused ? CACHED : ""}`;
   log({ type: "message", level: "info", text });
-  for (const [what, times] of Object.entries(others))
-    if (times > 0) log({ type: "message", level: "warn", text: `${name}: ${number(times)} x ${what}` });
+  const columns = Object.keys(others).flatMap((what) => /^column (.*)$/s.exec(what)?.slice(1) ?? []);
+  if (columns.length > 0)
+    log({ type: "message", level: "info", text: `${name}: columns not read: ${listed(columns)}` });
+  for (const [what, times] of Object.entries(others)) {
+    if (times === 0 || what.startsWith("column ")) continue;
+    // Only this one loses nothing.
+    const level = what === "split" ? "info" : "warn";
+    log({ type: "message", level, text: `${name}: ${sayLeftOut(what, times)}` });
+  }
+}
+
+const CACHED = "; the tokens are from the cache";
+
+/** Names on a line, the first of them where there are many. */
+function listed(names: readonly string[]): string {
+  return names.slice(0, 10).join(", ") + (names.length > 10 ? ` and ${names.length - 10} more` : "");
 }

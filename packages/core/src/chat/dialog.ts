@@ -16,6 +16,8 @@ export interface RenderedTurn {
 export interface Dialog {
   /** Ends every answer. */
   readonly endId: number;
+  /** Whether a system prompt is in the texts. */
+  readonly showsSystem: boolean;
   /** Whatever decides the texts, for a digest. */
   readonly identity: string;
   /**
@@ -45,6 +47,7 @@ export function createDialog(
     const endId = tokenizer.eosId ?? tokenizer.tokenToId(format.stop);
     return {
       endId: required(endId, format.stop, tokenizer),
+      showsSystem: true,
       identity: JSON.stringify(format),
       render: ({ system, turns }) => {
         const texts = renderDialog(format, turns, system);
@@ -58,6 +61,7 @@ export function createDialog(
   const ending = endOfTurn(template);
   return {
     endId: required(endOfTurnId(tokenizer, ending) ?? tokenizer.eosId, "</s>", tokenizer),
+    showsSystem: showsSystem(template),
     identity: JSON.stringify([template.source, template.tokens]),
     render: (conversation) => renderTemplate(template, conversation, ending),
     beforeLastAnswer: (conversation) =>
@@ -83,7 +87,17 @@ export function endOfTurn(template: ChatTemplate): string {
   return template.render(turns).split(MARK).at(-1) as string;
 }
 
-function messagesOf({ system, turns }: Conversation): ChatMessage[] {
+/** Whether a template writes a system prompt; one that refuses it says so itself. */
+function showsSystem(template: ChatTemplate): boolean {
+  try {
+    return template.render(messagesOf({ system: MARK, turns: [["1", "1"]] })).includes(MARK);
+  } catch {
+    return true;
+  }
+}
+
+/** A conversation as templates take it. */
+export function messagesOf({ system, turns }: Conversation): ChatMessage[] {
   const said = turns.flatMap(([question, answer]) => [
     { role: "user", content: question },
     { role: "assistant", content: answer },

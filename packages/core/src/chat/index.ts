@@ -1,10 +1,12 @@
+export { chatReader } from "./chat-reader.js";
 export { readConversation, type Conversation, type ReadConversationOptions } from "./conversation.js";
-export { createDialog, endOfTurn, endOfTurnId, type Dialog, type RenderedTurn } from "./dialog.js";
+export { createDialog, endOfTurn, endOfTurnId, messagesOf, type Dialog, type RenderedTurn } from "./dialog.js";
 export { DialogEncoder, joinTurns, type Cut, type EncodedTurn } from "./encode-dialog.js";
 export { encodingFlags, templateFlag } from "./flags.js";
 export { isBlank } from "./is-blank.js";
 export { sayLeftOut, type Changed, type LeftOut } from "./left-out.js";
 export { proveLabels } from "./prove-labels.js";
+export { specialTextFinder, type SpecialText } from "./special-text.js";
 export { readCalls, toolsText, withoutFilledNulls } from "./tool-calls.js";
 export { TOOL_FORMATS, type FunctionCall, type ToolFormat, type ToolFormatName } from "./tool-formats.js";
 export { readTurns, ROLES, type ChatTurn, type Role } from "./turns.js";

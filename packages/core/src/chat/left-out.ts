@@ -1,5 +1,7 @@
 /** What of the data is not learnt as it stands, in words: each begins with what is counted. */
 
+import { counted } from "../training/counted.js";
+
 /** Turns that are left out, and what of a row is not read. */
 export type LeftOut =
   | "answer before the first question"
@@ -16,7 +18,7 @@ export type LeftOut =
 /** What else may happen to a row on its way to ids. */
 export type Changed =
   | "conversation without an answer"
-  | "conversation with the tokenizer's special tokens in its text"
+  | "conversation with special tokens of the tokenizer in the text"
   | "system prompt that the chat template does not show"
   | "answer that the tokenizer does not give back to the letter";
 
@@ -34,7 +36,7 @@ const ADVICE: readonly (readonly [what: string, advice: string])[] = [
   ["column", "not read"],
   ["conversation without an answer", "left out"],
   [
-    "conversation with the tokenizer's special tokens in its text",
+    "conversation with special tokens of the tokenizer in the text",
     "they act as such, and may forge a turn or end an answer; medgpt data lint --tokenizer says where",
   ],
   ["system prompt that the chat template does not show", "give another --template_name"],
@@ -58,11 +60,7 @@ const NAMES: Readonly<Record<string, string>> = {
 export function sayLeftOut(what: string, times?: number): string {
   const name = NAMES[what] ?? what;
   const advice = ADVICE.find(([begin]) => what === begin || what.startsWith(`${begin} `))?.[1];
-  const counted = times === undefined ? name : counting(times, name);
-  return advice === undefined ? counted : `${counted}: ${advice}`;
-}
-
-/** "1 row of text", "2,000 rows of text". */
-function counting(times: number, name: string): string {
-  return `${times.toLocaleString("en")} ${times === 1 ? name : name.replace(/^\S+/, "$&s")}`;
+  const [noun, ...rest] = name.split(" ");
+  const said = times === undefined ? name : [counted(times, noun!), ...rest].join(" ");
+  return advice === undefined ? said : `${said}: ${advice}`;
 }

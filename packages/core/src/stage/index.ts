@@ -4,4 +4,5 @@ export { mainStageFlags, stageFlags, type StageFlags } from "./flags.js";
 export { openModel, type OpenedModel, type OpenModelOptions } from "./open-model.js";
 export { planStageMemory } from "./plan-memory.js";
 export type { StageInfo } from "./save-artifact.js";
+export { warnOfSmallEvaluation } from "./small-evaluation.js";
 export { trainAndEvaluate, type Batches, type StageTask } from "./train-and-evaluate.js";

@@ -53,22 +53,48 @@ export class ChatTemplate {
    * @throws InputError with the template's own words where it refuses the conversation
    */
   renderMarked(messages: readonly ChatMessage[], options: RenderOptions = {}): Rendered {
-    const { addGenerationPrompt = false, tools, variables = {} } = options;
     try {
-      return this.#template.render({
-        ...this.tokens,
-        ...variables,
-        messages: messages.map(withReasoning),
-        tools: tools ?? null,
-        documents: null,
-        add_generation_prompt: addGenerationPrompt,
-      });
+      return this.#render(messages, options);
     } catch (cause) {
-      throw new InputError(`the chat template refuses the conversation: ${(cause as Error).message}`, {
-        place: this.place,
-        cause,
-      });
+      const reason = (cause as Error).message.replace(/[.!\s]+$/, "");
+      throw new InputError(
+        `the chat template refuses the conversation: ${reason}; ${this.#wayOut(messages, options)}`,
+        {
+          place: this.place,
+          cause,
+        },
+      );
     }
+  }
+
+  #render(messages: readonly ChatMessage[], options: RenderOptions): Rendered {
+    const { addGenerationPrompt = false, tools, variables = {} } = options;
+    return this.#template.render({
+      ...this.tokens,
+      ...variables,
+      messages: messages.map(withReasoning),
+      tools: tools ?? null,
+      documents: null,
+      add_generation_prompt: addGenerationPrompt,
+    });
+  }
+
+  /** What to do about a refusal: whether it is the system prompt's is found by leaving that out. */
+  #wayOut(messages: readonly ChatMessage[], options: RenderOptions): string {
+    const others = messages.filter(({ role }) => role !== "system");
+    const change = "write conversations in another format with --template_name";
+    const isSystem = ((): boolean => {
+      if (others.length === messages.length) return false;
+      try {
+        this.#render(others, options);
+        return true;
+      } catch {
+        return false;
+      }
+    })();
+    return isSystem
+      ? `put the system prompt at the beginning of the first question instead, or ${change}`
+      : `change its turns accordingly, or ${change}`;
   }
 }
 

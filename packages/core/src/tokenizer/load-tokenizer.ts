@@ -95,6 +95,7 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
     idToToken: (id) => engine.idToToken(id),
     vocabSize: engine.vocabSize,
     idCount: idCount(modelIds, json, engine),
+    specialTokens: specialTokens(json, special, engine),
     paddingSide: paddingSide(dir, config),
     files: files.flat(),
     dir,
@@ -194,6 +195,20 @@ function idCount(count: number, json: Record<string, unknown>, engine: Tokenizer
 function addedTokens(json: Record<string, unknown>): Record<string, unknown>[] {
   const added = json["added_tokens"];
   return Array.isArray(added) ? added.filter(isJsonObject) : [];
+}
+
+/** Added tokens that are marked as special, or that the folder names for a purpose. */
+function specialTokens(
+  json: Record<string, unknown>,
+  named: Readonly<Record<string, number | undefined>>,
+  engine: TokenizerEngine,
+): ReadonlyMap<string, number> {
+  const tokens = new Map<string, number>();
+  for (const { content, special } of addedTokens(json)) {
+    const id = typeof content === "string" ? engine.tokenToId(content) : undefined;
+    if (id !== undefined && (special === true || Object.values(named).includes(id))) tokens.set(content as string, id);
+  }
+  return tokens;
 }
 
 /** The ids of bos, eos, pad and unk; undefined for one that the folder does not name. */

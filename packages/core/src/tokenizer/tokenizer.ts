@@ -24,6 +24,8 @@ export interface Tokenizer {
   readonly eosId: number | undefined;
   readonly padId: number | undefined;
   readonly unkId: number | undefined;
+  /** Tokens that are never cut, wherever they stand in a text: what the model takes for its own marks. */
+  readonly specialTokens: ReadonlyMap<string, number>;
   readonly paddingSide: "left" | "right";
   /** The files of `dir` that make up the tokenizer. */
   readonly files: readonly string[];

@@ -1,5 +1,6 @@
 export { singleProcess, type AllReduce } from "./all-reduce.js";
 export { evaluate, type EvaluationTask } from "./evaluate.js";
+export { counted } from "./counted.js";
 export { checkFolder, checkNewFile, checkOutputDir, prepareOutputDir } from "./output-dir.js";
 export { createReporter, type Reporter } from "./report.js";
 export { writeLogRow } from "./log-row.js";
