@@ -7,6 +7,6 @@ export { isBlank } from "./is-blank.js";
 export { sayLeftOut, type Changed, type LeftOut } from "./left-out.js";
 export { proveLabels } from "./prove-labels.js";
 export { specialTextFinder, type SpecialText } from "./special-text.js";
-export { readCalls, toolsText, withoutFilledNulls } from "./tool-calls.js";
+export { callsText, readCalls, toolCallText, toolsText, withoutFilledNulls } from "./tool-calls.js";
 export { TOOL_FORMATS, type FunctionCall, type ToolFormat, type ToolFormatName } from "./tool-formats.js";
 export { readTurns, ROLES, type ChatTurn, type Role } from "./turns.js";

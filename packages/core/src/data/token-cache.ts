@@ -59,14 +59,15 @@ export interface TokenSource {
 }
 
 /** Part of the digest: raised when the same input would give other ids or another layout. */
-const FORMAT = 2;
+const FORMAT = 3;
 
 /** Texts that are given to the tokenizer at once: enough to keep all cores busy, little enough to hold. */
 const BATCH_DOCUMENTS = 8192;
 const BATCH_CHARACTERS = 4 << 20;
 
 /**
- * The tokenised documents of text files, from the cache or made now. Its counts have `skippedBlank`, lines without text.
+ * The tokenised documents of text files, from the cache or made now. Its counts have `skippedBlank`, lines without text,
+ * and `withSpecial`, documents with special tokens of the tokenizer in their text.
  * @throws InputError for malformed text (see readDocuments), and where the files hold no document at all
  */
 export async function tokenizeFiles(
@@ -78,9 +79,14 @@ export async function tokenizeFiles(
   const produce: TokenSource["produce"] = async (write, report) => {
     const reader = readDocuments(files, { keepLinebreaks });
     let batch: string[] = [];
-    let [characters, documents] = [0, 0];
+    let [characters, documents, withSpecial] = [0, 0, 0];
+    const special = new Set(tokenizer.specialTokens.values());
+    const specialsOf = (ids: Int32Array): number => ids.reduce((sum, id) => sum + (special.has(id) ? 1 : 0), 0);
+    const added = specialsOf(tokenizer.encode("", { addSpecialTokens }));
     const flush = async (): Promise<void> => {
-      await write(await tokenizer.encodeBatch(batch, { addSpecialTokens }));
+      const encoded = await tokenizer.encodeBatch(batch, { addSpecialTokens });
+      await write(encoded);
+      for (const ids of encoded) if (specialsOf(ids) > added) withSpecial++;
       documents += batch.length;
       batch = [];
       characters = 0;
@@ -98,7 +104,7 @@ export async function tokenizeFiles(
         place: files[0] ?? "",
       });
     }
-    return { skippedBlank: reader.skippedBlank };
+    return { skippedBlank: reader.skippedBlank, withSpecial };
   };
   const settings = { tokenizer: tokenizer.digest, addSpecialTokens, keepLinebreaks };
   return cachedTokens({ files, settings, produce }, cache, context);
@@ -182,7 +188,7 @@ function isRunning(pid: number): boolean {
 async function digestFiles(files: readonly string[], context: RunContext): Promise<{ bytes: number; files: string[] }> {
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  const report = progress("hashing", bytes, context);
+  const report = progress("looking for cached tokens", bytes, context);
   const digests: string[] = [];
   let done = 0;
   for (const file of files) {
@@ -277,12 +283,14 @@ async function readIds(file: FileHandle, folder: string, start: number, count: n
   return ids;
 }
 
-/** Reports at most ten times a second, and the end. */
+/** Reports at most ten times a second, and the end, unless that comes at once. */
 function progress(task: string, total: number, { log }: RunContext): (done: number) => void {
-  let last = 0;
+  let last = performance.now();
+  let reported = false;
   return (done) => {
-    if (done < total && performance.now() - last < 100) return;
+    if ((done < total || !reported) && performance.now() - last < 100) return;
     last = performance.now();
+    reported = true;
     log({ type: "progress", task, done, total, unit: "bytes" });
   };
 }

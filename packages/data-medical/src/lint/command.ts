@@ -3,8 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { nearestName, type Command } from "@medgpt/core/config";
-import { loadTokenizer } from "@medgpt/core/tokenizer";
-import { checkFolder, type RunContext } from "@medgpt/core/training";
+import { loadChatTemplate, loadTokenizer } from "@medgpt/core/tokenizer";
+import { checkFolder, counted, type RunContext } from "@medgpt/core/training";
 import { writeOutputs } from "../output-files.js";
 import { checkOut, findRowFiles } from "../row-inputs.js";
 import { lintSchema, type LintConfig } from "./config.js";
@@ -30,6 +30,7 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
   const against = config.against === null ? undefined : await findRowFiles(config.against);
   const references = against?.files ?? heldOutOf(files);
   const tokenizer = config.tokenizer === null ? undefined : await loadTokenizer(config.tokenizer);
+  const template = tokenizer === undefined ? undefined : await loadChatTemplate(tokenizer.dir);
   const outputs = config.fix || config.quarantine !== null ? await outputsOf(files, config) : [];
   await checkOut("quarantine", config.quarantine, config.overwrite);
 
@@ -57,6 +58,7 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
       references,
       rules,
       tokenizer,
+      template,
       maxLength: config.max_length ?? undefined,
       fix: config.fix,
       quarantine: config.quarantine === null ? undefined : open[0],
@@ -91,7 +93,6 @@ function summary(files: number, counts: LintCounts, byRule: ReadonlyMap<string, 
     repaired + removed + quarantined === 0
       ? ""
       : `; ${repaired} repaired, ${removed} removed as duplicates, ${quarantined} quarantined`;
-  const counted = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? "" : "s"}`;
   const total = `${counted(findings, "finding")} in ${counted(rows, "row")} of ${counted(files, "file")}`;
   return [...ruleLines, total + written];
 }

@@ -18,7 +18,7 @@ export const lintSchema = z
       ignore: flag(z.array(z.string()), { default: [], help: "Leave these rules out." }),
       tokenizer: flag(z.string().nullable(), {
         default: null,
-        help: "A folder with the tokenizer that max_length is counted with.",
+        help: "The folder of a tokenizer or model: look for its special tokens in texts and for what its chat template refuses, and count for max_length.",
       }),
       max_length: flag(z.int().min(1).nullable(), { default: null, help: "Tokens that a row may have." }),
     }),
@@ -58,7 +58,6 @@ export const lintSchema = z
         config.in_place ? "in_place" : "out",
         "expected --fix or --quarantine with it, as nothing else is written",
       );
-    if (config.tokenizer !== null && config.max_length === null) refuse("tokenizer", "expected --max_length with it");
     if (config.max_length !== null && config.tokenizer === null) refuse("max_length", "expected --tokenizer with it");
   });
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseFlags } from "@medgpt/core/config";
@@ -10,13 +10,23 @@ import { lintSchema } from "./config.js";
 import type { Finding } from "./finding.js";
 import { RULES } from "./rules.js";
 
-const TOKENIZER = new URL("../../../../datasets/sample/tokenizer", import.meta.url).pathname;
+const SAMPLE = new URL("../../../../datasets/sample/tokenizer", import.meta.url).pathname;
+/** Refuses some system prompts. */
+const TEMPLATE =
+  "{% if messages[0]['role'] == 'system' and '禁' in messages[0]['content'] %}{{ raise_exception('Not this.') }}{% endif %}{% for m in messages %}{{ m['content'] }}{% endfor %}";
 /** More than clean rows have, less than those that are made too long. */
 const MAX_LENGTH = 1200;
 
 let dir = "";
 beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), "lint-"))));
 afterEach(() => rm(dir, { recursive: true }));
+
+async function tokenizerWith(template: string): Promise<string> {
+  const folder = join(dir, "tokenizer");
+  await cp(SAMPLE, folder, { recursive: true });
+  await writeFile(join(folder, "chat_template.jinja"), template);
+  return folder;
+}
 
 async function lint(flags: object): Promise<{ clean: boolean; findings: Finding[]; lines: string[]; summary: object }> {
   const findings: Finding[] = [];
@@ -57,7 +67,8 @@ describe("seeded defects", () => {
           writeFile(clean!, seeded.clean),
           writeFile(heldOut!, seeded.heldOut),
         ]);
-        const flags = { tokenizer: TOKENIZER, max_length: MAX_LENGTH };
+        const tokenizer = await tokenizerWith(TEMPLATE);
+        const flags = { tokenizer, max_length: MAX_LENGTH };
 
         const seen = await lint({ in: [file, heldOut], ...flags });
         expect(places(seen.findings)).toEqual(places(seeded.planted));
@@ -209,6 +220,85 @@ describe("medgpt data lint", () => {
     const context = { log: () => undefined, signal: AbortSignal.abort() };
     await expect(command.run(config, context, { given: new Set() })).rejects.toThrow(/abort/i);
     expect(await readdir(dir)).toEqual(["rows.jsonl"]);
+  });
+
+  it("looks for special tokens in the texts of every format, and not in other columns", async () => {
+    const end = "<|endoftext|>";
+    const rows: object[] = [
+      { id: end, system: end, question: "好？", answer: "好。" },
+      { instruction: "好？", input: "", output: "好。", history: [["好？", `好${end}。`]] },
+      { data: [`问：${end}好？`, "答：好。"] },
+      { prompt: `好？${end}` },
+      { text: `好。${end}` },
+      { messages: [{ role: "user", content: [{ type: "text", text: `好${end}？` }] }] },
+    ];
+    const check = { tokenizer: SAMPLE, rules: ["special-token"] };
+    for (const [index, row] of rows.entries()) {
+      const column = [...JSON.stringify(row).slice(0, JSON.stringify(row).lastIndexOf(end))].length + 1;
+      const file = join(dir, `${index}.jsonl`);
+      await writeFile(file, `${JSON.stringify(row)}\n`);
+      const found = await lint({ in: [file], ...check });
+      expect(places(found.findings), file).toEqual([`1:${column} special-token`]);
+      expect(found.findings[0]!.message).toContain(`the special token ${end}`);
+    }
+    await writeFile(join(dir, "book.txt"), `一行。\n两行。${end}三行。${end}\n`);
+    const found = await lint({ in: [join(dir, "book.txt")], ...check });
+    expect(places(found.findings)).toEqual(["2:20 special-token", "2:4 special-token"]);
+  });
+
+  it("says what a chat template refuses, in every format, and what to do", async () => {
+    const tokenizer = await tokenizerWith(
+      "{{ raise_exception('System role not supported') if messages[0]['role'] == 'system' }}ok",
+    );
+    const system = "你是护士。";
+    const asked = { question: "怎么量体温？" };
+    const rows: object[] = [
+      { ...asked, answer: "夹好五分钟。", system },
+      { conversations: [turn("system", system), turn("human", "好？"), turn("gpt", "好。")] },
+      {
+        messages: [
+          { role: "developer", content: system },
+          { role: "user", content: "好？" },
+          { role: "assistant", content: "好。" },
+        ],
+      },
+      { ...asked, response_chosen: "夹好。", response_rejected: "不量。", system_prompt: system },
+      {
+        prompt: [
+          { role: "system", content: system },
+          { role: "user", content: "好？" },
+        ],
+      },
+    ];
+    for (const [index, row] of rows.entries()) {
+      const file = join(dir, `${index}.jsonl`);
+      await writeFile(file, `${JSON.stringify(row)}\n${JSON.stringify(asked)}\n`);
+      const { findings } = await lint({ in: [file], tokenizer, rules: ["template"] });
+      expect(findings).toMatchObject([
+        {
+          line: 1,
+          column: [...JSON.stringify(row).split(`"${system}`)[0]!].length + 1,
+          message: "the chat template refuses the conversation: System role not supported",
+          advice: expect.stringMatching(/beginning of the first question instead, or .*--template_name$/) as string,
+        },
+      ]);
+    }
+  });
+
+  it("finds equal answers in pairs of every form", async () => {
+    const file = join(dir, "rows.jsonl");
+    const asked = { role: "user", content: "好？" };
+    const said = (content: string) => ({ role: "assistant", content });
+    const rows = (a: string, b: string): object[] => [
+      { question: "好？", response_chosen: a, response_rejected: b },
+      { prompt: "好？", chosen: a, rejected: b },
+      { chosen: [asked, said(a)], rejected: [asked, said(b)] },
+      { chosen: `\n\nHuman: 好？\n\nAssistant: ${a}`, rejected: `\n\nHuman: 好？\n\nAssistant: ${b}` },
+    ];
+    const all = [...rows("好。", " 好。\n"), ...rows("好。", "不好。")];
+    await writeFile(file, all.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    const { findings } = await lint({ in: [file], rules: ["equal-answers"] });
+    expect(findings.map(({ line }) => line)).toEqual([1, 2, 3, 4]);
   });
 
   it("is called in the README as it can be called", async () => {

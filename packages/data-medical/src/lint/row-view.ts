@@ -24,6 +24,8 @@ export interface Turn {
   readonly textPath: Path;
   /** Whether it may have no text of its own, as it calls a function. */
   readonly calls: boolean;
+  /** OpenAI's tool_calls, as they came. */
+  readonly given: readonly unknown[];
 }
 
 export interface TurnList {
@@ -62,7 +64,7 @@ export const TEXT_KEYS: ReadonlyMap<string, Part> = new Map<string, Part>([
 ]);
 
 /** Keys of lists of turns. */
-const LIST_KEYS: readonly string[] = [
+export const LIST_KEYS: readonly string[] = [
   "conversations",
   "conversation",
   "messages",
@@ -88,6 +90,8 @@ export function roleOf({ role, calls }: Turn): Role | undefined {
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isFilled = (value: unknown): value is readonly unknown[] => Array.isArray(value) && value.length > 0;
 
 /** A part of OpenAI's content, where that is a list. */
 export function isTextPart(value: unknown): value is { type: "text"; text: string } {
@@ -162,7 +166,8 @@ function turnsOf(key: string, items: readonly unknown[], pathOf: (index: number)
       rolePath: [...path, roleKey],
       text: fields[textKey],
       textPath: [...path, textKey],
-      calls: isObject(item) && (Array.isArray(item["tool_calls"]) || isObject(item["function_call"])),
+      calls: isObject(item) && (isFilled(item["tool_calls"]) || isObject(item["function_call"])),
+      given: isObject(item) && isFilled(item["tool_calls"]) ? item["tool_calls"] : [],
     };
   });
   const kinds: Readonly<Record<string, TurnList["kind"]>> = {

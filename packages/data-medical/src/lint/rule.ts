@@ -1,5 +1,5 @@
 /** What a rule is given and what it answers. A rule is a file in rules/ and a line in rules.ts. */
-import type { Tokenizer } from "@medgpt/core/tokenizer";
+import type { ChatTemplate, Tokenizer } from "@medgpt/core/tokenizer";
 import type { Path } from "./locate.js";
 import type { RowView } from "./row-view.js";
 
@@ -45,6 +45,8 @@ export type Check = (row: LintRow) => Iterable<Problem>;
 export interface RuleOptions {
   readonly tokenizer?: Tokenizer | undefined;
   readonly maxLength?: number | undefined;
+  /** The tokenizer's own, where it has one. */
+  readonly template?: ChatTemplate | undefined;
 }
 
 export interface Rule {

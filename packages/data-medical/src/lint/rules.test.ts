@@ -181,6 +181,20 @@ describe("missing", () => {
     '{"prompt": [{"role": "user", "content": "好？"}], "chosen": [{"role": "assistant", "content": "好。"}], "rejected": {"role": "assistant", "content": "不。"}}',
     '{"data": ["问：好？", "答：好。"]}',
   ])("finds none in %s", (raw) => expect(pointsAt(missing, raw)).toEqual([]));
+  it.each([
+    [chat(["human", "\u3000"], ["gpt", "好。"]), '"\u3000"'],
+    [chat(["human", "好？"], ["gpt", "\u200b\u2800"]), '"\u200b'],
+    [
+      '{"messages": [{"role": "user", "content": [{"type": "text", "text": " "}]}, {"role": "assistant", "content": "好。"}]}',
+      '[{"type"',
+    ],
+    ['{"data": ["问：好？", "答： "]}', '"答： "'],
+    ['{"instruction": "好？", "output": "好。", "history": [["好？", ""]]}', '""]]'],
+  ])("finds the text that says nothing in %s", (raw, start) => {
+    const [rest, ...others] = pointsAt(missing, raw);
+    expect(others).toEqual([]);
+    expect(rest!.startsWith(start)).toBe(true);
+  });
   it("finds a column that other rows have", () =>
     expect(pointsAt(missing, '{"question": "好？"}', ["question", "answer"])).toEqual(['{"question": "好？"}']));
   it("finds rows without any text", () => expect(pointsAt(missing, '{"a": "好"}', [])).toHaveLength(1));

@@ -1,4 +1,5 @@
 import { duplicate } from "./rules/duplicate.js";
+import { equalAnswers } from "./rules/equal-answers.js";
 import { encoding } from "./rules/encoding.js";
 import { json } from "./rules/json.js";
 import { leakage } from "./rules/leakage.js";
@@ -8,7 +9,10 @@ import { mojibake } from "./rules/mojibake.js";
 import { nearDuplicate } from "./rules/near-duplicate.js";
 import { personalData } from "./rules/personal-data.js";
 import { roleOrder } from "./rules/role-order.js";
+import { specialToken } from "./rules/special-token.js";
+import { template } from "./rules/template.js";
 import { tooLong } from "./rules/too-long.js";
+import { toolCalls } from "./rules/tool-calls.js";
 import { truncated } from "./rules/truncated.js";
 import { unknownRole } from "./rules/unknown-role.js";
 import type { Rule } from "./rule.js";
@@ -20,11 +24,15 @@ export const RULES: readonly Rule[] = [
   missing,
   unknownRole,
   roleOrder,
+  toolCalls,
+  equalAnswers,
   mojibake,
   mixedScript,
   personalData,
   truncated,
   tooLong,
+  specialToken,
+  template,
   leakage,
   duplicate,
   nearDuplicate,

@@ -74,6 +74,20 @@ const turns = (...from: string[]): Defect => ({
     row.conversations = from.map((role, i) => ({ from: role, value: values[i]!.value }));
   },
 });
+/** A question with two answers, which `rejected` makes of the first. */
+const pair = (rejected: (chosen: string) => unknown): Defect => ({
+  plant: ({ conversations: [asked, answered] }) => {
+    const chosen = answered!.value as string;
+    return { conversations: [asked!], chosen, rejected: rejected(chosen) };
+  },
+});
+const TOOLS = '[{"name": "pulse", "parameters": {"type": "object", "properties": {"seconds": {"type": "integer"}}}}]';
+const calling = (call: string, tools: string = TOOLS): Defect => ({
+  plant: ({ conversations: [asked, answered] }) => ({
+    conversations: [asked!, { from: "function_call", value: call }, { from: "observation", value: "72" }, answered!],
+    tools,
+  }),
+});
 const decoded = (text: string, encoding: string): string => new TextDecoder(encoding).decode(Buffer.from(text));
 
 export const DEFECTS: Readonly<Record<string, readonly Defect[]>> = {
@@ -122,6 +136,19 @@ export const DEFECTS: Readonly<Record<string, readonly Defect[]>> = {
     turns(`${QUOTE}gpt`, "human", "gpt"),
     turns("human", "gpt", `${QUOTE}human`),
   ],
+  "tool-calls": [
+    calling(`${QUOTE}pulse()`),
+    calling(`${QUOTE}{"name": "pulse", "arguments": [30]}`),
+    calling(`${QUOTE}{"name": "pulse", "arguments": "soon"}`),
+    calling(`${QUOTE}{"name": "pulse", "arguments": {"seconds": 30, "floor": null}}`),
+    calling('{"name": "pulse", "arguments": {"seconds": null}}', `${QUOTE}{"name": "pulse"}`),
+  ],
+  "equal-answers": [
+    pair((chosen) => QUOTE + chosen),
+    pair((chosen) => `${QUOTE}  ${chosen}`),
+    pair((chosen) => `${QUOTE}${chosen}\n`),
+    pair((chosen) => ({ [OBJECT]: 0, from: "gpt", value: chosen })),
+  ],
   mojibake: [
     inAnswer(() => `${HERE}\ufffd`),
     inAnswer(() => `${HERE}${decoded("é", "windows-1252")}`),
@@ -159,6 +186,15 @@ export const DEFECTS: Readonly<Record<string, readonly Defect[]>> = {
       const parts = Array.from({ length: 12 }, () => cleanRow(random, 1).conversations[1]!.value as string);
       row.conversations[3]!.value = QUOTE + parts.join("");
     },
+  })),
+  "special-token": [
+    inAnswer(() => `${HERE}<|endoftext|>`),
+    inAnswer(() => `写作 ${HERE}<|endoftext|> 就行，`),
+    lastAnswer(`${HERE}<|endoftext|>`),
+    inTurn(0, { value: `照抄：${HERE}<|endoftext|>，可以吗？` }),
+  ],
+  template: ["禁止闲聊。", "禁止。", "禁止说英语，要用中文回答。", "禁酒的事不要提。"].map((system) => ({
+    plant: ({ conversations }: Conversation) => void conversations.unshift({ from: "system", value: QUOTE + system }),
   })),
   leakage: [0, 1, 2, 3].map((variant) => ({
     plant: ({ conversations }: Conversation, _: Random, { heldOut }: Others) => {

@@ -1,3 +1,4 @@
+import { isBlank } from "@medgpt/core/chat";
 import { isTextPart, TEXT_KEYS, type Turn } from "../row-view.js";
 import type { LintRow, Problem, Rule } from "../rule.js";
 
@@ -28,9 +29,11 @@ function* checkMissing({ plain, value, expected, texts, lists }: LintRow): Gener
     if (wrong !== undefined && !isList) yield { path: [key], message: `${key} ${wrong}`, advice: ADD };
   }
   for (const [i, text] of (Array.isArray(fields["data"]) ? fields["data"] : []).entries()) {
-    const wrong = wrongText(text);
+    const wrong = wrongText(typeof text === "string" ? text.replace(/^\s*[问答]\s*[:：]/, "") : text);
     if (wrong !== undefined) yield { path: ["data", i], message: `the turn ${wrong}`, advice: ADD };
   }
+  for (const { path, text } of texts)
+    if (path[0] === "history" && isBlank(text)) yield { path, message: "the turn's text is empty", advice: ADD };
   for (const { turns } of lists) {
     for (const [i, turn] of turns.entries()) yield* checkTurn(turn, i > 0 && i === turns.length - 1);
   }
@@ -57,9 +60,10 @@ function* checkTurn(
 
 /** What is wrong with what should be a text that says something. */
 function wrongText(text: unknown): string | undefined {
-  if (typeof text === "string") return text.trim() === "" ? "is empty" : undefined;
+  if (typeof text === "string") return isBlank(text) ? "is empty" : undefined;
   if (text === undefined) return "is missing";
   if (text === null) return "is null";
-  if (Array.isArray(text) && text.length > 0 && text.every(isTextPart)) return undefined;
+  if (Array.isArray(text) && text.length > 0 && text.every(isTextPart))
+    return isBlank(text.map((part) => part.text).join("")) ? "is empty" : undefined;
   return Array.isArray(text) ? "is a list" : `is a ${typeof text}`;
 }
