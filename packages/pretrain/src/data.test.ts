@@ -50,7 +50,7 @@ describe("the texts", () => {
     expect(train[0]).toBe("first 0\n");
     expect(train[29]).toBe("first 29\n");
     expect(train[30]).toBe("second 0");
-    expect(messages[0]).toMatch(/mixed: 50 documents, [\d,]+ tokens, 1 other files ignored$/);
+    expect(messages[0]).toMatch(/mixed: 50 documents, [\d,]+ tokens, 1 other file ignored$/);
   });
 
   it("lose the line break of .txt files where asked", async () => {
@@ -59,9 +59,39 @@ describe("the texts", () => {
 
   it("are tokenised once and then found in the cache", async () => {
     await load({ cache_dir: toys.at("cache-twice") });
-    expect((await load({ cache_dir: toys.at("cache-twice") })).messages[0]).toMatch(/\(from the cache\)$/);
+    expect((await load({ cache_dir: toys.at("cache-twice") })).messages[0]).toMatch(/; the tokens are from the cache$/);
     const again = await load({ cache_dir: toys.at("cache-twice"), overwrite_cache: true });
     expect(again.messages[0]).not.toMatch(/cache/);
+  });
+});
+
+describe("what is said of the text", () => {
+  it("counts one as one, and names a text that is shorter than a block", async () => {
+    await toys.write("short/a.txt", "a short text\n");
+    const { messages } = await load({ train_file_dir: toys.at("short") });
+    expect(messages).toEqual([
+      expect.stringMatching(/short: 1 document, \d+ tokens$/),
+      expect.stringMatching(/^train: 1 row of \d+ tokens, less than --block_size 32$/),
+    ]);
+    const long = (await load({ train_file_dir: toys.at("mixed") })).messages.at(-1);
+    expect(long).toMatch(/^train: \d+ rows of 32 tokens, \d+ tokens? left over$/);
+  });
+
+  it("counts documents with special tokens in their text", async () => {
+    await toys.write("special/a.txt", "one\ntwo <|endoftext|> three\n");
+    const { messages } = await load({ train_file_dir: toys.at("special") });
+    expect(messages).toContainEqual(
+      expect.stringMatching(/special: 1 document with special tokens of the tokenizer in the text: .*medgpt data lint/),
+    );
+  });
+
+  it("warns of little text to evaluate on, unless so little was asked for", async () => {
+    const flags = { ...unpacked, train_file_dir: toys.at("mixed"), validation_file_dir: undefined, do_eval: true };
+    const little = /^1 row \(2 % of the data\) to evaluate on: .*raise --validation_split_percentage/;
+    const split = { ...flags, validation_split_percentage: 2 };
+    expect((await load(split)).messages).toContainEqual(expect.stringMatching(little));
+    expect((await load({ ...split, max_eval_samples: 1 })).messages).not.toContainEqual(expect.stringMatching(little));
+    expect((await load({ ...flags, validation_split_percentage: 50 })).messages.join()).not.toContain("to evaluate on");
   });
 });
 

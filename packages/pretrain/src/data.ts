@@ -1,5 +1,6 @@
 import { InputError } from "@medgpt/artifacts";
 import {
+  cacheNote,
   collate,
   documentCount,
   documentsInMemory,
@@ -23,8 +24,16 @@ import {
 import type { ResolvedDataset } from "@medgpt/core/hub";
 import type { Batch } from "@medgpt/core/nn";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
-import { evaluates, findSources, limits, type Batches, type Source, type Sources } from "@medgpt/core/stage";
-import type { BatchStream, RunContext } from "@medgpt/core/training";
+import {
+  evaluates,
+  findSources,
+  limits,
+  warnOfSmallEvaluation,
+  type Batches,
+  type Source,
+  type Sources,
+} from "@medgpt/core/stage";
+import { counted, type BatchStream, type RunContext } from "@medgpt/core/training";
 import type { PretrainConfig } from "./config.js";
 
 export interface PretrainData {
@@ -60,24 +69,38 @@ export async function loadData(
     const load = config.streaming ? openStream : loadRows;
     const sources = await findSources(config, dataset);
     const data = await load(config, tokenizer, context, opened, sources);
-    const what = config.packing ? `blocks of ${config.block_size} tokens` : "rows";
-    for (const name of ["train", "validation"] as const) {
-      const { count, droppedTokens } = data[name];
-      if (count === 0) continue;
-      const text = `${name}: ${count.toLocaleString("en")} ${what}, ${droppedTokens.toLocaleString("en")} tokens left over`;
-      context.log({ type: "message", level: "info", text });
-    }
+    for (const name of ["train", "validation"] as const)
+      if (data[name].count > 0)
+        context.log({ type: "message", level: "info", text: `${name}: ${describeRows(data[name], config)}` });
     if (config.do_train && data.train.count === 0 && data.stream === undefined)
       throw new InputError("--do_train: no document is left to train on", { place: sources.train?.name ?? "" });
     if (evaluates(config) && data.validation.count === 0)
       throw new InputError(
         "no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir",
       );
+    const setAside = sources.validation === undefined;
+    if (evaluates(config)) warnOfSmallEvaluation(data.validation.count, config, { ...context, setAside });
     return { ...data, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** How many rows there are, how long, and what is in none. */
+function describeRows(
+  { count, tokens, droppedTokens }: Rows,
+  { packing, neat_packing, block_size }: PretrainConfig,
+): string {
+  const size = block_size.toLocaleString("en");
+  const short = packing && count === 1 && tokens < block_size;
+  const length = short
+    ? ` of ${counted(tokens, "token")}, less than --block_size ${size}`
+    : packing
+      ? ` of ${neat_packing ? "up to " : ""}${size} tokens`
+      : "";
+  const rest = droppedTokens === 0 ? "" : `, ${counted(droppedTokens, "token")} left over`;
+  return `${counted(count, "row")}${length}${rest}`;
 }
 
 type Loaded = Pick<PretrainData, "train" | "stream" | "validation">;
@@ -121,8 +144,8 @@ async function openStream(
   const open = (source: Source | undefined): readonly string[] => {
     if (source === undefined) return [];
     const { name, files, ignored } = source;
-    const others = ignored > 0 ? `, ${ignored.toLocaleString("en")} other files ignored` : "";
-    const text = `${name}: ${files.length.toLocaleString("en")} files are read as they are needed${others}`;
+    const others = ignored > 0 ? `, ${counted(ignored, "other file")} ignored` : "";
+    const text = `${name}: ${counted(files.length, "file")} to be read as needed${others}`;
     context.log({ type: "message", level: "info", text });
     return files;
   };
@@ -206,15 +229,15 @@ async function tokenize(
     overwriteCache: config.overwrite_cache,
   };
   const cache = await tokenizeFiles(files, tokenizer, options, context);
-  const counts = [`${cache.documents.toLocaleString("en")} documents`, `${cache.tokens.toLocaleString("en")} tokens`];
-  const { skippedBlank = 0 } = cache.counts;
-  if (skippedBlank > 0) counts.push(`${skippedBlank.toLocaleString("en")} blank lines skipped`);
-  if (ignored > 0) counts.push(`${ignored.toLocaleString("en")} other files ignored`);
-  context.log({
-    type: "message",
-    level: "info",
-    text: `${name}: ${counts.join(", ")}${cache.reused ? " (from the cache)" : ""}`,
-  });
+  const counts = [counted(cache.documents, "document"), counted(cache.tokens, "token")];
+  const { skippedBlank = 0, withSpecial = 0 } = cache.counts;
+  if (skippedBlank > 0) counts.push(`${counted(skippedBlank, "blank line")} skipped`);
+  if (ignored > 0) counts.push(`${counted(ignored, "other file")} ignored`);
+  context.log({ type: "message", level: "info", text: `${name}: ${counts.join(", ")}${cacheNote(cache)}` });
+  if (withSpecial > 0) {
+    const text = `${name}: ${counted(withSpecial, "document")} with special tokens of the tokenizer in the text: they act as such, and may end a document in its middle; medgpt data lint --tokenizer says where`;
+    context.log({ type: "message", level: "warn", text });
+  }
   return cache;
 }
 

@@ -13,6 +13,7 @@ import {
 } from "@medgpt/core/chat";
 import {
   cachedTokens,
+  cacheNote,
   documentCount,
   readRows,
   type SourceRow,
@@ -201,7 +202,7 @@ function report(name: string, cache: TokenCache, ignored: number, { log }: RunCo
   const rows = cache.documents - conversations;
   const counts = [counted(conversations, "conversation"), counted(rows, "row"), counted(cache.tokens, "token")];
   if (ignored > 0) counts.push(`${counted(ignored, "other file")} ignored`);
-  const text = `${name}: ${counts.join(", ")}, ${share} % with loss${cache.reused ? CACHED : ""}`;
+  const text = `${name}: ${counts.join(", ")}, ${share} % with loss${cacheNote(cache)}`;
   log({ type: "message", level: "info", text });
   const columns = Object.keys(others).flatMap((what) => /^column (.*)$/s.exec(what)?.slice(1) ?? []);
   if (columns.length > 0)
@@ -213,8 +214,6 @@ function report(name: string, cache: TokenCache, ignored: number, { log }: RunCo
     log({ type: "message", level, text: `${name}: ${sayLeftOut(what, times)}` });
   }
 }
-
-const CACHED = "; the tokens are from the cache";
 
 /** Names on a line, the first of them where there are many. */
 function listed(names: readonly string[]): string {

@@ -22,6 +22,7 @@ export { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCou
 export { scanJson, type JsonScan } from "./scan-json.js";
 export {
   cachedTokens,
+  cacheNote,
   tokenizeFiles,
   type TokenCache,
   type TokenCacheOptions,

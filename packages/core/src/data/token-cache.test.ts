@@ -13,7 +13,7 @@ import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "@medgpt/artifacts";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { RunEvent } from "../training/run-context.js";
 import { listTextFiles } from "./list-text-files.js";
@@ -64,10 +64,26 @@ describe("tokenizeFiles", () => {
     await Promise.all([made.close(), again.close()]);
   });
 
-  it("reports its progress in bytes up to the end", async () => {
+  it("counts the documents with special tokens in their text, not those that the tokenizer adds", async () => {
+    const [token] = [...tokenizer.specialTokens.keys()];
+    writeFileSync(join(dir, "a.txt"), `fever\n${token}\nrest ${token} and ${token}\n`);
+    const made = await run();
+    expect(made.counts).toMatchObject({ withSpecial: 2 });
+    await made.close();
+  });
+
+  it("says nothing of what is done at once", async () => {
     await (await run()).close();
+    expect(events).toEqual([]);
+  });
+
+  it("reports its progress in bytes up to the end", async () => {
+    let now = 0;
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => (now += 1000));
+    await (await run()).close();
+    clock.mockRestore();
     const total = statSync(join(dir, "a.txt")).size + statSync(join(dir, "b.jsonl")).size;
-    for (const task of ["hashing", "tokenising"]) {
+    for (const task of ["looking for cached tokens", "tokenising"]) {
       const progress = events.filter((event) => event.type === "progress" && event.task === task);
       expect(progress.at(-1)).toEqual({ type: "progress", task, done: total, total, unit: "bytes" });
     }

@@ -42,6 +42,11 @@ export interface TokenCache extends TokenDocuments {
   close(): Promise<void>;
 }
 
+/** What to say after the counts of a cache. */
+export function cacheNote({ reused }: TokenCache): string {
+  return reused ? "; the tokens are from the cache" : "";
+}
+
 /** What a cache is made of, and how. */
 export interface TokenSource {
   readonly files: readonly string[];

@@ -121,3 +121,27 @@ describe("a message's reasoning", () => {
 });
 
 afterAll(() => console.log(`compared ${compared} chat templates by value`));
+
+describe("a refusal", () => {
+  const system = { role: "system", content: "s" };
+  const asked = { role: "user", content: "q" };
+  const refusing = (when: string): ChatTemplate =>
+    new ChatTemplate(`{% if ${when} %}{{ raise_exception('Not this!') }}{% endif %}ok`, "t.jinja");
+
+  it("says that a system prompt can go into the first question, where that is what is refused", () => {
+    const template = refusing("messages[0]['role'] == 'system'");
+    expect(() => template.render([system, asked])).toThrow(
+      "t.jinja: the chat template refuses the conversation: Not this; put the system prompt at the beginning of the first question instead, or write conversations in another format with --template_name",
+    );
+    expect(template.render([asked])).toBe("ok");
+  });
+
+  it.each([
+    ["other turns", "messages[-1]['role'] == 'user'", [system, asked]],
+    ["turns without a system prompt", "true", [asked]],
+  ])("names another format where %s are refused", (_, when, messages) => {
+    expect(() => refusing(when).render(messages)).toThrow(
+      "Not this; change its turns accordingly, or write conversations in another format with --template_name",
+    );
+  });
+});
