@@ -104,7 +104,7 @@ describe("openArtifact", () => {
       foundKind: "causal-lm",
       path: dir,
     });
-    expect(error.message).toBe(`${dir}: expected kind adapter or reward-model, found causal-lm`);
+    expect(error.message).toBe(`${dir}: expected an adapter or a reward model, found a model`);
     expect(InputError.isInstance(error) && error.userError).toBe(true);
   });
 

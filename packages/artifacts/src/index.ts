@@ -20,7 +20,7 @@ export {
 } from "./artifact.js";
 export { ArtifactError, type ArtifactErrorFields, type ArtifactErrorReason } from "./artifact-error.js";
 export { splitOf } from "./infer-manifest.js";
-export { InputError, MedgptError } from "./medgpt-error.js";
+export { InputError, MedgptError, oneLine } from "./medgpt-error.js";
 export { nestsTooDeeply, readJsonText } from "./read-json-text.js";
 export { openArtifact, openDataset, openRef, type OpenOptions } from "./read-artifact.js";
 export { weightedSum, type RewardRequest, type RewardScorer } from "./reward-scorer.js";

@@ -38,11 +38,16 @@ export class InputError extends MedgptError {
   readonly place: string | undefined;
 
   constructor(message: string, options: { place?: string; cause?: unknown } = {}) {
-    const short = shorten(message, MAX_MESSAGE);
-    const line = options.place === undefined ? short : `${shorten(options.place, MAX_PLACE)}: ${short}`;
-    super(line.replace(CONTROL, escape), { ...options, userError: true });
+    super(oneLine(message, options.place), { ...options, userError: true });
     this.place = options.place;
   }
+}
+
+/** A message about a place as one line that what it quotes can neither break nor make very long; for warnings too. */
+export function oneLine(message: string, place?: string): string {
+  const short = shorten(message, MAX_MESSAGE);
+  const line = place === undefined ? short : `${shorten(place, MAX_PLACE)}: ${short}`;
+  return line.replace(CONTROL, escape);
 }
 
 function escape(char: string): string {

@@ -50,8 +50,8 @@ export async function openArtifact<K extends ArtifactKind>(
   const path = resolve(dir);
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() !== true) {
-    const what = found === undefined ? "there is nothing" : "this is a file";
-    throw new ArtifactError(`expected a folder of kind ${kinds.join(" or ")}, but ${what}`, {
+    const what = found === undefined ? "there is no folder of this name" : "this is a file";
+    throw new ArtifactError(`expected the folder of ${named(kinds)}, but ${what}`, {
       reason: "missing",
       path,
       expectedKind: kinds,
@@ -155,10 +155,23 @@ async function openPlain(dir: string, kinds: readonly ArtifactKind[], options: O
   return { kind: found.kind, dir, digest: textDigest(JSON.stringify(manifest)), inferred: true, manifest };
 }
 
+/** The kinds as messages call them. */
+const NAMES: Readonly<Record<ArtifactKind, string>> = {
+  "causal-lm": "a model",
+  "reward-model": "a reward model",
+  adapter: "an adapter",
+  dataset: "a data set",
+  tokenizer: "a tokenizer",
+};
+
+function named(kinds: readonly ArtifactKind[]): string {
+  return kinds.map((kind) => NAMES[kind]).join(" or ");
+}
+
 function requireKind(dir: string, found: ArtifactKind, kinds: readonly ArtifactKind[]): void {
   if (kinds.includes(found)) return;
   const advice = found === "adapter" && kinds.includes("causal-lm") ? "; merge it into its base first" : "";
-  throw new ArtifactError(`expected kind ${kinds.join(" or ")}, found ${found}${advice}`, {
+  throw new ArtifactError(`expected ${named(kinds)}, found ${NAMES[found]}${advice}`, {
     reason: "wrong-kind",
     path: dir,
     expectedKind: kinds,

@@ -32,7 +32,7 @@ export async function talk(
   input: NodeJS.ReadableStream,
   output: NodeJS.WritableStream,
 ): Promise<void> {
-  const text = await openTextModel(config, (line) => log({ type: "message", level: "info", text: line }));
+  const text = await openTextModel(config, (line, level = "info") => log({ type: "message", level, text: line }));
   const { model, tokenizer, encodeChat } = text;
   const terminal = createInterface({ input, output, prompt: "\n> " });
   let answering: AbortController | undefined;

@@ -34,9 +34,13 @@ export const mergeSchema = z.strictObject({
       alias: ["dtype"],
       help: "The dtype to write the weights in; auto keeps the model's.",
     }),
+    allow_other_base: flag(z.boolean(), {
+      default: false,
+      help: "Merge into another model than the adapter's medgpt.json says that it was trained on.",
+    }),
     resize_emb: accepted(z.boolean(), {
       default: false,
-      because: "the merged model keeps the embeddings that the adapter was trained with",
+      because: "the merged model gets the embeddings that the adapter was trained with, however many they are",
     }),
     model_type: accepted(z.string().nullable(), { default: null, because: "config.json says what the model is" }),
     hf_hub_model_id: refused(z.string().nullable(), {

@@ -47,7 +47,7 @@ export const command: Command<typeof schema> = {
 };
 
 async function runGenerate(config: Config, { log, signal }: RunContext): Promise<void> {
-  const say = (text: string) => log({ type: "message", level: "info", text });
+  const say = (text: string, level: "info" | "warn" = "info") => log({ type: "message", level, text });
   const text = await openTextModel(config, say);
   try {
     if (config.prompt === null) await answerFile(text, config, say, signal);

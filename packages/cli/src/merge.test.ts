@@ -1,14 +1,15 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EventEmitter } from "node:events";
 
+import { openArtifact } from "@medgpt/artifacts";
 import { createJsBackend } from "@medgpt/core/backends";
 import { parseFlags, withOptionTable, type CommandIo } from "@medgpt/core/config";
 import { initCausalLm, loadCausalLm, saveAdapter } from "@medgpt/core/models";
 import { seededRandom } from "@medgpt/core/nn";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { mergeSchema } from "./config.js";
 import { main } from "./main.js";
@@ -48,7 +49,7 @@ describe("medgpt merge", () => {
     expect({ code, err }).toEqual({
       code: 0,
       err: expect.stringMatching(
-        /^--resize_emb True: changes nothing here.*\nbackend: js .*\nmerged against base \+ adapter on a sample: .* rounding to float32 explains \S+\n$/,
+        /^--resize_emb True: changes nothing here.*\nbackend: js .*\nthe merged model is right, it computes what base \+ adapter do: .* differ by 0 % on average, .*\n$/,
       ),
     });
     expect(out).toMatch(new RegExp(`^saved causal-lm in ${output}$`, "m"));
@@ -74,6 +75,65 @@ describe("medgpt merge", () => {
     expect(code).toBe(2);
     expect(err).toContain(message);
     expect(err.trimEnd()).not.toContain("\n");
+  });
+
+  it("refuses another base than that of the adapter's manifest unless asked, and generate names it", async () => {
+    const other = join(root, "other");
+    cpSync(adapter, other, { recursive: true });
+    const { manifest } = await openArtifact(adapter, "adapter");
+    const trainedOn = { kind: "causal-lm", path: "models/first", digest: "0".repeat(64) };
+    writeFileSync(
+      join(other, "medgpt.json"),
+      JSON.stringify({ ...manifest, details: { ...manifest.details, base: trainedOn } }),
+    );
+    const line = `the adapter was trained on models/first, and ${base} is not that model, or its files have changed since`;
+    const merge = ["merge", "--base_model", base, "--lora_model", other, "--output_dir", join(root, "m-other")];
+    expect(await medgpt(...merge, "--backend", "js")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(
+        `error: ${other}: ${line}; give that one, or --allow_other_base to merge all the same\n`,
+      ),
+    });
+    expect(await medgpt(...merge, "--backend", "js", "--allow_other_base")).toMatchObject({
+      code: 0,
+      err: expect.stringContaining(`warning: ${line}\n`),
+    });
+
+    vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const generate = ["generate", "--raw", "--prompt", "x", "--max_new_tokens", "1", "--model_name_or_path", base];
+    const said = await Promise.all(
+      [other, adapter].map((from) => medgpt(...generate, "--adapter", from, "--backend", "js")),
+    );
+    vi.restoreAllMocks();
+    expect(said.map(({ code }) => code)).toEqual([0, 0]);
+    expect(said[0]!.err).toContain(`warning: ${other}: ${line}\n`);
+    expect(said[1]!.err).not.toContain("warning");
+  });
+
+  it("and generate name what a model's and an adapter's folder say that nobody acts on", async () => {
+    const [model, lora] = [join(root, "model-keys"), join(root, "adapter-keys")];
+    cpSync(base, model, { recursive: true });
+    cpSync(adapter, lora, { recursive: true });
+    for (const [dir, file, key] of [
+      [model, "config.json", "logit_scale_x"],
+      [lora, "adapter_config.json", "output_multiplier"],
+    ] as const) {
+      const values = JSON.parse(readFileSync(join(dir, file), "utf8")) as object;
+      writeFileSync(join(dir, file), JSON.stringify({ ...values, [key]: 0.5 }));
+    }
+    const lines = [
+      `warning: ${model}/config.json: "logit_scale_x" is 0.5, which is not known here and not acted on\n`,
+      `warning: ${lora}/adapter_config.json: "output_multiplier" is 0.5, which is not known here and not acted on\n`,
+    ];
+    const flags = ["--base_model", model, "--adapter", lora, "--backend", "js"];
+    const merged = await medgpt("merge", ...flags, "--output_dir", join(root, "m-keys"));
+    vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    const answered = await medgpt("generate", ...flags, "--raw", "--prompt", "x", "--max_new_tokens", "1");
+    vi.restoreAllMocks();
+    for (const { code, err } of [merged, answered]) {
+      expect(code).toBe(0);
+      expect(err.match(/^warning: .*\n/gm)).toEqual(lines);
+    }
   });
 
   it("is described by a README whose table is current and whose command parses", () => {

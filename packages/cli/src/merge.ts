@@ -32,6 +32,7 @@ async function runMerge(config: MergeConfig, context: RunContext): Promise<void>
         maxShardBytes,
         dtype: DTYPES[config.torch_dtype],
         overwrite: config.overwrite_output_dir,
+        allowOtherBase: config.allow_other_base,
         backend,
       },
       context,

@@ -6,7 +6,7 @@ import { chooseBackend, type Backend } from "@medgpt/core/backends";
 import { endOfTurn, endOfTurnId, templateFlag } from "@medgpt/core/chat";
 import { flag, required, resolvePrecision, topic } from "@medgpt/core/config";
 import { readGenerationConfig, type GenerationConfig } from "@medgpt/core/generation";
-import { loadCausalLm, type CausalLm } from "@medgpt/core/models";
+import { checkTokenizer, loadCausalLm, otherBase, type CausalLm } from "@medgpt/core/models";
 import {
   loadChatTemplate,
   loadTokenizer,
@@ -76,10 +76,15 @@ export interface TextModel {
   close(): Promise<void>;
 }
 
-/** Opens what the flags name. */
-export async function openTextModel(config: ModelConfig, say: (text: string) => void): Promise<TextModel> {
+type Say = (text: string, level?: "info" | "warn") => void;
+
+/** Opens what the flags name, and says what of it is not acted on. */
+export async function openTextModel(config: ModelConfig, say: Say): Promise<TextModel> {
+  const warn = (text: string): void => say(text, "warn");
   const base = await openArtifact(config.model_name_or_path, "causal-lm");
   const adapter = config.adapter === null ? undefined : await openArtifact(config.adapter, "adapter");
+  const other = adapter && otherBase(adapter, base);
+  if (other !== undefined) warn(`${config.adapter}: ${other}`);
   const own = adapter !== undefined && existsSync(join(adapter.dir, "tokenizer.json")) ? adapter.dir : base.dir;
   const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? own);
   const { backend, reason } = await chooseBackend({ backend: config.backend });
@@ -87,8 +92,9 @@ export async function openTextModel(config: ModelConfig, say: (text: string) => 
     say(`backend: ${backend.name} (${backend.description}): ${reason}`);
     const half = config.torch_dtype !== "float32" && backend.dtypes.includes("bf16");
     const { precision } = resolvePrecision({ fp16: false, bf16: half, torch_dtype: null }, backend.dtypes);
-    const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32" });
+    const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32", warn });
     if (adapter !== undefined) await model.loadAdapter(adapter.dir);
+    checkTokenizer(tokenizer, model);
     const written = await readGenerationConfig(base.dir);
     const form = await chatForm(config, tokenizer);
     const eos = [written.eos_token_id ?? [], tokenizer.eosId ?? [], form?.stopIds ?? []].flat();

@@ -188,7 +188,12 @@ export function scaleRope(config: HfConfig, { type, maxLength }: RopeScaling): H
   const { theta } = ropeParameters(config);
   const factor = Math.ceil(maxLength / requireInt(config, "max_position_embeddings"));
   const changes = { rope_parameters: { rope_type: type, rope_theta: theta, factor }, rope_scaling: undefined };
-  return { ...config, values: { ...config.values, ...changes }, changes };
+  return changeConfig(config, changes);
+}
+
+/** A configuration in which some fields say something else (or, for undefined, nothing), also once it is saved. */
+export function changeConfig(config: HfConfig, changes: Readonly<Record<string, unknown>>): HfConfig {
+  return { ...config, values: { ...config.values, ...changes }, changes: { ...config.changes, ...changes } };
 }
 
 /** The longest sequence that scaled positions reach, where unscaled ones reach maxPositions; undefined where none is too long. */

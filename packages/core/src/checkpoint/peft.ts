@@ -2,81 +2,41 @@
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
 import type { LoraConfig } from "../nn/lora.js";
+import { ADAPTER_KEYS, UNUSED } from "./adapter-keys.js";
+import { KEY_PREFIX, plainNames } from "./adapter-names.js";
+import { checkKeys, type Warn } from "./known-keys.js";
 import { isJsonObject, readJsonObject } from "./read-json-object.js";
 import { openSafetensors, writeSafetensors, type TensorInfo, type TensorToWrite } from "./safetensors.js";
 
 /** The PEFT release whose files these are. */
 const PEFT_VERSION = "0.21.2";
 
-/** Every key PEFT writes that nothing here acts on, with the values that mean "not used". */
-const UNUSED = {
-  alora_invocation_tokens: null,
-  arrow_config: null,
-  auto_mapping: null,
-  bias: "none",
-  corda_config: null,
-  ensure_weight_tying: false,
-  eva_config: null,
-  init_lora_weights: true,
-  kasa_config: null,
-  layer_replication: null,
-  loftq_config: {},
-  lora_bias: false,
-  lora_ga_config: null,
-  megatron_config: null,
-  megatron_core: "megatron.core",
-  monteclora_config: null,
-  qalora_group_size: 16,
-  revision: null,
-  target_parameters: null,
-  trainable_token_indices: null,
-  use_bdlora: null,
-  use_dora: false,
-  use_qalora: false,
-  velora_config: null,
-} as const;
-
-/** Those whose value changes nothing in what an adapter computes. */
-const INERT = new Set([
-  "megatron_core",
-  "qalora_group_size",
-  "revision",
-  "auto_mapping",
-  "init_lora_weights",
-  "loftq_config",
-  "ensure_weight_tying",
-]);
-
-const KEY_PREFIX = "base_model.model.";
-
 export interface Adapter {
   readonly config: LoraConfig;
   /** Weights by module: `lora_A` and `lora_B` of each targeted module. */
   readonly factors: ReadonlyMap<string, { readonly a: TensorInfo; readonly b: TensorInfo }>;
-  /** Weights that replace the base's, by full parameter name (modules_to_save). */
+  /** Every other tensor, by full parameter name: weights that replace the base's (modules_to_save). */
   readonly saved: ReadonlyMap<string, TensorInfo>;
+  /** Whether a tied head is to stay tied to an embedding that was trained whole (ensure_weight_tying). */
+  readonly keepsTies: boolean;
 }
 
-/** @throws InputError for a missing or malformed file and for adapter kinds that are not supported, by key */
-export async function openAdapter(dir: string): Promise<Adapter> {
+/**
+ * Opens an adapter folder.
+ * @param warn told of keys that are not known here
+ * @throws InputError for a missing or malformed file and for adapter kinds that are not supported, by key
+ */
+export async function openAdapter(dir: string, warn: Warn = () => {}): Promise<Adapter> {
   const place = join(dir, "adapter_config.json");
   const raw = await readJsonObject(place);
   if (raw === undefined)
     throw new InputError("expected an adapter folder, but it has no adapter_config.json", { place: dir });
   if (raw.peft_type !== "LORA")
     throw new InputError(`expected peft_type "LORA", got ${JSON.stringify(raw.peft_type)}`, { place });
-  for (const [key, unused] of Object.entries(UNUSED)) {
-    const value = raw[key];
-    const empty =
-      value === undefined ||
-      value === null ||
-      value === false ||
-      (typeof value === "object" && Object.keys(value).length === 0);
-    if (!INERT.has(key) && !empty && value !== unused)
-      throw new InputError(`${key} = ${JSON.stringify(value)} is not supported; only plain LoRA adapters are`, {
-        place,
-      });
-  }
+  checkKeys(raw, ADAPTER_KEYS, place, warn);
+  // MiCA freezes lora_B; its weights are read and merged as any others.
+  if (typeof raw.init_lora_weights === "string" && raw.init_lora_weights.toLowerCase() === "mica")
+    warn(`${place}: init_lora_weights "mica": training this adapter on changes lora_B too, which PEFT would keep`);
   const wrong = (key: string, expected: string): InputError =>
     new InputError(`expected "${key}" to be ${expected}, got ${JSON.stringify(raw[key])}`, { place });
   /** The value of a key that is there and not null. */
@@ -115,10 +75,7 @@ export async function openAdapter(dir: string): Promise<Adapter> {
   const file = join(dir, "adapter_model.safetensors");
   const factors = new Map<string, { a?: TensorInfo; b?: TensorInfo }>();
   const saved = new Map<string, TensorInfo>();
-  for (const [key, info] of (await openSafetensors(file)).tensors) {
-    if (!key.startsWith(KEY_PREFIX))
-      throw new InputError(`expected names to start with "${KEY_PREFIX}", got "${key}"`, { place: file });
-    const name = key.slice(KEY_PREFIX.length);
+  for (const [name, info] of plainNames((await openSafetensors(file)).tensors, file)) {
     const [, module, side] = /^(.*)\.lora_([AB])\.weight$/.exec(name) ?? [];
     if (module === undefined) saved.set(name, info);
     else factors.set(module, { ...factors.get(module), [side === "A" ? "a" : "b"]: info });
@@ -129,7 +86,8 @@ export async function openAdapter(dir: string): Promise<Adapter> {
       throw new InputError(`${module} has only one of lora_A and lora_B`, { place: file });
     complete.set(module, { a, b });
   }
-  return { config, factors: complete, saved };
+  const keepsTies = given("ensure_weight_tying", "true or false", isBoolean) ?? false;
+  return { config, factors: complete, saved, keepsTies };
 }
 
 /** Every tensor of an adapter by the name of the parameter it is the value of. */

@@ -6,6 +6,21 @@ import type { Family } from "./family.js";
 /** BLOOM and BLOOMZ: LayerNorm also on the embeddings, ALiBi, queries, keys and values interleaved by head. */
 export const bloom: Family = {
   modelType: "bloom",
+  // prettier-ignore
+  keys: {
+    acted: [
+      "hidden_size", "layer_norm_epsilon", "n_embed", "n_head", "n_layer", "num_attention_heads", "num_hidden_layers",
+      "pretraining_tp", "slow_but_exact",
+    ],
+    // How Megatron computed it. ALiBi has no last position.
+    inert: [
+      "attention_softmax_in_fp32", "bias_dropout_fusion", "masked_softmax_fusion", "offset_alibi", "skip_bias_add",
+      "skip_bias_add_qkv",
+    ],
+    refused: {
+      apply_residual_connection_post_layernorm: { idle: [], why: "the residual stream is not normed" },
+    },
+  },
   dropout: { attention_dropout: 0, hidden_dropout: 0 },
   decoder: (config) => {
     const hiddenSize = requireInt(config, "hidden_size", "n_embed");
@@ -13,8 +28,6 @@ export const bloom: Family = {
     const headDim = hiddenSize / heads;
     if (!Number.isInteger(headDim))
       throw new InputError(`hidden_size ${hiddenSize} is not a multiple of n_head ${heads}`, { place: config.path });
-    if (optionalBool(config, "apply_residual_connection_post_layernorm"))
-      throw unsupported(config, "apply_residual_connection_post_layernorm", "the residual stream is not normed");
     // pretraining_tp alone changes nothing; with this transformers leaves the biases of two projections out.
     if (optionalBool(config, "slow_but_exact") && (optionalInt(config, "pretraining_tp") ?? 1) > 1)
       throw unsupported(config, "slow_but_exact", "with pretraining_tp above 1 it leaves biases out");

@@ -1,8 +1,15 @@
 /** Causal language models: a decoder, its weights mapped from a Hugging Face folder, and what is trained on top. */
-import { join } from "node:path";
-import { InputError } from "@medgpt/artifacts";
+import { InputError, oneLine } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { optionalNumber, readHfConfig, scaleRope, type HfConfig, type RopeScaling } from "../checkpoint/hf-config.js";
+import {
+  changeConfig,
+  optionalNumber,
+  readHfConfig,
+  scaleRope,
+  type HfConfig,
+  type RopeScaling,
+} from "../checkpoint/hf-config.js";
+import type { Warn } from "../checkpoint/known-keys.js";
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { weightDType, type TensorInfo } from "../checkpoint/safetensors.js";
@@ -21,6 +28,7 @@ import {
 } from "../nn/decoder.js";
 import {
   checkTargets,
+  endsWithAny,
   initLoraA,
   initZero,
   loraRank,
@@ -34,9 +42,12 @@ import { linear, linearCrossEntropy, type Compute } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { empty, mapped, tensor, type Parameter, type Tensor } from "../tensor/tensor.js";
-import { refuseFields } from "./config-fields.js";
+import { checkVocabularyIsWhole, fitAdapter, type AdapterFit } from "./adapter-fit.js";
+import { checkConfigKeys } from "./config-keys.js";
 import { families } from "./families.js";
 import type { Family } from "./family.js";
+import { findWeight, hasOwnHead, unusedTensors } from "./stored-weights.js";
+import { savedSpecs, weightSpecs, type WeightSpec } from "./weight-specs.js";
 
 export interface LoadOptions {
   readonly backend: Backend;
@@ -44,6 +55,10 @@ export interface LoadOptions {
   readonly compute?: Compute;
   /** Stretches rotary positions, in place of what config.json says, so that rows of `maxLength` tokens fit. */
   readonly ropeScaling?: RopeScaling | undefined;
+  /** Whether the model ends in a score in place of an output head, which is then not looked for. */
+  readonly classifies?: boolean;
+  /** Told, a line each, what the folder of the model, and later that of its adapter, says and nobody acts on. */
+  readonly warn?: Warn;
 }
 
 /** Options of one run of the model; the rest comes from how it was loaded. */
@@ -54,28 +69,44 @@ export interface RunOptions extends Omit<ForwardOptions, "compute"> {
   readonly cache?: DecoderCache | undefined;
 }
 
-export interface WeightSpec {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly isNorm: boolean;
-}
-
 export class CausalLm implements DecoderWeights {
   readonly backend: Backend;
   readonly compute: Compute;
   readonly #weights = new Map<string, Tensor>();
   readonly #adapters = new Map<string, { readonly a: Parameter; readonly b: Parameter; readonly scale: number }>();
+  /** Weights that an adapter's file has in place of the base's, without training them. */
+  readonly #replaced = new Map<string, TensorInfo>();
+  readonly #warn: Warn;
+  #config: HfConfig;
+  #options: DecoderOptions;
   #arena: ParameterArena | undefined;
 
   constructor(
     readonly dir: string,
-    readonly config: HfConfig,
-    readonly options: DecoderOptions,
+    config: HfConfig,
+    options: DecoderOptions,
     readonly checkpoint: Checkpoint,
-    { backend, compute = "f32" }: LoadOptions,
+    { backend, compute = "f32", warn = () => {} }: LoadOptions,
   ) {
+    this.#config = config;
+    this.#options = options;
+    this.#warn = warn;
     this.backend = backend;
     this.compute = compute;
+  }
+
+  /** config.json, and what is to stand there once the model is saved. */
+  get config(): HfConfig {
+    return this.#config;
+  }
+
+  get options(): DecoderOptions {
+    return this.#options;
+  }
+
+  /** Whether the embedding or the head are an adapter's own without being trained with it. */
+  get hasOtherVocabulary(): boolean {
+    return this.#replaced.size > 0 || this.#config.changes?.["vocab_size"] !== undefined;
   }
 
   /** Full names of the linear modules below the layers, in the order of the forward pass. */
@@ -171,6 +202,8 @@ export class CausalLm implements DecoderWeights {
    * @throws InputError when the configuration names a module that the model has not
    */
   addLora(config: LoraConfig, random: () => number): void {
+    const { target_modules: targets } = config;
+    if (typeof targets !== "string") checkVocabularyIsWhole(this.options, (module) => endsWithAny(module, targets));
     checkTargets(config, this.linears);
     this.#adapt(config, {
       a: (value) => initLoraA(this.backend, value, random),
@@ -180,40 +213,26 @@ export class CausalLm implements DecoderWeights {
   }
 
   /**
-   * Adds the adapter of a PEFT folder and returns its configuration.
+   * Adds the adapter of a PEFT folder and returns its configuration. An embedding and a head that the adapter brings take
+   * the place of the base's, and their number of rows becomes the vocabulary's.
    * @param besides saved modules that are no part of the decoder, such as a classifier's score: the caller's business
+   * @throws InputError for an adapter that is not supported or does not fit the model
    */
   async loadAdapter(dir: string, besides: readonly string[] = []): Promise<LoraConfig> {
-    const { config: read, factors, saved } = await openAdapter(dir);
-    const config = { ...read, modules_to_save: read.modules_to_save.filter((module) => !besides.includes(module)) };
-    const wrong = (key: keyof LoraConfig, expected: string): InputError =>
-      new InputError(`expected ${expected} at "${key}", got ${JSON.stringify(config[key])}`, {
-        place: join(dir, "adapter_config.json"),
-      });
-    const isRank = (rank: number): boolean => Number.isSafeInteger(rank) && rank >= 1;
-    if (!isRank(config.r)) throw wrong("r", "a positive integer");
-    if (!Object.values(config.rank_pattern ?? {}).every(isRank)) throw wrong("rank_pattern", "positive integers");
-    if (!(config.lora_dropout >= 0 && config.lora_dropout < 1))
-      throw wrong("lora_dropout", "a number from 0 to less than 1");
+    const adapter = await openAdapter(dir, this.#warn);
+    const fit = await fitAdapter(adapter, this, dir, besides);
+    this.#takeVocabulary(fit);
+    const { config } = fit;
     const info = (module: string, side: "a" | "b"): TensorInfo => {
-      const found = factors.get(module)?.[side];
+      const found = adapter.factors.get(module)?.[side];
       if (found === undefined) throw new InputError(`the adapter has no weights for ${module}`, { place: dir });
       return found;
     };
-    const stray = (modules: readonly string[]) => [...factors.keys()].find((module) => !modules.includes(module));
-    const foreign = stray(this.linears);
-    if (foreign !== undefined)
-      throw new InputError(`the adapter is for another model: this one has no module ${foreign}`, { place: dir });
-    const untargeted = stray(this.targets(config));
-    if (untargeted !== undefined)
-      throw new InputError(`the adapter has weights for ${untargeted}, which its configuration does not target`, {
-        place: dir,
-      });
     this.#adapt(config, {
       a: (value, module) => this.#copyInto(value, info(module, "a")),
       b: (value, module) => this.#copyInto(value, info(module, "b")),
       saved: (value, name) => {
-        const found = saved.get(name);
+        const found = adapter.saved.get(name);
         if (found === undefined)
           throw new InputError(`the adapter has no ${name}, although modules_to_save names it`, { place: dir });
         this.#copyInto(value, found);
@@ -264,6 +283,22 @@ export class CausalLm implements DecoderWeights {
     }
   }
 
+  /** Gives the model an adapter's size of the vocabulary and the embedding and head that it does not train. */
+  #takeVocabulary({ replaced, vocabSize, tied }: AdapterFit): void {
+    const changes = {
+      ...(vocabSize !== this.#options.vocabSize && { vocab_size: vocabSize }),
+      ...(tied !== this.#options.tieWordEmbeddings && { tie_word_embeddings: tied }),
+    };
+    this.#config = changeConfig(this.#config, changes);
+    this.#options = { ...this.#options, vocabSize, tieWordEmbeddings: tied };
+    for (const [name, info] of replaced) {
+      this.#replaced.set(name, info);
+      this.#weights.get(name)?.dispose();
+      this.#weights.delete(name);
+    }
+    if (replaced.size > 0) this.mapWeights();
+  }
+
   #adapt(
     config: LoraConfig,
     init: {
@@ -292,7 +327,7 @@ export class CausalLm implements DecoderWeights {
         },
       ];
     });
-    const saved = this.#savedSpecs(config.modules_to_save).map((spec) =>
+    const saved = savedSpecs(this.#options, config.modules_to_save).map((spec) =>
       this.#weightSpec(spec, (value) => init.saved(value, spec.name)),
     );
     // As in PEFT, which trains a copy: a head tied to the embedding keeps the weight that it had.
@@ -305,24 +340,6 @@ export class CausalLm implements DecoderWeights {
       const [a, b] = (this.#arena as ParameterArena).parameters.slice(2 * index) as [Parameter, Parameter];
       this.#adapters.set(module, { a, b, scale: loraScale(config, module) });
     });
-  }
-
-  /** Specs of the weights of whole modules that are trained beside an adapter, each once; a tied head becomes a weight of its own. */
-  #savedSpecs(modules: readonly string[]): WeightSpec[] {
-    const { head } = this.options.names;
-    const { hiddenSize, vocabSize } = this.options;
-    const specs = weightSpecs(this.options);
-    if (this.options.tieWordEmbeddings)
-      specs.push({ name: `${head}.weight`, shape: [vocabSize, hiddenSize], isNorm: false });
-    const saved = modules.flatMap((module) => {
-      const found = specs.filter(({ name }) => {
-        const owner = name.slice(0, name.lastIndexOf("."));
-        return owner === module || owner.endsWith(`.${module}`);
-      });
-      if (found.length === 0) throw new InputError(`modules_to_save: the model has no module "${module}"`);
-      return found;
-    });
-    return [...new Set(saved)];
   }
 
   #weightSpec({ name, shape, isNorm }: WeightSpec, init: (value: Tensor) => void): ParameterSpec {
@@ -360,10 +377,9 @@ export class CausalLm implements DecoderWeights {
 
   /** Where a weight lies in the checkpoint; base-model files leave the prefix of their names out. */
   #sourceOf(name: string, shape?: readonly number[]): TensorInfo {
-    const { basePrefix, head, embedding } = this.options.names;
-    const short = name.startsWith(basePrefix) ? name.slice(basePrefix.length) : name;
-    const tied = name === `${head}.weight` && this.options.tieWordEmbeddings ? `${embedding}.weight` : undefined;
-    const info = this.checkpoint.tensors.get(name) ?? this.checkpoint.tensors.get(short);
+    const { names, tieWordEmbeddings } = this.options;
+    const tied = name === `${names.head}.weight` && tieWordEmbeddings ? `${names.embedding}.weight` : undefined;
+    const info = this.#replaced.get(name) ?? findWeight(this.checkpoint, names, name);
     if (info === undefined && tied !== undefined) return this.#sourceOf(tied, shape);
     if (info === undefined) throw new InputError(`the checkpoint has no tensor "${name}"`, { place: this.dir });
     if (shape !== undefined && info.shape.join() !== shape.join())
@@ -377,11 +393,12 @@ export class CausalLm implements DecoderWeights {
 
 /**
  * The decoder that a config.json describes.
+ * @param warn told of keys that are not known here
  * @throws InputError for a family or a field that is not supported
  */
-export function decoderOptions(config: HfConfig): DecoderOptions {
+export function decoderOptions(config: HfConfig, warn: Warn = () => {}): DecoderOptions {
   const family = familyOf(config);
-  refuseFields(config);
+  checkConfigKeys(config, family, warn);
   return family.decoder(config);
 }
 
@@ -394,60 +411,49 @@ function familyOf(config: HfConfig): Family {
   });
 }
 
-/** Opens a Hugging Face folder. The weights stay in their files and are mapped. */
+/**
+ * Opens a Hugging Face folder. The weights stay in their files and are mapped. A head that is stored and is not the
+ * embedding is the model's own, whatever config.json says, as in transformers.
+ * @throws InputError for a folder that is damaged or asks for what is not supported
+ */
 export async function loadCausalLm(dir: string, options: LoadOptions): Promise<CausalLm> {
+  const { ropeScaling, classifies = false, warn = () => {} } = options;
   const read = await readHfConfig(dir);
-  if (options.ropeScaling !== undefined && decoderOptions(read).positions.kind !== "rope")
+  const described = decoderOptions(read, warn);
+  if (ropeScaling !== undefined && described.positions.kind !== "rope")
     throw new InputError("--rope_scaling: this model has no rotary positions to scale", { place: read.path });
-  const config = options.ropeScaling === undefined ? read : scaleRope(read, options.ropeScaling);
-  const decoder = decoderOptions(config);
   const checkpoint = await openCheckpoint(dir);
   // Before anything is made for each layer: a damaged number may be any.
-  if (decoder.layers > checkpoint.tensors.size) {
-    throw new InputError(`says ${decoder.layers} layers, but the weights are only ${checkpoint.tensors.size} tensors`, {
-      place: config.path,
-    });
+  if (described.layers > checkpoint.tensors.size) {
+    throw new InputError(
+      `says ${described.layers} layers, but the weights are only ${checkpoint.tensors.size} tensors`,
+      { place: read.path },
+    );
   }
-  const model = new CausalLm(dir, config, decoder, checkpoint, options);
+  let config = ropeScaling === undefined ? read : scaleRope(read, ropeScaling);
+  const { names, tieWordEmbeddings } = described;
+  if (!classifies && tieWordEmbeddings && (await hasOwnHead(checkpoint, names))) {
+    warn(
+      `${read.path}: says that output head and embedding are one (tie_word_embeddings), but the weights hold both and they differ; ${names.head} is used as it is stored`,
+    );
+    config = changeConfig(config, { tie_word_embeddings: false });
+  }
+  const decoder = decoderOptions(config);
+  // A score takes the place of the head, so there is none to look for.
+  const sized = classifies ? { ...decoder, tieWordEmbeddings: true } : decoder;
+  const model = new CausalLm(dir, config, sized, checkpoint, options);
   model.mapWeights();
+  const unused = unusedTensors(checkpoint, usedTensors(model));
+  if (unused !== undefined) warn(oneLine(unused, dir));
   return model;
 }
 
-/** Name and shape of every weight a decoder has; a tied head is not one. */
-export function weightSpecs(options: DecoderOptions): WeightSpec[] {
-  const { names, norm, hiddenSize, vocabSize, positions, attention } = options;
-  const matrix = (name: string, rows: number, cols: number): WeightSpec => ({
-    name: `${name}.weight`,
-    shape: [rows, cols],
-    isNorm: false,
-  });
-  const vector = (name: string, size: number, isNorm: boolean): WeightSpec => ({ name, shape: [size], isNorm });
-  const norms = (owners: readonly (string | undefined)[], size = hiddenSize, prefix = ""): WeightSpec[] =>
-    owners
-      .filter((owner) => owner !== undefined)
-      .flatMap((owner) => (norm.kind === "rms" ? ["weight"] : ["weight", "bias"]).map((part) => `${owner}.${part}`))
-      .map((name) => vector(prefix + name, size, true));
-  const layers = Array.from({ length: options.layers }, (_, index) => {
-    const prefix = `${names.layers}.${index}.`;
-    const linears = layerLinears(options).flatMap(({ name, out, in: width, bias }) => [
-      options.fanInFanOut ? matrix(prefix + name, width, out) : matrix(prefix + name, out, width),
-      ...(bias ? [vector(`${prefix}${name}.bias`, out, false)] : []),
-    ]);
-    const heads = "packed" in attention ? [] : [attention.qNorm, attention.kNorm];
-    const { attentionNorm, mlpNorm } = options;
-    return [
-      ...norms([attentionNorm.before], hiddenSize, prefix),
-      ...linears,
-      ...norms(heads, options.headDim, prefix),
-      ...norms([attentionNorm.after, mlpNorm.before, mlpNorm.after], hiddenSize, prefix),
-    ];
-  });
-  return [
-    matrix(names.embedding, vocabSize, hiddenSize),
-    ...(positions.kind === "learned" ? [matrix(positions.name, positions.count, hiddenSize)] : []),
-    ...norms([names.embeddingNorm]),
-    ...layers.flat(),
-    ...norms([names.finalNorm]),
-    ...(options.tieWordEmbeddings ? [] : [matrix(names.head, vocabSize, hiddenSize)]),
-  ];
+/** The tensors of the checkpoint that a model's weights are; a tied head may be there once more, and a classifier's score. */
+function usedTensors(model: CausalLm): Set<TensorInfo> {
+  const { checkpoint, options } = model;
+  const head = findWeight(checkpoint, options.names, `${options.names.head}.weight`);
+  const score = checkpoint.tensors.get("score.weight");
+  return new Set(
+    [...weightSpecs(options).map(({ name }) => model.source(name)), head, score].filter((info) => info !== undefined),
+  );
 }

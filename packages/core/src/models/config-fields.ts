@@ -1,4 +1,4 @@
-/** Fields of config.json that families read alike, and those that none of them does. */
+/** Fields of config.json that families read alike. */
 import { InputError } from "@medgpt/artifacts";
 import type { Activation } from "../backends/kernels.js";
 import {
@@ -17,26 +17,6 @@ import type { RotaryEmbedding } from "../nn/decoder.js";
 /** The config with the values that transformers gives to keys that are absent; a key that is null stays so. */
 export function withDefaults(config: HfConfig, defaults: Readonly<Record<string, unknown>>): HfConfig {
   return { ...config, values: { ...defaults, ...config.values } };
-}
-
-/** Fields by which transformers would compute something else, the values that ask for nothing of the kind, and why not. */
-const REFUSED: Readonly<Record<string, { idle: readonly unknown[]; why: string }>> = {
-  quantization_config: { idle: [], why: "weights are read as float32, bfloat16 or float16 only" },
-  partial_rotary_factor: { idle: [1], why: "whole heads are rotated" },
-  is_encoder_decoder: { idle: [false], why: "models are decoders" },
-  add_cross_attention: { idle: [false], why: "models are decoders" },
-  use_bidirectional_attention: { idle: [false], why: "attention is causal" },
-  num_experts: { idle: [0], why: "layers have one MLP" },
-  num_local_experts: { idle: [0], why: "layers have one MLP" },
-  n_routed_experts: { idle: [0], why: "layers have one MLP" },
-};
-
-/** @throws InputError naming a field that asks for something that no family here does */
-export function refuseFields(config: HfConfig): void {
-  for (const [key, { idle, why }] of Object.entries(REFUSED)) {
-    const value = config.values[key] ?? undefined;
-    if (value !== undefined && !idle.includes(value)) throw unsupported(config, key, why);
-  }
 }
 
 export function unsupported(config: HfConfig, key: string, why: string): InputError {

@@ -8,7 +8,7 @@ import {
   withDefaults,
 } from "./config-fields.js";
 import type { Family } from "./family.js";
-import { llamaLike } from "./llama.js";
+import { LLAMA_KEYS, llamaLike } from "./llama.js";
 
 /**
  * Gemma 2: norms before and after both halves of a layer, their weights stored less one, scaled embeddings, scores and
@@ -16,6 +16,14 @@ import { llamaLike } from "./llama.js";
  */
 export const gemma2: Family = {
   modelType: "gemma2",
+  // prettier-ignore
+  keys: {
+    // hidden_act is not looked at, as in transformers: hidden_activation is.
+    acted: [
+      ...LLAMA_KEYS, "attention_bias", "attn_logit_softcapping", "final_logit_softcapping", "hidden_activation",
+      "layer_types", "query_pre_attn_scalar", "sliding_window",
+    ],
+  },
   dropout: { attention_dropout: 0 },
   decoder: (given) => {
     const config = withDefaults(given, {

@@ -1,11 +1,26 @@
 import { InputError } from "@medgpt/artifacts";
 import { optionalBool, optionalInt, optionalNumber, requireInt, tieWordEmbeddings } from "../checkpoint/hf-config.js";
-import { activationField, unsupported } from "./config-fields.js";
+import { activationField } from "./config-fields.js";
 import type { Family } from "./family.js";
 
 /** GPT-2: LayerNorm, learned positions, weights stored (in, out), queries, keys and values in one projection. */
 export const gpt2: Family = {
   modelType: "gpt2",
+  // prettier-ignore
+  keys: {
+    acted: [
+      "activation_function", "hidden_size", "layer_norm_epsilon", "max_position_embeddings", "n_embd", "n_head", "n_inner",
+      "n_layer", "n_positions", "num_attention_heads", "num_hidden_layers", "scale_attn_weights",
+    ],
+    // reorder_and_upcast_attn asks for scores in float32, which they always are here.
+    inert: [
+      "n_ctx", "predict_special_tokens", "reorder_and_upcast_attn", "summary_activation", "summary_first_dropout",
+      "summary_proj_to_labels", "summary_type", "summary_use_proj",
+    ],
+    refused: {
+      scale_attn_by_inverse_layer_idx: { idle: [], why: "scores of all layers are scaled alike" },
+    },
+  },
   dropout: { attn_pdrop: 0.1, embd_pdrop: 0.1, resid_pdrop: 0.1 },
   decoder: (config) => {
     const hiddenSize = requireInt(config, "n_embd", "hidden_size");
@@ -14,9 +29,6 @@ export const gpt2: Family = {
     const maxPositions = requireInt(config, "n_positions", "max_position_embeddings");
     if (hiddenSize % heads !== 0)
       throw new InputError(`n_embd ${hiddenSize} is not a multiple of n_head ${heads}`, { place: config.path });
-    // reorder_and_upcast_attn asks for scores in float32, which they always are here.
-    if (optionalBool(config, "scale_attn_by_inverse_layer_idx"))
-      throw unsupported(config, "scale_attn_by_inverse_layer_idx", "scores of all layers are scaled alike");
     return {
       hiddenSize,
       layers: requireInt(config, "n_layer", "num_hidden_layers"),

@@ -12,9 +12,19 @@ import type { DecoderOptions, LinearModule } from "../nn/decoder.js";
 import { activationField, rotaryEmbedding } from "./config-fields.js";
 import type { Family } from "./family.js";
 
+/** Keys that every family with llama's block reads. */
+// prettier-ignore
+export const LLAMA_KEYS: readonly string[] = [
+  "head_dim", "hidden_act", "hidden_size", "intermediate_size", "max_position_embeddings", "num_attention_heads",
+  "num_hidden_layers", "num_key_value_heads", "original_max_position_embeddings", "rms_norm_eps", "rope_parameters",
+  "rope_scaling", "rope_theta",
+];
+
 /** Llama 1 to 3, and what shares their block: RMSNorm, rotary positions, grouped queries, a gated SiLU MLP. */
 export const llama: Family = {
   modelType: "llama",
+  // pretraining_tp cuts products into parts, which changes nothing but rounding.
+  keys: { acted: [...LLAMA_KEYS, "attention_bias", "mlp_bias"], inert: ["pretraining_tp"] },
   dropout: { attention_dropout: 0 },
   decoder: (config) => {
     const attentionBias = optionalBool(config, "attention_bias") ?? false;

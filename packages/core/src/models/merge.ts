@@ -18,28 +18,34 @@ import {
   type RewardModelArtifact,
 } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { f32ToBf16, f32ToF16 } from "../backends/js/half.js";
-import type { View } from "../backends/kernels.js";
 import { editJson } from "../checkpoint/edit-json.js";
-import { readHfConfig } from "../checkpoint/hf-config.js";
 import { openAdapter, type Adapter } from "../checkpoint/peft.js";
 import { describeJson, readJsonObject } from "../checkpoint/read-json-object.js";
-import { byteLength, loadableDType, type TensorInfo, type TensorToWrite } from "../checkpoint/safetensors.js";
-import { openCheckpoint } from "../checkpoint/shards.js";
+import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
 import { writeCheckpoint } from "../checkpoint/write-checkpoint.js";
 import { collate } from "../data/collate.js";
 import { linear } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
-import { empty, mapped, sizeOf, type Tensor } from "../tensor/tensor.js";
+import { mapped, sizeOf, type Tensor } from "../tensor/tensor.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { RunContext } from "../training/run-context.js";
-import { CausalLm, decoderOptions, weightSpecs } from "./causal-lm.js";
-
-/** Dtypes that a model can be written in. */
-export type WeightDType = "f32" | "bf16" | "f16";
+import { otherBase } from "./adapter-base.js";
+import { loadCausalLm, type CausalLm } from "./causal-lm.js";
+import { checkTokenizer } from "./check-tokenizer.js";
+import { compareOutputs, TORCH_DTYPES } from "./compare-outputs.js";
+import {
+  coarsestChange,
+  isUntied,
+  mergedParts,
+  SCORE,
+  totalBytes,
+  withProgress,
+  type Part,
+  type WeightDType,
+} from "./merged-weights.js";
 
 export interface MergeOptions {
   /** Folder of the model that the adapter was trained on. */
@@ -55,24 +61,13 @@ export interface MergeOptions {
   /** Default: each weight keeps the dtype that it has in the base. */
   readonly dtype?: WeightDType | undefined;
   readonly overwrite?: boolean | undefined;
+  /** Merge although the adapter's manifest says that it was trained on another base; default is to refuse. */
+  readonly allowOtherBase?: boolean | undefined;
   readonly backend: Backend;
 }
 
-const SCORE = "score.weight";
-
 /** Saved modules of a classifier that PEFT names without looking whether the model has them. */
 const CLASSIFIER_HEADS = ["classifier", "score"];
-
-/** Elements that are held at once: 16 MiB of f32. */
-const BLOCK = 4 << 20;
-
-const TORCH_DTYPES = { f32: "float32", bf16: "bfloat16", f16: "float16" } as const;
-
-/**
- * Relative error of the outputs (root mean square) that rounding the weights to a dtype may cause: 16 roundings of the
- * dtype's unit, which real models stay several times below, and for f32 what sums in another order do.
- */
-const EXPLAINED: Readonly<Record<WeightDType, number>> = { f32: 1e-4, f16: 16 * 2 ** -11, bf16: 16 * 2 ** -8 };
 
 /** Text that base + adapter and merged model are compared on. */
 const SAMPLE =
@@ -110,21 +105,22 @@ export async function mergeAdapter(
       throw new InputError("the merged model would take the place of what it is made from; give another folder", {
         place: outputDir,
       });
-  const { path: trainedOn, digest } = adapter.manifest.details.base;
-  if (digest !== null && digest !== base.digest)
-    say(`the adapter was trained on ${trainedOn} as it was then, and ${base.dir} is not the same`, "warn");
+  const other = otherBase(adapter, base);
+  if (other !== undefined && options.allowOtherBase !== true)
+    throw new InputError(`${other}; give that one, or --allow_other_base to merge all the same`, {
+      place: options.adapter,
+    });
+  if (other !== undefined) say(other, "warn");
 
-  const model = await openModel(base.dir, classifies, backend);
+  const model = await loadCausalLm(base.dir, { backend, classifies, warn: (text) => say(text, "warn") });
   let written: CausalLm | undefined;
   try {
     const files = await openAdapter(adapter.dir);
     await model.loadAdapter(adapter.dir, classifies ? CLASSIFIER_HEADS : []);
     const score = classifies ? scoreHead(model, files, adapter.dir) : undefined;
-    checkComplete(model, files, adapter.dir, score);
     const tokenizer = await openTokenizer(options.tokenizer, adapter.dir, base.dir, say);
-    checkVocabulary(model, tokenizer);
+    if (tokenizer !== undefined) checkTokenizer(tokenizer, model);
     const parts = mergedParts(model, dtype, score);
-    sayLeftOut(model, say);
     await checkRoom(outputDir, parts);
 
     const sample = sampleIds(model, tokenizer);
@@ -140,7 +136,7 @@ export async function mergeAdapter(
 
       const comparing = { type: "progress", task: "comparing", total: 1, unit: "samples" } as const;
       context.log({ ...comparing, done: 0 });
-      written = await openModel(staging, classifies, backend);
+      written = await loadCausalLm(staging, { backend, classifies });
       const got = await outputsOf(written, sample, score && written.checkpoint.tensors.get(SCORE));
       say(compareOutputs(expected, got, coarsestChange(parts), outputDir));
       context.log({ ...comparing, done: 1 });
@@ -177,16 +173,6 @@ async function isClassifier(adapter: AdapterArtifact): Promise<boolean> {
   return task === "SEQ_CLS";
 }
 
-/** A classifier has no output head: taking it for tied leaves the base's where it is. */
-async function openModel(dir: string, classifies: boolean, backend: Backend): Promise<CausalLm> {
-  const config = await readHfConfig(dir);
-  const decoder = decoderOptions(config);
-  const options = classifies ? { ...decoder, tieWordEmbeddings: true } : decoder;
-  const model = new CausalLm(dir, config, options, await openCheckpoint(dir), { backend });
-  model.mapWeights();
-  return model;
-}
-
 /** The score head (labels, hidden): the adapter's, or the base's where the adapter did not train it. */
 function scoreHead({ checkpoint, options }: CausalLm, { saved }: Adapter, adapterDir: string): TensorInfo {
   const score = saved.get(SCORE) ?? checkpoint.tensors.get(SCORE);
@@ -202,33 +188,6 @@ function scoreHead({ checkpoint, options }: CausalLm, { saved }: Adapter, adapte
   return score;
 }
 
-/** Refuses an adapter that holds more than its configuration says, which merging would leave out. */
-function checkComplete(model: CausalLm, { factors, saved }: Adapter, dir: string, score: TensorInfo | undefined): void {
-  const trained = trainedInFull(model);
-  if (score !== undefined) trained.add(SCORE);
-  const unnamed =
-    [...factors.keys()].find((module) => model.lora(module) === undefined) ??
-    [...saved.keys()].find((name) => !trained.has(name));
-  if (unnamed !== undefined)
-    throw new InputError(
-      `the adapter has weights for ${unnamed}, which adapter_config.json names neither in target_modules nor in modules_to_save`,
-      { place: dir },
-    );
-}
-
-/** Names of the weights that the adapter replaces. */
-function trainedInFull({ arena }: CausalLm): Set<string> {
-  const names = arena?.parameters.map(({ name }) => name) ?? [];
-  return new Set(names.filter((name) => !name.includes(".lora_")));
-}
-
-/** Whether the adapter gave a tied model a head of its own. */
-function isUntied(model: CausalLm): boolean {
-  const { tieWordEmbeddings, names } = model.options;
-  const trained = trainedInFull(model);
-  return tieWordEmbeddings && [names.embedding, names.head].some((module) => trained.has(`${module}.weight`));
-}
-
 async function openTokenizer(
   given: string | undefined,
   adapterDir: string,
@@ -239,142 +198,6 @@ async function openTokenizer(
   if (dir !== undefined) return loadTokenizer(dir);
   say("neither the adapter nor its base has a tokenizer.json, so the merged model has none", "warn");
   return undefined;
-}
-
-function checkVocabulary({ options }: CausalLm, tokenizer: Tokenizer | undefined): void {
-  if (tokenizer !== undefined && tokenizer.vocabSize > options.vocabSize)
-    throw new InputError(
-      `the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${options.vocabSize} embeddings; give the one that the adapter was trained with`,
-      { place: tokenizer.dir },
-    );
-}
-
-/** A weight of the merged model. */
-interface Part extends TensorToWrite {
-  readonly dtype: WeightDType;
-  /** Whether it is not the base's, byte for byte. */
-  readonly changed: boolean;
-  readonly data: () => AsyncIterable<Uint8Array>;
-}
-
-/** Every weight of the merged model, in the model's order. */
-function mergedParts(model: CausalLm, asked: WeightDType | undefined, score: TensorInfo | undefined): Part[] {
-  const { backend, options } = model;
-  const specs = weightSpecs(options).map(({ name, shape }) => ({ name, shape }));
-  if (score === undefined && isUntied(model))
-    specs.push({ name: `${options.names.head}.weight`, shape: [options.vocabSize, options.hiddenSize] });
-  const trained = trainedInFull(model);
-  const parts = specs.map(({ name, shape }): Part => {
-    const source = model.source(name);
-    const own = floatDType(source);
-    const dtype = asked ?? own;
-    const module = name.replace(/\.weight$/, "");
-    const part = { name, shape, dtype, changed: true };
-    if (trained.has(name)) return { ...part, data: () => blocks(model.weight(name), dtype) };
-    if (module !== name && model.lora(module) !== undefined)
-      return { ...part, data: () => mergedBlocks(model, module, dtype) };
-    return { ...part, changed: dtype !== own, data: () => mappedBlocks(backend, source, dtype) };
-  });
-  if (score === undefined) return parts;
-  const { shape } = score;
-  const dtype = asked ?? floatDType(model.source(`${options.names.embedding}.weight`));
-  const changed = dtype !== floatDType(score);
-  return [...parts, { name: SCORE, shape, dtype, changed, data: () => mappedBlocks(backend, score, dtype) }];
-}
-
-function floatDType(info: TensorInfo): WeightDType {
-  const dtype = loadableDType(info);
-  if (dtype === "i32" || dtype === "u8")
-    throw new InputError(`${info.name}: expected weights in floating point, got ${info.storedDtype}`, {
-      place: info.path,
-    });
-  return dtype;
-}
-
-/** The bytes of W + scale B A, or of its transpose where the weight is stored so. */
-async function* mergedBlocks(model: CausalLm, module: string, dtype: WeightDType): AsyncIterable<Uint8Array> {
-  const { backend, options } = model;
-  const weight = model.weight(`${module}.weight`);
-  const { a, b, scale } = model.lora(module) as NonNullable<ReturnType<CausalLm["lora"]>>;
-  const [rows, cols] = weight.shape as [number, number];
-  const [rank, width] = a.shape as [number, number];
-  const transposed = "fanInFanOut" in options && options.fanInFanOut === true;
-  const from = ({ buffer, offset, dtype }: View, start: number): View => ({ buffer, offset: offset + start, dtype });
-  const step = Math.max(1, Math.floor(BLOCK / cols));
-  for (let row = 0; row < rows; row += step) {
-    const m = Math.min(step, rows - row);
-    const factors = transposed
-      ? { a: from(a, row), lda: width, aTrans: true, b, ldb: rank, bTrans: true }
-      : { a: from(b, row * rank), lda: rank, aTrans: false, b: a, ldb: width, bTrans: false };
-    const sum = scope(() => {
-      const sum = empty(backend, [m, cols], "f32");
-      backend.kernels.copy({ out: sum, x: weight.view([m, cols], row * cols), count: sum.size });
-      const terms = [{ ...factors, k: rank, scale }];
-      backend.kernels.matMul({ out: sum, ldc: cols, m, n: cols, bias: undefined, accumulate: 1, compute: 0, terms });
-      return sum;
-    });
-    try {
-      yield* blocks(sum, dtype);
-    } finally {
-      sum.dispose();
-    }
-  }
-}
-
-async function* mappedBlocks(backend: Backend, info: TensorInfo, dtype: WeightDType): AsyncIterable<Uint8Array> {
-  const value = mapped(backend, info.path, info.byteOffset, loadableDType(info), info.shape);
-  try {
-    yield* blocks(value, dtype);
-  } finally {
-    value.dispose();
-  }
-}
-
-/** The bytes of a tensor in a dtype, rounded by the backend where it has that dtype. */
-async function* blocks(value: Tensor, dtype: WeightDType): AsyncIterable<Uint8Array> {
-  const { backend } = value;
-  const casts = value.dtype !== dtype && backend.dtypes.includes("bf16");
-  for (let start = 0; start < value.size; start += BLOCK) {
-    const count = Math.min(BLOCK, value.size - start);
-    const block = scope(() => {
-      const part = value.view([count], start);
-      if (!casts) return part;
-      const out = empty(backend, [count], dtype);
-      backend.kernels.copy({ out, x: part, count });
-      return out;
-    });
-    try {
-      yield block.dtype === dtype
-        ? await backend.readBytes(block, count)
-        : rounded((await block.read()) as Float32Array, dtype);
-    } finally {
-      block.dispose();
-    }
-  }
-}
-
-function rounded(values: Float32Array, dtype: WeightDType): Uint8Array {
-  const stored = dtype === "f32" ? values : Uint16Array.from(values, dtype === "bf16" ? f32ToBf16 : f32ToF16);
-  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
-}
-
-function withProgress(parts: readonly Part[], { log, signal }: RunContext): Part[] {
-  const total = totalBytes(parts);
-  let done = 0;
-  return parts.map((part) => ({
-    ...part,
-    data: async function* () {
-      for await (const block of part.data()) {
-        signal?.throwIfAborted();
-        yield block;
-        log({ type: "progress", task: "merging", done: (done += block.byteLength), total, unit: "bytes" });
-      }
-    },
-  }));
-}
-
-function totalBytes(parts: readonly Part[]): number {
-  return parts.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
 }
 
 /** Refuses to begin what cannot be finished. */
@@ -394,17 +217,6 @@ function megabytes(bytes: number): string {
   return Math.ceil(bytes / 1e6).toLocaleString("en");
 }
 
-/** Names what the base's files hold beside the model's weights, which transformers leaves out as well. */
-function sayLeftOut(model: CausalLm, say: Say): void {
-  const { options, checkpoint } = model;
-  const names = [...weightSpecs(options).map(({ name }) => name), `${options.names.head}.weight`];
-  const used = new Set([...names.map((name) => model.source(name).name), `${options.names.head}.weight`, SCORE]);
-  const rest = [...checkpoint.tensors.keys()].filter((name) => !used.has(name));
-  if (rest.length === 0) return;
-  const more = rest.length > 3 ? ` and ${rest.length - 3} more` : "";
-  say(`left out, because the model has no such weight: ${rest.slice(0, 3).join(", ")}${more}`);
-}
-
 /** What config.json says of the merged model that the base's does not. */
 function configChanges(
   model: CausalLm,
@@ -412,10 +224,11 @@ function configChanges(
   score: TensorInfo | undefined,
 ): Record<string, unknown> {
   const stored = dtype === undefined ? {} : { torch_dtype: undefined, dtype: TORCH_DTYPES[dtype] };
-  if (score === undefined) return isUntied(model) ? { ...stored, tie_word_embeddings: false } : stored;
+  const changes = { ...model.config.changes, ...stored };
+  if (score === undefined) return isUntied(model) ? { ...changes, tie_word_embeddings: false } : changes;
   const labels = Array.from({ length: score.shape[0] as number }, (_, index) => `LABEL_${index}`);
   return {
-    ...stored,
+    ...changes,
     architectures: [classifierName(model)],
     id2label: Object.fromEntries(labels.map((label, index) => [index, label])),
     label2id: Object.fromEntries(labels.map((label, index) => [label, index])),
@@ -457,41 +270,6 @@ async function outputsOf(model: CausalLm, ids: Int32Array, score: TensorInfo | u
   } finally {
     outputs.dispose();
   }
-}
-
-function coarsestChange(parts: readonly Part[]): WeightDType {
-  const changed = new Set(parts.flatMap((part) => (part.changed ? [part.dtype] : [])));
-  return (["bf16", "f16"] as const).find((dtype) => changed.has(dtype)) ?? "f32";
-}
-
-/**
- * Compares the outputs of base + adapter with those of the merged model.
- * @param dtype the coarsest that a changed weight was rounded to
- * @returns a sentence with the largest difference
- * @throws InputError when the outputs differ by more than rounding explains, or are not finite
- */
-export function compareOutputs(
-  expected: Float32Array,
-  merged: Float32Array,
-  dtype: WeightDType,
-  outputDir: string,
-): string {
-  let [largest, squares, size] = [0, 0, 0];
-  expected.forEach((value, index) => {
-    const difference = Math.abs(value - (merged[index] ?? NaN));
-    largest = Math.max(largest, difference);
-    squares += difference ** 2;
-    size += value ** 2;
-  });
-  const [mean, allowed] = [squares, size * EXPLAINED[dtype] ** 2].map((sum) => Math.sqrt(sum / expected.length));
-  const [most, rms, explained] = [largest, mean!, allowed!].map((value) => value.toExponential(1));
-  const found = `the largest of ${expected.length.toLocaleString("en")} differences is ${most}, their root mean square ${rms}; rounding to ${TORCH_DTYPES[dtype]} explains ${explained}`;
-  if (!(mean! <= allowed!))
-    throw new InputError(
-      `the merged model does not compute what base + adapter do: ${found}; nothing was written${dtype === "f32" ? "" : ", float32 rounds less"}`,
-      { place: outputDir },
-    );
-  return `merged against base + adapter on a sample: ${found}`;
 }
 
 function packageVersion(): string {

@@ -1,11 +1,12 @@
 import { requireInt } from "../checkpoint/hf-config.js";
 import { layerWindows, slidingWindow, unsupported, withDefaults } from "./config-fields.js";
 import type { Family } from "./family.js";
-import { llamaLike } from "./llama.js";
+import { LLAMA_KEYS, llamaLike } from "./llama.js";
 
 /** Mistral: llama without biases, with one window in every layer (from version 0.2 on none). */
 export const mistral: Family = {
   modelType: "mistral",
+  keys: { acted: [...LLAMA_KEYS, "layer_types", "sliding_window"] },
   dropout: { attention_dropout: 0 },
   decoder: (given) => {
     const config = withDefaults(given, { num_key_value_heads: 8, sliding_window: 4096 });

@@ -1,12 +1,13 @@
 import { optionalBool } from "../checkpoint/hf-config.js";
 import { withDefaults } from "./config-fields.js";
 import type { Family } from "./family.js";
-import { llamaLike } from "./llama.js";
-import { qwenWindows } from "./qwen2.js";
+import { LLAMA_KEYS, llamaLike } from "./llama.js";
+import { QWEN_KEYS, qwenWindows } from "./qwen2.js";
 
 /** Qwen 3 (dense): llama with each head of queries and keys normed before it is rotated. */
 export const qwen3: Family = {
   modelType: "qwen3",
+  keys: { acted: [...LLAMA_KEYS, ...QWEN_KEYS, "attention_bias"] },
   dropout: { attention_dropout: 0 },
   decoder: (given) => {
     const config = withDefaults(given, {

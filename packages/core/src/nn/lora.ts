@@ -80,7 +80,7 @@ export function checkTargets({ target_modules: targets }: LoraTargets, linears: 
 }
 
 /** Whether a module is one of the names or ends with one. */
-function endsWithAny(module: string, names: readonly string[]): boolean {
+export function endsWithAny(module: string, names: readonly string[]): boolean {
   return names.some((name) => module === name || module.endsWith(`.${name}`));
 }
 

@@ -27,6 +27,11 @@ export async function attachAdapter(
 ): Promise<LoraConfig> {
   if (config.peft_path !== null) {
     const lora = await model.loadAdapter(config.peft_path);
+    if (model.hasOtherVocabulary)
+      throw new InputError(
+        "the adapter has an embedding and a head of its own, so that its vocabulary is another than the model's; merge the two with medgpt merge and train the merged model",
+        { place: config.peft_path },
+      );
     const own: Readonly<Record<string, unknown>> = {
       lora_rank: lora.r,
       lora_alpha: lora.lora_alpha,

@@ -5,6 +5,8 @@ import { resolvePrecision } from "../config/precision.js";
 import { connectHub } from "../hub/connection.js";
 import { resolveDataset, type ResolvedDataset } from "../hub/resolve-dataset.js";
 import { resolveModel } from "../hub/resolve-model.js";
+import { otherBase } from "../models/adapter-base.js";
+import { checkTokenizer } from "../models/check-tokenizer.js";
 import { loadCausalLm, type CausalLm, type LoadOptions } from "../models/causal-lm.js";
 import type { LoraConfig } from "../nn/lora.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
@@ -49,6 +51,7 @@ export async function openModel(
   context: RunContext,
 ): Promise<OpenedModel> {
   const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
+  const warn = (text: string): void => say(text, "warn");
   const { model_name_or_path, tokenizer_name_or_path, peft_path } = config;
   await checkFolder("output_dir", config.output_dir);
   if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
@@ -65,7 +68,10 @@ export async function openModel(
   else if (peft_path !== null) {
     const start = await resolveModel(peft_path, "adapter", hub);
     adapter = start.dir;
-    inputs.push(artifactRef(await openArtifact(start.dir, "adapter"), start.hub));
+    const artifact = await openArtifact(start.dir, "adapter");
+    const other = otherBase(artifact, base);
+    if (other !== undefined) warn(`--peft_path: ${other}`);
+    inputs.push(artifactRef(artifact, start.hub));
   }
   const otherTokenizer = tokenizer_name_or_path !== null && tokenizer_name_or_path !== model_name_or_path;
   const tokenizer = await loadTokenizer(
@@ -84,10 +90,9 @@ export async function openModel(
     const { precision, line } = resolvePrecision(config, backend.dtypes);
     if (line !== undefined) say(line);
     const compute = precision === "bf16" ? "bf16" : "f32";
-    const model = await loadCausalLm(base.dir, { backend, compute, ropeScaling });
+    const model = await loadCausalLm(base.dir, { backend, compute, ropeScaling, warn });
     if (modelType !== null && modelType !== model.config.modelType)
       say(`--model_type ${modelType}: config.json says ${model.config.modelType}, which is used`, "warn");
-    checkModel(model, tokenizer, longest, say);
     const dropout = model.unusedDropout.join(", ");
     if (config.do_train && dropout !== "")
       say(
@@ -97,6 +102,7 @@ export async function openModel(
     const lora = config.use_peft
       ? await attachAdapter(model, { ...config, peft_path: adapter ?? null }, given)
       : undefined;
+    checkModel(model, tokenizer, longest, say);
     if (lora === undefined && config.do_train) model.trainAll();
     const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${trained} of ${all} parameters are trained`);
@@ -114,17 +120,7 @@ function checkModel(
   say: (text: string) => void,
 ): void {
   const { vocabSize, maxPositions } = model.options;
-  if (tokenizer.vocabSize > vocabSize)
-    throw new InputError(`the tokenizer has ${tokenizer.vocabSize} tokens and the model only ${vocabSize} embeddings`, {
-      place: tokenizer.dir,
-    });
-  if (tokenizer.idCount > vocabSize)
-    throw new InputError(
-      `the tokenizer has the id ${tokenizer.idCount - 1} and the model only ${vocabSize} embeddings`,
-      {
-        place: tokenizer.dir,
-      },
-    );
+  checkTokenizer(tokenizer, model);
   if (tokenizer.vocabSize < vocabSize)
     say(`the tokenizer has ${tokenizer.vocabSize} tokens, the model ${vocabSize} embeddings; the rest stay unused`);
   if (maxPositions !== undefined && longest.tokens > maxPositions)

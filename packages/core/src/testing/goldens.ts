@@ -22,6 +22,13 @@ export function goldenDir(...parts: string[]): string {
   return join(sharedDir, "goldens", ...parts);
 }
 
+/** Whether the inputs of users' reports are there, as hasGoldens. */
+export const hasCases = hasGoldens && existsSync(join(sharedDir, "cases"));
+
+export function caseDir(...parts: string[]): string {
+  return join(sharedDir, "cases", ...parts);
+}
+
 export function readCase<T>(dir: string, file = "case.json"): T {
   return JSON.parse(readFileSync(join(dir, file), "utf8")) as T;
 }

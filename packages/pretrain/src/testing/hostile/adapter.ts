@@ -30,12 +30,12 @@ export const adapters: readonly HostileCase[] = [
   {
     what: "an adapter that is not there",
     flags: (box) => ({ peft_path: box.at("none") }),
-    error: "%s/none: expected a folder of kind adapter, but there is nothing",
+    error: "%s/none: expected the folder of an adapter, but there is no folder of this name",
   },
   {
     what: "a model in place of an adapter",
     flags: (box) => ({ peft_path: box.prototypes.toys.at("llama") }),
-    error: /\/llama: expected kind adapter, found causal-lm$/,
+    error: /\/llama: expected an adapter, found a model$/,
   },
   {
     what: "an adapter without weights",
@@ -87,8 +87,8 @@ export const adapters: readonly HostileCase[] = [
     { peft_type: "x".repeat(1e6) },
     /^%s\/adapter\/adapter_config.json: expected peft_type "LORA", got "x{900,1000}…$/,
   ),
-  config("DoRA", { use_dora: true }, new RegExp(`^${CONFIG}: use_dora = true is not supported`)),
-  config("trained biases", { bias: "all" }, new RegExp(`^${CONFIG}: bias = "all" is not supported`)),
+  config("DoRA", { use_dora: true }, new RegExp(`^${CONFIG}: use_dora true is not supported`)),
+  config("trained biases", { bias: "all" }, new RegExp(`^${CONFIG}: bias "all" is not supported`)),
   config("a rank in quotes", { r: "8" }, lora),
   config("no rank", { r: undefined }, lora),
   config("the rank 0", { r: 0 }, `${CONFIG}: expected a positive integer at "r", got 0`),
@@ -172,9 +172,10 @@ export const adapters: readonly HostileCase[] = [
     "%s/adapter: the adapter has no lm_head.weight, although modules_to_save names it",
   ),
   header(
-    "whose names have no prefix",
-    (h) => rename(h, `${PREFIX}.lora_A.weight`, "q_proj.lora_A.weight"),
-    `${FILE}: expected names to start with "base_model.model.", got "q_proj.lora_A.weight"`,
+    "whose names leave out where the module is",
+    (h) =>
+      ["A", "B"].forEach((side) => rename(h, `${PREFIX}.lora_${side}.weight`, `q_proj.lora_${side}.weight`)),
+    "%s/adapter: the adapter is for another model: this one has no module q_proj",
   ),
   header(
     "for a module that is not there",
@@ -201,8 +202,11 @@ export const adapters: readonly HostileCase[] = [
   ),
   header(
     "whose names have line breaks",
-    (h) => rename(h, `${PREFIX}.lora_A.weight`, "a\nerror: b\u001b[31m"),
-    `${FILE}: expected names to start with "base_model.model.", got "a\\u000aerror: b\\u001b[31m"`,
+    (h) =>
+      ["A", "B"].forEach((side) =>
+        rename(h, `${PREFIX}.lora_${side}.weight`, `a\nerror: b\u001b[31m.lora_${side}.weight`),
+      ),
+    /^%s\/adapter: the adapter has weights for a\\u000aerror: b\\u001b\[31m.lora_A.weight, which adapter_config.json names/,
   ),
   {
     what: "an adapter of another model",

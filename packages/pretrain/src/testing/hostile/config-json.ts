@@ -60,22 +60,22 @@ export const configJson: readonly HostileCase[] = [
   {
     what: "a config.json that is a folder",
     flags: (box) => box.model((at) => folder(at("config.json"))),
-    error: /^%s\/model: expected kind causal-lm, found tokenizer/,
+    error: /^%s\/model: expected a model, found a tokenizer/,
   },
   {
     what: "a config.json that is a pipe",
     flags: (box) => box.model((at) => pipe(at("config.json"))),
-    error: /^%s\/model: expected kind causal-lm, found tokenizer/,
+    error: /^%s\/model: expected a model, found a tokenizer/,
   },
   {
     what: "a config.json that links to a device without end",
     flags: (box) => box.model((at) => link(at("config.json"), "/dev/zero")),
-    error: /^%s\/model: expected kind causal-lm, found tokenizer/,
+    error: /^%s\/model: expected a model, found a tokenizer/,
   },
   {
     what: "a config.json that links to itself",
     flags: (box) => box.model((at) => link(at("config.json"), "config.json")),
-    error: /^%s\/model: expected kind causal-lm, found tokenizer/,
+    error: /^%s\/model: expected a model, found a tokenizer/,
   },
   wrong("no model_type", { model_type: undefined }, /^%s\/model\/config.json: expected "model_type" \(a string\)/),
   wrong(
@@ -106,7 +106,7 @@ export const configJson: readonly HostileCase[] = [
   wrong(
     "a model with a score head",
     { architectures: ["LlamaForSequenceClassification"] },
-    /expected kind causal-lm, found reward-model/,
+    /expected a model, found a reward model/,
   ),
   wrong("no vocab_size", { vocab_size: undefined }, /^%s\/model\/config.json: expected .*"vocab_size" \(a number\)/),
   wrong(

@@ -71,7 +71,7 @@ export const manifests: readonly HostileCase[] = [
   manifest(
     "of another kind",
     (m) => Object.assign(m, { kind: "tokenizer", details: { vocabSize: 1, addedTokens: 0 } }),
-    "%s/adapter: expected kind adapter, found tokenizer",
+    "%s/adapter: expected an adapter, found a tokenizer",
   ),
   manifest("without details", (m) => (m.details = null), `${FILE}: "details" is not an object`),
   manifest(

@@ -92,7 +92,7 @@ export const tokenizers: readonly HostileCase[] = [
   tokenizer(
     "an id beyond the model's embeddings",
     (t) => (t.model.vocab["a"] = 5000),
-    "%s/model: the tokenizer has the id 5000 and the model only 2000 embeddings",
+    "%s/model: the tokenizer has the id 5000 and the model only 2000 embeddings; give the tokenizer that it was trained with",
   ),
   tokenizer("the largest id there is", (t) => (t.model.vocab["a"] = 2 ** 32 - 1), noId),
   tokenizer("merges that are numbers", (t) => (t.model.merges = [1, 2]), unusable),
@@ -162,7 +162,7 @@ export const tokenizers: readonly HostileCase[] = [
         const flags = { special: true, normalized: false, single_word: false, lstrip: false, rstrip: false };
         (t.added_tokens as object[]).push({ id: 2000, content: "<extra>", ...flags });
       }),
-    error: "%s/model: the tokenizer has 2001 tokens and the model only 2000 embeddings",
+    error: "%s/model: the tokenizer has 2001 tokens and the model only 2000 embeddings; give the tokenizer that it was trained with",
   },
   config(
     "that is not JSON",

@@ -317,7 +317,7 @@ export const weights: readonly HostileCase[] = [
       const { peft_path } = await box.adapter(() => Promise.resolve(), true);
       return { model_name_or_path: peft_path };
     },
-    error: "%s/adapter: expected kind causal-lm, found adapter; merge it into its base first",
+    error: "%s/adapter: expected a model, found an adapter; merge it into its base first",
   },
   {
     what: "a model that is a file",
@@ -325,7 +325,7 @@ export const weights: readonly HostileCase[] = [
       await copyFile(box.prototypes.toys.at("llama/model.safetensors"), box.at("model.safetensors"));
       return { model_name_or_path: box.at("model.safetensors") };
     },
-    error: "%s/model.safetensors: expected a folder of kind causal-lm, but this is a file",
+    error: "%s/model.safetensors: expected the folder of a model, but this is a file",
   },
   {
     what: "what an interrupted run left behind, as a model",
