@@ -28,7 +28,7 @@ function* checkCalls({ value, lists, plain }: LintRow): Generator<Problem> {
       for (const [place, write] of written) {
         const call = read(write);
         if ("fault" in call) yield { path: place, message: call.fault, advice: "write an object, or remove the row" };
-        else if (withoutFilledNulls(call.value!, "fault" in tools ? undefined : tools.value) !== call.value)
+        else if (withoutFilledNulls(call.value, "fault" in tools ? undefined : tools.value) !== call.value)
           yield {
             path: place,
             message: "null for what its tool does not declare, as tables fill it in",
