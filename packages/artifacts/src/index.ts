@@ -25,4 +25,5 @@ export { nestsTooDeeply, readJsonText } from "./read-json-text.js";
 export { openArtifact, openDataset, openRef, type OpenOptions } from "./read-artifact.js";
 export { weightedSum, type RewardRequest, type RewardScorer } from "./reward-scorer.js";
 export { sealArtifact, writeArtifact, type ArtifactDescription } from "./write-artifact.js";
+export { readError } from "./read-error.js";
 export { syncFolder, UNFINISHED_FILE, writeError, writeFileAtomic, type FileData } from "./write-file-atomic.js";

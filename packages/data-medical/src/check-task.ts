@@ -1,9 +1,10 @@
 import type { Task } from "./parallel/tasks.js";
 import { eachRow } from "./parallel/chunk-rows.js";
-import { contentReader } from "./row-content.js";
+import { contentReader, type UsualFormat } from "./row-content.js";
 
 export interface CheckTaskOptions {
   readonly from: string | null;
+  readonly usual?: UsualFormat | null;
 }
 
 export interface CheckedChunk {
@@ -15,8 +16,8 @@ export interface CheckedChunk {
 }
 
 /** Counts rows and says of which formats they are. */
-export const checkTask: Task<CheckTaskOptions, CheckedChunk> = async ({ from }) => {
-  const read = contentReader(from);
+export const checkTask: Task<CheckTaskOptions, CheckedChunk> = async ({ from, usual }) => {
+  const read = contentReader(from, usual);
   return (chunk) => {
     let rows = 0;
     const formats = new Map<string, string>();

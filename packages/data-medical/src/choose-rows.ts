@@ -5,6 +5,7 @@ import type { OneFormat } from "./one-format.js";
 import { eachLine, wholeLine } from "./parallel/chunk-rows.js";
 import { readChunks } from "./parallel/read-chunks.js";
 import { mapRows, type RowFiles } from "./row-inputs.js";
+import { usualFormatIn } from "./row-content.js";
 import { chooser } from "./random.js";
 
 /**
@@ -17,7 +18,9 @@ export async function countRows(
   options: RunContext & { readonly from: string | null; readonly threads: number | null },
 ): Promise<number> {
   let rows = 0;
-  for await (const part of mapRows(found, "check", { from: options.from }, options)) {
+  const { from } = options;
+  const usual = await usualFormatIn(found.files, from);
+  for await (const part of mapRows(found, "check", { from, usual }, options)) {
     format.check(part.formats);
     rows += part.rows;
   }

@@ -1,10 +1,17 @@
 import { randomBytes } from "node:crypto";
-import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { syncFolder, writeError } from "@medgpt/artifacts";
 
 /** What is written comes in lines, and goes to the file in blocks. */
 const BLOCK_BYTES = 1 << 20;
+
+/** @throws InputError where the folder that a file goes into is not there and cannot be made */
+export async function makeFolderOf(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
+    throw writeError(error, dirname(path));
+  });
+}
 
 /** A file that is written aside, a piece at a time, and takes its name when it is complete; see `writeFileAtomic`. */
 export class OutputFile {
@@ -21,6 +28,7 @@ export class OutputFile {
   }
 
   static async open(path: string): Promise<OutputFile> {
+    await makeFolderOf(path);
     const aside = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
     try {
       return new OutputFile(path, aside, await open(aside, "wx"));

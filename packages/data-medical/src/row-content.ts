@@ -2,6 +2,7 @@ import { InputError } from "@medgpt/artifacts";
 import type { DataRow } from "@medgpt/core/data";
 import { detectFormat } from "./formats/detect-format.js";
 import type { Example } from "./formats/example.js";
+import { usualFormatOf } from "./formats/read-examples.js";
 import { FORMATS } from "./formats/formats.js";
 import { RefusedRow } from "./formats/refused-row.js";
 
@@ -23,12 +24,29 @@ export type ComparedBy = "prompt" | "row";
 /** Reads rows as the format that is named, or as what their columns say. */
 export type ContentReader = (row: DataRow, place: string) => RowContent;
 
-/** @throws InputError (from the reader) for a row that the format refuses */
-export function contentReader(from: string | null): ContentReader {
+/** A format by name, so that it can be sent to a thread, with the columns by which it is known. */
+export interface UsualFormat {
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
+/** That of most of the first rows of files, for `contentReader`; null where none is to be found. */
+export async function usualFormatIn(files: readonly string[], from: string | null): Promise<UsualFormat | null> {
+  const found = from === null ? await usualFormatOf(files) : undefined;
+  return found === undefined ? null : { name: found.format.name, columns: found.columns };
+}
+
+/**
+ * @param usual that of the rows: one that lacks a part of it is not of another format, but is refused
+ * @throws InputError (from the reader) for a row that the format refuses
+ */
+export function contentReader(from: string | null, usual: UsualFormat | null = null): ContentReader {
   const named = FORMATS.find(({ name }) => name === from);
+  const expected = FORMATS.find(({ name }) => name === usual?.name);
+  const like = expected && usual ? { format: expected, columns: usual.columns } : undefined;
   return (row, place) => {
     try {
-      const format = named ?? detectFormat(row).format;
+      const format = named ?? detectFormat(row, like).format;
       return { format: format.name, said: saidIn(format.read(row)) };
     } catch (error) {
       if (!(error instanceof RefusedRow)) throw error;

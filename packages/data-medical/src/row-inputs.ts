@@ -2,20 +2,21 @@
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { extname } from "node:path";
-import { InputError } from "@medgpt/artifacts";
+import { dirname, extname } from "node:path";
+import { InputError, readError } from "@medgpt/artifacts";
 import { flag, positional, topic } from "@medgpt/core/config";
 import { listTextFiles, ROW_EXTENSIONS } from "@medgpt/core/data";
-import { checkNewFile, type RunContext } from "@medgpt/core/training";
+import { checkFolder, type RunContext } from "@medgpt/core/training";
 import { z } from "zod";
 import { FORMAT_NAMES } from "./convert/config.js";
+import { CHUNK_BYTES } from "./parallel/chunk.js";
 import { mapInOrder } from "./parallel/map-in-order.js";
 import { readChunks } from "./parallel/read-chunks.js";
 import type { TaskName, TaskOptions, TaskResult } from "./parallel/tasks.js";
 
 export const inputFlags = topic("Input", {
   in: positional(z.array(z.string()).min(1), {
-    help: "Files of rows (.jsonl, .json, .csv, .parquet, .txt), or folders of such files.",
+    help: "Files of rows (.jsonl, .json, .csv, .tsv, .parquet, .txt), or folders of such files.",
   }),
   from: flag(z.enum(FORMAT_NAMES).nullable(), {
     default: null,
@@ -46,8 +47,8 @@ export async function findRowFiles(names: readonly string[]): Promise<RowFiles> 
   const files: string[] = [];
   let bytes = 0;
   for (const name of names) {
-    const info = await stat(name).catch((cause: Error) => {
-      throw new InputError(`cannot be read (${cause.message})`, { place: name, cause });
+    const info = await stat(name).catch((cause: unknown) => {
+      throw readError(cause, name);
     });
     if (!info.isDirectory() && !ROW_EXTENSIONS.includes(extname(name)))
       throw new InputError(`expected a file ending in ${ROW_EXTENSIONS.join(", ")}`, { place: name });
@@ -68,7 +69,9 @@ export const overwriteFlag = flag(z.boolean(), { default: false, help: "Replace 
  */
 export async function checkOut(name: string, path: string | null, overwrite: boolean): Promise<void> {
   if (path === null) return;
-  await checkNewFile(name, path);
+  await checkFolder(name, dirname(path));
+  if (await stat(path).then((info) => info.isDirectory(), () => false))
+    throw new InputError(`--${name}: expected a file, this is a folder`, { place: path });
   if (name === "out" && extname(path) !== ".jsonl")
     throw new InputError(`--out: expected a file ending in .jsonl, got ${path}; medgpt data convert writes others`);
   if (existsSync(path) && !overwrite)
@@ -89,7 +92,8 @@ export async function* mapRows<N extends TaskName>(
   let done = 0;
   const progress = (unit: number): void =>
     log({ type: "progress", task: "reading", done: (done = Math.min(total, done + unit)), total, unit: "bytes" });
-  for await (const part of mapInOrder(readChunks(files), task, options, { threads: count, signal })) {
+  const onNote = (text: string): void => log({ type: "message", level: "warn", text });
+  for await (const part of mapInOrder(readChunks(files, CHUNK_BYTES, onNote), task, options, { threads: count, signal })) {
     yield part;
     progress(part.bytesRead);
   }

@@ -67,7 +67,7 @@ export async function tokenizeChats(
       reportBytes(bytes);
       chats = [];
     };
-    for await (const source of readRows(files, (more) => void (bytes += more))) {
+    for await (const source of readRows(files, { onBytes: (more) => void (bytes += more) })) {
       chats.push(reader.read(source));
       if (chats.length === BATCH) await flush();
     }

@@ -1,4 +1,5 @@
 import { InputError, readJsonText } from "@medgpt/artifacts";
+import { JsonNumber, stringifyJson } from "../data/exact-json.js";
 import { scanJson } from "../data/scan-json.js";
 
 /**
@@ -23,7 +24,7 @@ export async function readJsonObject(path: string): Promise<Record<string, unkno
 }
 
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber);
 }
 
 /** A value as an error message shows it: its JSON on one line, cut after 60 characters. */
@@ -31,7 +32,7 @@ export function describeJson(value: unknown): string {
   if (typeof value === "number" && !Number.isFinite(value)) return String(value); // 1e999 is JSON, Infinity is not
   let json: string;
   try {
-    json = JSON.stringify(value) ?? "nothing";
+    json = value === undefined ? "nothing" : stringifyJson(value);
   } catch {
     return "a value that is nested too deeply"; // JSON.parse goes deeper than JSON.stringify
   }

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { InputError } from "@medgpt/artifacts";
+import { guessEncoding } from "./file-kind.js";
 
 /** Where bytes begin in a file, in characters from 1; or a place that has no columns, ready to be shown. */
 export type TextPlace = string | { readonly file: string; readonly line: number; readonly column: number };
@@ -19,10 +20,14 @@ export function decodeUtf8(bytes: Buffer, place: TextPlace): string {
     // `good` is what came before.
   }
   const byte = bytes[Buffer.byteLength(good)]!.toString(16).padStart(2, "0");
-  throw new InputError(
-    `expected UTF-8, got the byte 0x${byte} after "${snippet(good.slice(-20))}"; save the file as UTF-8`,
-    { place: typeof place === "string" ? place : placeWithin(place, good) },
-  );
+  const encoding = typeof place === "string" ? undefined : guessEncoding(bytes);
+  const hint =
+    encoding === undefined || typeof place === "string"
+      ? ""
+      : ` (it looks like ${encoding.toUpperCase()}: iconv -f ${encoding} -t utf-8 ${place.file} > NEW)`;
+  throw new InputError(`expected UTF-8, got the byte 0x${byte} after "${snippet(good.slice(-20))}"; save the file as UTF-8${hint}`, {
+    place: typeof place === "string" ? place : placeWithin(place, good),
+  });
 }
 
 /** The place that a text which begins at `place` ends at, as file:line:column. */

@@ -13,6 +13,8 @@ export interface TextFiles {
 /** The manifest of an artifact, which describes the folder. */
 const MANIFEST = "medgpt.json";
 
+const SHEETS = [".csv", ".tsv"];
+
 /**
  * The files below a folder with one of the extensions, by default .txt, .jsonl, .json and .parquet. Hidden files and folders
  * are left out, as Python's glob does; links to folders are followed, but no folder is visited twice.
@@ -23,6 +25,7 @@ export async function listTextFiles(dir: string, extensions: readonly string[] =
   const found: string[] = [];
   const visited = new Set<string>();
   let ignored = 0;
+  let sheets = 0;
 
   const visit = async (below: string): Promise<void> => {
     const folder = join(dir, below);
@@ -36,8 +39,10 @@ export async function listTextFiles(dir: string, extensions: readonly string[] =
         throw new InputError("is a link to nothing; remove or repair it", { place: join(dir, path), cause });
       });
       if (info.isDirectory()) await visit(path);
-      else if (!extensions.includes(extname(name)) || name === MANIFEST) ignored++;
-      else if (info.isFile()) found.push(path);
+      else if (!extensions.includes(extname(name)) || name === MANIFEST) {
+        ignored++;
+        if (SHEETS.includes(extname(name).toLowerCase())) sheets++;
+      } else if (info.isFile()) found.push(path);
       else throw new InputError("expected a file of text, but this is a pipe or device", { place: join(dir, path) });
     }
   };
@@ -53,7 +58,10 @@ export async function listTextFiles(dir: string, extensions: readonly string[] =
   await visit("");
   if (found.length === 0) {
     const others = ignored === 0 ? "it is empty" : `it has only ${ignored} other file${ignored === 1 ? "" : "s"}`;
-    throw new InputError(`${expected}, but ${others}`, { place: dir });
+    // Those who read .txt read text, and the others conversations.
+    const [to, file] = extensions.includes(".txt") ? ["text", "text.jsonl"] : ["sharegpt", "train.jsonl"];
+    const remedy = sheets === 0 ? "" : `; tables are read by medgpt data convert ${dir} --to ${to} --out data/${file}`;
+    throw new InputError(`${expected}, but ${others}${remedy}`, { place: dir });
   }
   const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
   return { files: found.sort(byBytes).map((path) => join(dir, path)), ignored };

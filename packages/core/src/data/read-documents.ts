@@ -6,7 +6,7 @@
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { describeJson } from "../checkpoint/read-json-object.js";
-import { decodeUtf8, snippet } from "./decode-utf8.js";
+import { decodeUtf8, placeWithin, snippet } from "./decode-utf8.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readParquet } from "./read-parquet.js";
 import { scanJson } from "./scan-json.js";
@@ -117,7 +117,7 @@ function jsonLine(bytes: Buffer, place: { file: string; line: number; column: nu
       { place: `${place.file}:${place.line}:${[...source.slice(0, at)].length + 1}`, cause },
     );
   }
-  return textOf(value, source, `${place.file}:${place.line}:1`);
+  return textOf(value, source, place);
 }
 
 /** The values of a .json file: objects with a "text", or the strings of a list of strings, as datasets takes them. */
@@ -129,18 +129,19 @@ async function* readJson(
   let offset = -1;
   for await (const { value, source, inList, line, column } of readJsonValues(readChunks(file, 0, onBytes), file)) {
     if (++offset < from.offset) continue;
-    const text = inList && typeof value === "string" ? value : textOf(value, source, `${file}:${line}:${column}`);
+    const text = inList && typeof value === "string" ? value : textOf(value, source, { file, line, column });
     yield { text, offset, line };
   }
 }
 
-function textOf(value: unknown, source: string, place: string): string {
+/** @param begin where the source begins */
+function textOf(value: unknown, source: string, begin: { file: string; line: number; column: number }): string {
   const text = typeof value === "object" && value !== null ? (value as Record<string, unknown>)["text"] : undefined;
   if (typeof text === "string") return text;
   const got = text === undefined ? snippet(source.trim()) : `"text": ${snippet(describeJson(text))}`;
   throw new InputError(
     `expected a JSON object with a string "text", got ${got}; name the field "text" or convert the file`,
-    { place },
+    { place: placeWithin(begin, "") },
   );
 }
 

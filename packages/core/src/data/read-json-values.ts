@@ -19,10 +19,15 @@ export interface JsonValue {
 
 /**
  * @param chunks the bytes of the file
+ * @param parse JSON.parse, or parseJson where values are written again
  * @throws InputError (from the iteration) at file:line:column for malformed JSON and bytes that are not UTF-8
  */
-export async function* readJsonValues(chunks: AsyncIterable<Buffer>, file: string): AsyncGenerator<JsonValue> {
-  const scanner = new Scanner(file);
+export async function* readJsonValues(
+  chunks: AsyncIterable<Buffer>,
+  file: string,
+  parse: (text: string) => unknown = JSON.parse,
+): AsyncGenerator<JsonValue> {
+  const scanner = new Scanner(file, parse);
   for await (const chunk of chunks) yield* scanner.write(chunk);
   yield* scanner.end();
 }
@@ -66,7 +71,10 @@ class Scanner {
   #afterColon = false;
   #hasText = false;
 
-  constructor(file: string) {
+  readonly #read: (text: string) => unknown;
+
+  constructor(file: string, parse: (text: string) => unknown) {
+    this.#read = parse;
     this.#place = { file, line: 1, column: 1 };
     this.#start = this.#place;
   }
@@ -205,7 +213,7 @@ class Scanner {
     this.#pieces = [];
     this.#kind = "none";
     try {
-      return { value: JSON.parse(source) as unknown, source };
+      return { value: this.#read(source), source };
     } catch (cause) {
       const at = scanJson(source).errorAt ?? source.length;
       const got = snippet(source.slice(at)) || "the end of the value";

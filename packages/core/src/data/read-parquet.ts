@@ -1,9 +1,9 @@
 /** Reads .parquet files a row group at a time, so that memory is bounded by the largest one. */
 import { open, type FileHandle } from "node:fs/promises";
-import { InputError, MedgptError } from "@medgpt/artifacts";
+import { InputError, MedgptError, readError } from "@medgpt/artifacts";
 import {
   parquetMetadataAsync,
-  parquetReadObjects,
+  parquetRead,
   parquetSchema,
   type AsyncBuffer,
   type FileMetaData,
@@ -12,6 +12,7 @@ import {
 } from "hyparquet";
 import { checkPages, decompressors, skipStruct } from "./check-parquet.js";
 import { snippet } from "./decode-utf8.js";
+import { checkColumnsAreKept, exactColumns, exactParsers, withoutDecimals } from "./parquet-values.js";
 
 export type ParquetRow = Readonly<Record<string, unknown>>;
 
@@ -30,6 +31,8 @@ export interface ReadParquetOptions {
   readonly from?: number;
   /** Whether strings are given as their bytes, so that the caller can tell which of them are not UTF-8. */
   readonly bytes?: boolean;
+  /** Whether times come as text, and decimals and whole numbers of floating point as JsonNumbers, so that nothing is lost. */
+  readonly exact?: boolean;
 }
 
 export interface ParquetFile {
@@ -56,7 +59,9 @@ export async function readParquet(file: string): Promise<ParquetFile> {
   return {
     columns: new Map(schema.children.map((column) => [column.element.name, kindOf(column)])),
     rowCount: Number(metadata.num_rows),
-    async *read({ columns, from = 0, bytes: asBytes = false } = {}) {
+    async *read({ columns, from = 0, bytes: asBytes = false, exact = false } = {}) {
+      const names = columns ?? schema.children.map(({ element }) => element.name);
+      if (exact) checkColumnsAreKept(schema, names, file);
       let end = 0;
       for (const group of metadata.row_groups) {
         const begin = end;
@@ -70,17 +75,21 @@ export async function readParquet(file: string): Promise<ParquetFile> {
           );
         const rows = await withFile(file, async (buffer) => {
           await checkColumns(buffer, group, schema, columns);
-          return parquetReadObjects({
+          let found: unknown[][] = [];
+          await parquetRead({
             file: buffer,
-            metadata,
+            metadata: exact ? { ...metadata, schema: withoutDecimals(metadata.schema) } : metadata,
             rowStart: firstRow,
             rowEnd: end,
             compressors: decompressors,
             utf8: false, // bytes that are not said to be text stay bytes
-            ...(columns && { columns: [...columns] }),
+            columns: [...names],
             // The library fills in the other parsers.
-            ...(asBytes && { parsers: { stringFromBytes: (bytes: Uint8Array) => bytes } }),
+            parsers: { ...(exact && exactParsers), ...(asBytes && { stringFromBytes: (bytes: Uint8Array) => bytes }) },
+            // As lists: the library's objects cannot have a column of the name __proto__.
+            onComplete: (lists) => (found = lists),
           });
+          return asRows(found, names, exact ? exactColumns(schema, names) : []);
         });
         if (rows.length !== end - firstRow)
           throw damaged(file, `a row group has ${rows.length} rows and should have ${end - firstRow}`);
@@ -92,6 +101,17 @@ export async function readParquet(file: string): Promise<ParquetFile> {
       }
     },
   };
+}
+
+/** @param exact what becomes of the values of a column; undefined where they stay as they are */
+function asRows(
+  lists: readonly (readonly unknown[])[],
+  names: readonly string[],
+  exact: ReturnType<typeof exactColumns>,
+): ParquetRow[] {
+  return lists.map((values) =>
+    Object.fromEntries(names.map((name, index) => [name, exact[index]?.(values[index]) ?? values[index]])),
+  );
 }
 
 function kindOf({ element, children }: SchemaTree): string {
@@ -161,8 +181,7 @@ async function withFile<T>(file: string, read: (buffer: AsyncBuffer) => Promise<
   } catch (cause) {
     if (cause instanceof MedgptError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;
-    if (code !== undefined && handle === undefined)
-      throw new InputError(`cannot be read (${message})`, { place: file, cause });
+    if (code !== undefined) throw readError(cause, file);
     // Where the library comes upon a part that is missing, the message is of its code.
     throw damaged(file, cause instanceof TypeError ? "a part of it is missing" : message, cause);
   } finally {

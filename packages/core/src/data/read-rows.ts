@@ -1,24 +1,25 @@
 /**
- * Streams the rows of data files as objects: a line of .jsonl, a value of .json, a record of .csv (whose values are all
- * strings, named by its first line), a row of .parquet, and for a line of .txt its `text`. Memory is bounded by the longest
+ * Streams the rows of data files as objects: a line of .jsonl, a value of .json, a record of .csv and .tsv (whose values are
+ * all strings, named by its first line), a row of .parquet, and for a line of .txt its `text`. Memory is bounded by the longest
  * row or row group.
  */
+import { isUtf8 } from "node:buffer";
 import { extname } from "node:path";
-import { Readable } from "node:stream";
 import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
-import { CsvError, parse } from "csv-parse";
 import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
-import { decodeUtf8, snippet } from "./decode-utf8.js";
+import { decodeUtf8, placeWithin, snippet } from "./decode-utf8.js";
+import { halfPairError, parseJson } from "./exact-json.js";
+import { holdsJsonTexts, jsonInText } from "./holds-json-texts.js";
+import { readCsv } from "./read-csv.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readParquet } from "./read-parquet.js";
+import { plainValue } from "./plain-value.js";
 import { scanJson } from "./scan-json.js";
 import { readChunks, splitLines } from "./split-lines.js";
 
 export type DataRow = Readonly<Record<string, unknown>>;
 
-export interface SourceRow {
-  /** As JSON has it, whatever the file: no bytes, dates or bigints. */
-  readonly row: DataRow;
+interface Located {
   readonly file: string;
   /** From 1: the line that the row begins on, of .parquet the row. */
   readonly line: number;
@@ -26,64 +27,150 @@ export interface SourceRow {
   readonly place: string;
 }
 
-type OnBytes = (count: number) => void;
-type FileReader = (file: string, onBytes: OnBytes) => AsyncIterable<Omit<SourceRow, "file">>;
+export interface SourceRow extends Located {
+  /** As JSON has it, whatever the file: no bytes, dates or bigints; a number that JavaScript would change is a JsonNumber. */
+  readonly row: DataRow;
+}
+
+/** What stands where a row should be, and is none. The place may have a column. */
+export interface RowFault extends Located {
+  readonly refused: string;
+  /** It, in a form that JSON can hold: a value, or where it is no JSON its text, or where it is no text its bytes. */
+  readonly source: { readonly row: unknown } | { readonly text: string } | { readonly base64: string };
+}
+
+export interface ReadOptions {
+  /** Told of the bytes that were read, over all files. */
+  readonly onBytes: (count: number) => void;
+  /** Told, in a line that names the file, of what one would not expect in a file of its name. */
+  readonly onNote: (text: string) => void;
+  /** Told of a row with half of a surrogate pair, which is no Unicode; what it throws is a fault of the row. */
+  readonly onHalfPair: (error: InputError) => void;
+}
+
+/** For rows that are written again: nobody else could read them. */
+export const refuseHalfPair: ReadOptions["onHalfPair"] = (error) => {
+  throw error;
+};
+
+const DEFAULTS: ReadOptions = { onBytes: () => undefined, onNote: () => undefined, onHalfPair: () => undefined };
+
+/** A row, or a fault, of a file that is known. */
+export type RowOrFault = Omit<SourceRow, "file"> | Omit<RowFault, "file">;
+type FileReader = (file: string, options: ReadOptions) => AsyncIterable<RowOrFault>;
 
 const READERS: Readonly<Record<string, FileReader>> = {
   ".txt": readTextLines,
   ".jsonl": readJsonLines,
   ".json": readJsonFile,
   ".csv": readCsv,
+  ".tsv": readCsv,
   ".parquet": readParquetRows,
 };
 
 /** The extensions of files that hold rows, dots included. */
 export const ROW_EXTENSIONS: readonly string[] = Object.keys(READERS);
 
-/**
- * @param onBytes told of the bytes that were read, over all files
- * @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what is no row
- */
+/** @throws InputError (from the iteration) as `readRowsOrFaults` does, and for a fault */
 export async function* readRows(
   files: readonly string[],
-  onBytes: OnBytes = () => undefined,
+  options: Partial<ReadOptions> = {},
 ): AsyncGenerator<SourceRow> {
+  for await (const read of readRowsOrFaults(files, options)) {
+    if ("refused" in read) throw new InputError(read.refused, { place: read.place });
+    yield read;
+  }
+}
+
+/**
+ * Rows, and what stands where rows should be and leaves those after it readable.
+ * @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what nothing can be read after
+ */
+export async function* readRowsOrFaults(
+  files: readonly string[],
+  options: Partial<ReadOptions> = {},
+): AsyncGenerator<SourceRow | RowFault> {
   for (const file of files) {
     const reader = READERS[extname(file)];
     if (reader === undefined)
       throw new InputError(`expected a file ending in ${ROW_EXTENSIONS.join(", ")}`, { place: file });
-    for await (const row of reader(file, onBytes)) yield { ...row, file };
+    for await (const read of reader(file, { ...DEFAULTS, ...options })) yield { ...read, file };
   }
+}
+
+/** The row that `read` gives, or the fault that it throws. */
+function rowOrFault(read: () => DataRow, file: string, line: number, source: () => RowFault["source"]): RowOrFault {
+  try {
+    return { row: read(), line, place: `${file}:${line}` };
+  } catch (error) {
+    // What is wrong with the whole file has no line.
+    if (!(error instanceof InputError) || error.place === undefined || error.place === file) throw error;
+    return { refused: error.message.slice(error.place.length + 2), place: error.place, line, source: source() };
+  }
+}
+
+/** Bytes as they are kept for whoever mends them. */
+function bytesOrText(bytes: Buffer): RowFault["source"] {
+  return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
 }
 
 /** Blank lines are no rows. */
-async function* readTextLines(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readTextLines(file: string, { onBytes, onNote }: ReadOptions): AsyncGenerator<RowOrFault> {
+  if (await holdsJsonTexts(file)) onNote(jsonInText(file));
   let line = 0;
   for await (const { bytes } of splitLines(file, false, 0, onBytes)) {
-    const text = decodeUtf8(bytes, { file, line: ++line, column: 1 });
-    if (text.trim() !== "") yield { row: { text }, line, place: `${file}:${line}` };
+    line++;
+    const read = rowOrFault(
+      () => ({ text: decodeUtf8(bytes, { file, line, column: 1 }) }),
+      file,
+      line,
+      () => bytesOrText(bytes),
+    );
+    if ("refused" in read || (read.row["text"] as string).trim() !== "") yield read;
   }
 }
 
-async function* readJsonLines(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readJsonLines(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {
   let line = 0;
   for await (const { bytes } of splitLines(file, true, 0, onBytes)) {
-    const row = parseJsonLine(bytes, file, ++line);
-    if (row !== undefined) yield { row, line, place: `${file}:${line}` };
+    line++;
+    let blank = false;
+    const read = rowOrFault(
+      () => {
+        const row = parseJsonLine(bytes, file, line, { parse: parseJson, onHalfPair });
+        blank = row === undefined;
+        return row ?? {};
+      },
+      file,
+      line,
+      () => bytesOrText(bytes),
+    );
+    if (!blank) yield read;
   }
 }
 
 /**
  * The object on a line of .jsonl; undefined for a blank line.
+ * @param parse JSON.parse, or parseJson where the row is written again
  * @throws InputError at file:line:column for what is neither
  */
-export function parseJsonLine(bytes: Buffer, file: string, line: number): DataRow | undefined {
+export function parseJsonLine(
+  bytes: Buffer,
+  file: string,
+  line: number,
+  { parse = JSON.parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
+): DataRow | undefined {
   const source = decodeUtf8(bytes, { file, line, column: 1 });
   let value: unknown;
   try {
-    value = JSON.parse(source);
+    value = parse(source);
   } catch (cause) {
     if (source.trim() === "") return undefined;
+    if (line === 1 && /^\s*\[\s*(?:\{|$)/.test(source))
+      throw new InputError(`expected a JSON object on each line, got a list over several lines; ${NAME_IT_JSON}`, {
+        place: file,
+        cause,
+      });
     const at = scanJson(source).errorAt ?? source.length;
     const got = snippet(source.slice(at)) || "the end of the line";
     throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
@@ -91,74 +178,53 @@ export function parseJsonLine(bytes: Buffer, file: string, line: number): DataRo
       cause,
     });
   }
-  return checkRow(value, source, `${file}:${line}:1`);
+  const begin = { file, line, column: 1 };
+  if (line === 1 && Array.isArray(value) && value.some(isJsonObject))
+    throw new InputError(
+      `expected a JSON object, got ${snippet(describeJson(value))}; if the file is one list, ${NAME_IT_JSON}`,
+      { place: placeWithin(begin, "") },
+    );
+  return checkRow(value, source, begin, onHalfPair);
 }
 
-async function* readJsonFile(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
-  for await (const { value, source, inList, line, column } of readJsonValues(readChunks(file, 0, onBytes), file)) {
+const NAME_IT_JSON = "give it a name that ends in .json";
+
+async function* readJsonFile(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {
+  for await (const { value, source, inList, line, column } of readJsonValues(
+    readChunks(file, 0, onBytes),
+    file,
+    parseJson,
+  )) {
     // A list of strings is one of texts, as datasets takes it.
-    const row =
-      inList && typeof value === "string" ? { text: value } : checkRow(value, source, `${file}:${line}:${column}`);
-    yield { row, line, place: `${file}:${line}` };
+    const given = inList && typeof value === "string" ? { text: value } : value;
+    yield rowOrFault(
+      () => checkRow(given, source, { file, line, column }, onHalfPair),
+      file,
+      line,
+      () => ({ text: source }),
+    );
   }
 }
 
-function checkRow(value: unknown, source: string, place: string): DataRow {
+function checkRow(
+  value: unknown,
+  source: string,
+  begin: { file: string; line: number; column: number },
+  onHalfPair: ReadOptions["onHalfPair"],
+): DataRow {
+  const place = `${begin.file}:${begin.line}:${begin.column}`;
   // Whoever writes the row again could not: JSON.parse goes deeper than JSON.stringify.
   if (nestsTooDeeply(source))
     throw new InputError("expected a JSON object, got one that is nested too deeply", { place });
+  const half = halfPairError(source, begin);
+  if (half !== undefined) onHalfPair(half);
   if (isJsonObject(value)) return value;
   throw new InputError(`expected a JSON object, got ${snippet(describeJson(value))}`, { place });
 }
 
-type CsvRecord = Readonly<Record<string, string>>;
-
-async function* readCsv(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
-  const decoded = async function* (): AsyncGenerator<Buffer> {
-    // Line by line, so that bytes that are not UTF-8 have a place; a line of csv-parse may go over several of these.
-    let line = 0;
-    for await (const { bytes, ended } of splitLines(file, true, 0, onBytes)) {
-      decodeUtf8(bytes, { file, line: ++line, column: 1 });
-      yield ended ? Buffer.concat([bytes, Buffer.from("\n")]) : bytes;
-    }
-  };
-  const parser = parse({
-    columns: (names: string[]) => checkHeader(names, file),
-    info: true,
-    skip_empty_lines: true,
-    max_record_size: 256 << 20,
-  });
-  const input = Readable.from(decoded());
-  input.on("error", (error) => parser.destroy(error)).pipe(parser);
-  try {
-    for await (const { record, info } of parser as AsyncIterable<{ record: CsvRecord; info: { lines: number } }>) {
-      // It is known where a record ends; its values have the line breaks in it.
-      const line = info.lines - Object.values(record).join("").split("\n").length + 1;
-      yield { row: record, line, place: `${file}:${line}` };
-    }
-  } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
-    throw new InputError(`expected CSV: ${error.message}`, {
-      place: `${file}:${String(error["lines"])}`,
-      cause: error,
-    });
-  } finally {
-    input.destroy();
-    parser.destroy();
-  }
-}
-
-function checkHeader(names: readonly string[], file: string): string[] {
-  const wrong = names.find((name, index) => name === "" || name === "__proto__" || names.indexOf(name) !== index);
-  if (wrong === undefined) return [...names];
-  throw new InputError(`expected a name for each column, each another, got ${JSON.stringify(wrong)}`, {
-    place: `${file}:1`,
-  });
-}
-
-async function* readParquetRows(file: string, onBytes: OnBytes): AsyncGenerator<Omit<SourceRow, "file">> {
+async function* readParquetRows(file: string, { onBytes }: ReadOptions): AsyncGenerator<RowOrFault> {
   const parquet = await readParquet(file);
-  for await (const { rows, firstRow, bytes } of parquet.read({ bytes: true })) {
+  for await (const { rows, firstRow, bytes } of parquet.read({ bytes: true, exact: true })) {
     for (const [index, row] of rows.entries()) {
       const line = firstRow + index + 1;
       const place = `${file}:row ${line}`;
@@ -168,15 +234,3 @@ async function* readParquetRows(file: string, onBytes: OnBytes): AsyncGenerator<
   }
 }
 
-/** A value of parquet as JSON has it; missing fields of a struct are null there, as Python's datasets gives them. */
-function plainValue(value: unknown, place: string): unknown {
-  if (value instanceof Uint8Array)
-    return decodeUtf8(Buffer.from(value.buffer, value.byteOffset, value.byteLength), place);
-  // JSON has no larger whole numbers than these that every reader takes.
-  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-  if (value instanceof Date) return value.toISOString();
-  if (Array.isArray(value) || ArrayBuffer.isView(value))
-    return Array.from(value as ArrayLike<unknown>, (item) => plainValue(item, place));
-  if (!isJsonObject(value)) return value ?? null;
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, plainValue(item, place)]));
-}

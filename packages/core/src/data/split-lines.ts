@@ -1,6 +1,7 @@
 /** Files as chunks of bytes and as lines. */
 import { createReadStream } from "node:fs";
-import { InputError } from "@medgpt/artifacts";
+import { InputError, readError } from "@medgpt/artifacts";
+import { checkIsText } from "./file-kind.js";
 
 export interface Line {
   /** Without its line break, and without a byte order mark. */
@@ -72,7 +73,10 @@ export async function* splitLines(
   if (pieces.length > 0) yield line([], false);
 }
 
-/** The bytes of a file, a mebibyte at a time. */
+/**
+ * The bytes of a file of text, a mebibyte at a time.
+ * @throws InputError where it cannot be read, or is no text (see checkIsText)
+ */
 export async function* readChunks(
   file: string,
   start = 0,
@@ -80,12 +84,15 @@ export async function* readChunks(
 ): AsyncGenerator<Buffer> {
   const stream = createReadStream(file, { highWaterMark: 1 << 20, start });
   try {
+    let begun = start > 0;
     for await (const chunk of stream as AsyncIterable<Buffer>) {
+      if (!begun) checkIsText(chunk, file);
+      begun = true;
       onBytes(chunk.length);
       yield chunk;
     }
   } catch (cause) {
-    throw new InputError(`cannot be read (${(cause as Error).message})`, { place: file, cause });
+    throw readError(cause, file);
   } finally {
     stream.destroy();
   }

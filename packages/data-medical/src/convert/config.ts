@@ -21,7 +21,7 @@ export const outputFlags = {
 export const convertSchema = z.strictObject({
   ...topic("Conversion", {
     in: positional(z.array(z.string()).min(1), {
-      help: "Files (.jsonl, .json, .csv, .parquet, .txt), or a folder that is searched for them at every depth.",
+      help: "Files (.jsonl, .json, .csv, .tsv, .parquet, .txt), or a folder that is searched for them at every depth.",
     }),
     to: required(z.enum(TARGET_NAMES), { help: "The format to write." }),
     from: flag(z.enum(FORMAT_NAMES).nullable(), {

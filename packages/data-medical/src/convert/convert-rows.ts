@@ -1,4 +1,4 @@
-import type { DataRow, SourceRow } from "@medgpt/core/data";
+import type { DataRow, RowFault, SourceRow } from "@medgpt/core/data";
 
 import { describe } from "../formats/detect-format.js";
 import type { Format } from "../formats/format.js";
@@ -8,7 +8,8 @@ import type { Target } from "../targets/target.js";
 
 /** A row in the target's format, or why there is none. */
 export type Converted =
-  { readonly row: DataRow } | { readonly reason: string; readonly place: string; readonly source: DataRow };
+  | { readonly row: DataRow }
+  | { readonly reason: string; readonly place: string; readonly source: RowFault["source"] };
 
 export interface ConvertRowsOptions {
   readonly from: Format | undefined;
@@ -20,22 +21,25 @@ export interface ConvertRowsOptions {
   readonly onDropped: (column: string) => void;
   /** Called once with what the files hold. */
   readonly onFormat: (text: string) => void;
+  /** Told of what one would not expect in a file of its name. */
+  readonly onNote: (text: string) => void;
 }
 
 /** The rows of files in the target's format, with their extra columns. One row is in memory at a time. */
 export async function* convertRows(
   files: readonly string[],
-  { from, target, signal, onRow, onDropped, onFormat }: ConvertRowsOptions,
+  { from, target, signal, onRow, onDropped, onFormat, onNote }: ConvertRowsOptions,
 ): AsyncGenerator<Converted> {
   const examples = readExamples(files, {
     from,
     onRow,
+    onNote,
     onFormat: (found, place) => onFormat(`${place}: ${from === undefined ? describe(found) : from.name}`),
   });
   for await (const read of examples) {
     signal?.throwIfAborted();
     if ("refused" in read) {
-      yield { reason: read.refused, place: read.place, source: read.row };
+      yield { reason: read.refused, place: read.place, source: read.source };
       continue;
     }
     try {
@@ -46,7 +50,7 @@ export async function* convertRows(
       yield { row: { ...row, ...Object.fromEntries(kept) } };
     } catch (error) {
       if (!(error instanceof RefusedRow)) throw error;
-      yield { reason: error.message, place: read.place, source: read.row };
+      yield { reason: error.message, place: read.place, source: read.source };
     }
   }
 }

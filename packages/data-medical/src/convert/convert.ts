@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join, relative } from "node:path";
 
-import { artifactRef, InputError, MANIFEST_FILE, openArtifact, splitOf, type ArtifactRef } from "@medgpt/artifacts";
+import { artifactRef, MANIFEST_FILE, openArtifact, readError, splitOf, type ArtifactRef } from "@medgpt/artifacts";
 import { listTextFiles, ROW_EXTENSIONS } from "@medgpt/core/data";
 import type { RunContext } from "@medgpt/core/training";
 
@@ -30,7 +30,7 @@ interface Source {
 /** A file, a folder's files by the splits that their names tell, or the splits of a dataset artifact. */
 async function openSource(path: string): Promise<Source> {
   const info = await stat(path).catch((cause: unknown) => {
-    throw new InputError("expected a file or folder, and there is none", { place: path, cause });
+    throw readError(cause, path);
   });
   if (!info.isDirectory()) return { splits: new Map([["train", [path]]]) };
   const sealed = await stat(join(path, MANIFEST_FILE)).then(

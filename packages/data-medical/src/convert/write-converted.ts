@@ -4,7 +4,7 @@ import { dirname, extname, join } from "node:path";
 
 import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
 import type { SourceRow } from "@medgpt/core/data";
-import type { RunContext } from "@medgpt/core/training";
+import { checkFolder, type RunContext } from "@medgpt/core/training";
 
 import type { Format } from "../formats/format.js";
 import { writeRows, WRITTEN_EXTENSIONS } from "../rows/write-rows.js";
@@ -41,10 +41,12 @@ export async function writeConverted(
     throw new InputError(`expected a file ending in ${WRITTEN_EXTENSIONS.join(" or ")}, or a folder`, { place: out });
   if (isFile && splits.size !== 1)
     throw new InputError(`expected a folder for the splits ${[...splits.keys()].join(", ")}`, { place: out });
-  await checkFree(isFile ? [out, quarantine] : [quarantine], overwrite);
+  if (isFile) await checkFree("out", out, overwrite);
+  if (quarantine !== null) await checkFree("quarantine", quarantine, overwrite);
 
   const say = (text: string): void => context.log({ type: "message", level: "info", text });
   const dropped = new Set<string>();
+  const notes = new Set<string>();
   const convert = (files: readonly string[], quiet = false): AsyncGenerator<Converted> =>
     convertRows(files, {
       from: options.from,
@@ -53,6 +55,8 @@ export async function writeConverted(
       onRow: options.onRow,
       onDropped: (column) => dropped.add(column),
       onFormat: (text) => !quiet && say(text),
+      // The files are read more than once.
+      onNote: (text) => notes.has(text) || (notes.add(text), context.log({ type: "message", level: "warn", text })),
     });
 
   let refused = 0;
@@ -114,7 +118,7 @@ export async function writeConverted(
 async function writeRefused(path: string, results: () => AsyncGenerator<Converted>): Promise<number> {
   const rows = async function* (): AsyncGenerator<Record<string, unknown>> {
     for await (const result of results())
-      if ("reason" in result) yield { place: result.place, reason: result.reason, row: result.source };
+      if ("reason" in result) yield { place: result.place, reason: result.reason, ...result.source };
   };
   const look = rows();
   const { done } = await look.next();
@@ -122,15 +126,11 @@ async function writeRefused(path: string, results: () => AsyncGenerator<Converte
   return done === true ? 0 : (await writeRows(path, rows)).rows;
 }
 
-async function checkFree(paths: readonly (string | null)[], overwrite: boolean): Promise<void> {
-  for (const path of paths) {
-    if (path === null) continue;
-    if (!(await isFolder(dirname(path))))
-      throw new InputError("expected a folder to write to, and there is none", { place: dirname(path) });
-    const there = await stat(path).catch(() => undefined);
-    if (there !== undefined && !(overwrite && there.isFile()))
-      throw new InputError("is there already; choose another name, or give --overwrite", { place: path });
-  }
+async function checkFree(flag: string, path: string, overwrite: boolean): Promise<void> {
+  await checkFolder(flag, dirname(path));
+  const there = await stat(path).catch(() => undefined);
+  if (there !== undefined && !(overwrite && there.isFile()))
+    throw new InputError("is there already; choose another name, or give --overwrite", { place: path });
 }
 
 async function isFolder(path: string): Promise<boolean> {

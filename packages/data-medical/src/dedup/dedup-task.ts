@@ -1,10 +1,11 @@
 import { fingerprint, minHash, SIGNATURE_SIZE } from "../near-duplicates/index.js";
 import { eachRow } from "../parallel/chunk-rows.js";
 import type { Task } from "../parallel/tasks.js";
-import { comparedText, contentReader, type ComparedBy } from "../row-content.js";
+import { comparedText, contentReader, type ComparedBy, type UsualFormat } from "../row-content.js";
 
 export interface DedupTaskOptions {
   readonly from: string | null;
+  readonly usual?: UsualFormat | null;
   readonly by: ComparedBy;
   /** Whether signatures are made. */
   readonly near: boolean;
@@ -32,8 +33,8 @@ export interface ComparableChunk {
 }
 
 /** Makes rows comparable. */
-export const dedupTask: Task<DedupTaskOptions, ComparableChunk> = async ({ from, by, near, seed }) => {
-  const read = contentReader(from);
+export const dedupTask: Task<DedupTaskOptions, ComparableChunk> = async ({ from, usual, by, near, seed }) => {
+  const read = contentReader(from, usual);
   return (chunk) => {
     const begins: number[] = [];
     const ends: number[] = [];

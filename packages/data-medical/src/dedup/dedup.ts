@@ -4,6 +4,7 @@ import type { RunContext } from "@medgpt/core/training";
 import { OneFormat } from "../one-format.js";
 import { writeOutputs } from "../output-files.js";
 import { checkOut, findRowFiles, mapRows } from "../row-inputs.js";
+import { usualFormatIn } from "../row-content.js";
 import { Deduplicator } from "./deduplicator.js";
 import type { DedupConfig } from "./config.js";
 
@@ -18,7 +19,8 @@ export async function runDedup(config: DedupConfig, context: RunContext): Promis
   const dedup = new Deduplicator(found.files, near);
   const format = new OneFormat();
   await writeOutputs(duplicates === null ? [out] : [out, duplicates], async ([kept, list]) => {
-    const options = { from, by, near: near !== null, seed };
+    const usual = await usualFormatIn(found.files, from);
+    const options = { from, usual, by, near: near !== null, seed };
     for await (const part of mapRows(found, "dedup", options, { ...context, threads })) {
       format.check(part.formats);
       await dedup.add(part, kept!, list);

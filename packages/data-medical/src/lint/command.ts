@@ -65,6 +65,7 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
       outputs: config.quarantine === null ? open : open.slice(1),
       onFinding,
       onBytes,
+      onNote: (text) => log({ type: "message", level: "warn", text }),
       signal,
     }),
   );

@@ -1,5 +1,7 @@
 /** Reads files row by row, has every rule look at each row, and writes what --fix and --quarantine leave of them. */
+import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
+import { halfPairs, holdsJsonTexts, parseJson, stringifyJson } from "@medgpt/core/data";
 import type { OutputFile } from "../output-files.js";
 import { findingOf, type Finding } from "./finding.js";
 import { lintRow, repairRow, type RowContext } from "./lint-row.js";
@@ -8,6 +10,7 @@ import { expectedKeys } from "./row-view.js";
 import { RowWriter } from "./row-writer.js";
 import { rowsOfFile } from "./rows-of-file.js";
 import type { Check, LintRow, Problem, Rule, RuleOptions } from "./rule.js";
+import { json } from "./rules/json.js";
 import { leakage } from "./rules/leakage.js";
 
 export interface LintOptions extends RuleOptions {
@@ -21,6 +24,8 @@ export interface LintOptions extends RuleOptions {
   readonly outputs: readonly OutputFile[];
   readonly onFinding: (finding: Finding) => void;
   readonly onBytes: (count: number) => void;
+  /** Told of what one would not expect in a file of its name. */
+  readonly onNote: (text: string) => void;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -78,6 +83,11 @@ async function lintFile(
     expected: expectedKeys(await firstValues(file)),
     split: references.includes(file) ? "held out" : "training",
   };
+  if (extname(file) === ".txt" && options.rules.some(({ name }) => name === json.name) && (await holdsJsonTexts(file))) {
+    const message = 'every line is JSON with a "text", which would be trained on as it stands, field names too';
+    const advice = "give it a name that ends in .jsonl (a list: .json)";
+    reportFile({ rule: json.name, file, line: 1, column: 1, message, advice }, options, counts);
+  }
   const writer = output && new RowWriter(output);
   const report = (found: Found, row: LintRow): void => {
     counts.findings += found.length;
@@ -85,7 +95,7 @@ async function lintFile(
   };
 
   try {
-    for await (const raw of rowsOfFile(file, options.onBytes)) {
+    for await (const raw of rowsOfFile(file, options.onBytes, options.onNote)) {
       signal?.throwIfAborted();
       if (raw.badByte === undefined && /^[ \t\r]*$/.test(raw.raw)) {
         await writer?.write("");
@@ -116,7 +126,7 @@ async function lintFile(
       }
       if (quarantine !== undefined && found.length > 0) {
         counts.quarantined++;
-        await quarantine.write(Buffer.from(`${JSON.stringify(quarantined(raw, repaired, found))}\n`));
+        await quarantine.write(Buffer.from(`${stringifyJson(quarantined(raw, repaired, found))}\n`));
         continue;
       }
       if (repaired.raw !== row.raw) counts.repaired++;
@@ -167,31 +177,31 @@ function quarantined(raw: RawRow, row: LintRow, found: Found): object {
   const content =
     raw.bytes !== undefined
       ? { base64: raw.bytes.toString("base64") }
-      : row.plain || row.value === undefined
+      : row.plain || row.value === undefined || halfPairs(row.raw).next().done !== true
         ? { text: row.raw }
-        : { row: row.value };
+        : { row: parseJson(row.raw.replace(/^\uFEFF/, "")) };
   return { file: row.file, line: row.line, findings, ...content };
 }
 
 /** A .json file that stops being JSON is a finding; what stands behind it cannot be looked at. */
 function reportBroken(error: unknown, file: string, writes: boolean, options: LintOptions, counts: LintCounts): void {
   if (!(error instanceof InputError) || error.place === undefined || writes) throw error;
-  const place = /^(.*):(\d+):(\d+)$/s.exec(error.place);
+  const place = /^(.*?):(\d+)(?::(\d+))?$/s.exec(error.place);
   if (place?.[1] !== file) throw error;
   const message = error.message.slice(error.place.length + 2);
   const rule = message.startsWith("expected UTF-8") ? "encoding" : "json";
   if (!options.rules.some(({ name }) => name === rule)) throw error;
+  const advice = "mend it first: what follows was not checked";
+  reportFile({ rule, file, line: Number(place[2]), column: Number(place[3] ?? 1), message, advice }, options, counts);
+}
+
+/** Reports what is wrong with a file rather than with a row of it. */
+function reportFile(
+  finding: Pick<Finding, "rule" | "file" | "line" | "column" | "message" | "advice">,
+  options: LintOptions,
+  counts: LintCounts,
+): void {
   counts.findings++;
   counts.remaining++;
-  options.onFinding({
-    rule,
-    file,
-    line: Number(place[2]),
-    column: Number(place[3]),
-    message,
-    advice: "mend it first: what follows was not checked",
-    fixable: false,
-    snippet: "",
-    mark: { start: 0, length: 0 },
-  });
+  options.onFinding({ ...finding, fixable: false, snippet: "", mark: { start: 0, length: 0 } });
 }

@@ -15,6 +15,8 @@ export interface RawRow {
   readonly column: number;
   /** Offset in `raw` of the first byte that is not UTF-8. */
   readonly badByte: number | undefined;
+  /** Why it is no row, where that does not show in `raw`. */
+  readonly fault?: string;
   /** The row as it is, where that is no UTF-8. */
   readonly bytes?: Buffer;
 }

@@ -1,5 +1,5 @@
 import { extname } from "node:path";
-import { readChunks, readJsonValues, readRows } from "@medgpt/core/data";
+import { readChunks, readJsonValues, readRowsOrFaults, stringifyJson } from "@medgpt/core/data";
 import { readLines, type RawRow } from "./raw-rows.js";
 
 /** Files whose rows have their text in the file, so that --fix and --quarantine can write them. */
@@ -13,6 +13,7 @@ export const WRITABLE: readonly string[] = [".jsonl", ".json", ".txt"];
 export async function* rowsOfFile(
   file: string,
   onBytes: (count: number) => void = () => undefined,
+  onNote: (text: string) => void = () => undefined,
 ): AsyncGenerator<RawRow> {
   const ending = extname(file);
   if (ending === ".jsonl" || ending === ".txt") {
@@ -21,7 +22,10 @@ export async function* rowsOfFile(
     for await (const { source, line, column } of readJsonValues(readChunks(file, 0, onBytes), file))
       yield { raw: source, plain: false, line, column, badByte: undefined };
   } else {
-    for await (const { row, line } of readRows([file]))
-      yield { raw: JSON.stringify(row), plain: false, line, column: 1, badByte: undefined };
+    for await (const each of readRowsOrFaults([file], { onNote })) {
+      const place = { plain: false, line: each.line, column: 1, badByte: undefined };
+      if ("row" in each) yield { ...place, raw: stringifyJson(each.row) };
+      else yield { ...place, raw: stringifyJson(Object.values(each.source)[0]), fault: each.refused };
+    }
   }
 }

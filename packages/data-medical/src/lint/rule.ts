@@ -17,6 +17,8 @@ export interface LintRow extends RowView {
   readonly value: unknown;
   /** Offset in `raw` of the first byte that is not UTF-8. */
   readonly badByte: number | undefined;
+  /** Why it is no row, where that does not show in `raw`. */
+  readonly fault?: string;
   /** Keys that the rows of its file need. */
   readonly expected: readonly string[];
   /** Rows of a reference are not checked themselves: what is checked may not repeat them. */

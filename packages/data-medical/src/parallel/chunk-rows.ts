@@ -1,5 +1,5 @@
 /** The rows of a chunk, as bytes and as objects. */
-import { parseJsonLine, type DataRow } from "@medgpt/core/data";
+import { parseJsonLine, refuseHalfPair, type DataRow } from "@medgpt/core/data";
 import { rowPlace, type Chunk } from "./chunk.js";
 
 const LF = 10;
@@ -39,7 +39,9 @@ export function eachRow(chunk: Chunk, visit: (row: ChunkRow) => void): void {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   eachLine(bytes, (begin, end, index) => {
     const line = lines?.[index] ?? chunk.line + index;
-    const row = parseJsonLine(buffer.subarray(begin, bytes[end - 1] === LF ? end - 1 : end), file, line)!;
+    const row = parseJsonLine(buffer.subarray(begin, bytes[end - 1] === LF ? end - 1 : end), file, line, {
+      onHalfPair: refuseHalfPair,
+    })!;
     visit({ row, begin, end, line, place: rowPlace(file, line) });
   });
 }

@@ -1,6 +1,7 @@
 /** Files cut into pieces of whole lines, which threads work on; a line is looked at by them alone. */
 import { open } from "node:fs/promises";
-import { InputError } from "@medgpt/artifacts";
+import { InputError, readError } from "@medgpt/artifacts";
+import { checkIsText } from "@medgpt/core/data";
 
 /** Rows as lines of JSON. */
 export interface Chunk {
@@ -40,6 +41,7 @@ export async function* cutLines(file: string, fileIndex = 0, size = CHUNK_BYTES)
         bytes.set(rest);
         const { bytesRead } = await handle.read(bytes, rest.length, bytes.length - rest.length);
         const filled = rest.length + bytesRead;
+        if (!begun) checkIsText(bytes.subarray(0, filled), file);
         const end = bytesRead === 0 ? filled : bytes.lastIndexOf(LF, filled - 1) + 1;
         if (filled - end > MAX_LINE_BYTES) {
           throw new InputError(`expected lines of at most ${MAX_LINE_BYTES} bytes; split this one`, {
@@ -60,8 +62,7 @@ export async function* cutLines(file: string, fileIndex = 0, size = CHUNK_BYTES)
       await handle.close();
     }
   } catch (cause) {
-    if (cause instanceof InputError) throw cause;
-    throw new InputError(`cannot be read (${(cause as Error).message})`, { place: file, cause });
+    throw readError(cause, file);
   }
 }
 

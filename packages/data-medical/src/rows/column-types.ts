@@ -1,8 +1,10 @@
 /** The types that columns of rows have as parquet, found by looking at every value. */
+import { JsonNumber } from "@medgpt/core/data";
 
 export type ColumnType =
-  | { readonly kind: "text" | "boolean" | "integer" | "number" }
-  /** Values of different types, or objects without common fields: kept as JSON text. */
+  /** A "long" has 64 bits, of which floating point holds 53. */
+  | { readonly kind: "text" | "boolean" | "integer" | "long" | "number" }
+  /** Values of different types, numbers that are none of these, or objects without common fields: kept as JSON text. */
   | { readonly kind: "json" }
   | { readonly kind: "list"; readonly items: ColumnType | undefined }
   | { readonly kind: "struct"; readonly fields: ReadonlyMap<string, ColumnType | undefined> };
@@ -19,6 +21,9 @@ export function typeOf(value: unknown): ColumnType | undefined {
       return { kind: "boolean" };
     case "number":
       return { kind: Number.isSafeInteger(value) ? "integer" : "number" };
+    case "object":
+      if (value instanceof JsonNumber) return { kind: kindOf(value.text) };
+      break;
     default:
   }
   if (value === null || value === undefined) return undefined;
@@ -26,8 +31,25 @@ export function typeOf(value: unknown): ColumnType | undefined {
     const items = value.reduce<ColumnType | undefined>((type, item) => unite(type, typeOf(item)), undefined);
     return items?.kind === "json" ? items : { kind: "list", items };
   }
-  const fields = new Map(Object.entries(value).map(([name, field]) => [name, typeOf(field)]));
+  const fields = new Map(Object.entries(value as object).map(([name, field]) => [name, typeOf(field)]));
   return checked({ kind: "struct", fields });
+}
+
+/** What holds a number without changing it. */
+function kindOf(text: string): "long" | "number" | "json" {
+  if (/^-?[1-9]\d*$/.test(text)) return BigInt.asIntN(64, BigInt(text)) === BigInt(text) ? "long" : "json";
+  // The shortest number that is read as the same one stands for it, as everywhere.
+  return plainDecimal(text) === plainDecimal(String(Number(text))) ? "number" : "json";
+}
+
+/** A decimal number without what may be left out: its digits, and the power of ten that they are multiplied by. */
+function plainDecimal(text: string): string {
+  const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
+  if (whole === undefined) return text; // Infinity
+  const digits = `${whole}${fraction}`.replace(/^0+/, "");
+  const short = digits.replace(/0+$/, "");
+  // Minus zero is zero to the comparison, as its sign is kept by floating point.
+  return short === "" ? "0" : `${sign}${short}e${Number(exponent) - fraction.length + digits.length - short.length}`;
 }
 
 /** The type that values of both have. */
@@ -42,14 +64,16 @@ export function unite(a: ColumnType | undefined, b: ColumnType | undefined): Col
     for (const [name, type] of b.fields) fields.set(name, unite(fields.get(name), type));
     return checked({ kind: "struct", fields });
   }
-  const numbers = [a.kind, b.kind].every((kind) => kind === "integer" || kind === "number");
   if (a.kind === b.kind) return a;
-  return { kind: numbers ? "number" : "json" };
+  const are = (...kinds: ColumnType["kind"][]): boolean => [a, b].every(({ kind }) => kinds.includes(kind));
+  return { kind: are("integer", "long") ? "long" : are("integer", "number") ? "number" : "json" };
 }
 
 /** A struct with a part that is JSON is JSON as a whole, so that a column is never half text. */
 function checked(struct: Extract<ColumnType, { kind: "struct" }>): ColumnType {
   const { size } = struct.fields;
-  const plain = size > 0 && size <= MAX_FIELDS && [...struct.fields.values()].every((type) => type?.kind !== "json");
+  // Readers of parquet make objects, which cannot have a field of that name.
+  const named = size > 0 && size <= MAX_FIELDS && !struct.fields.has("__proto__");
+  const plain = named && [...struct.fields.values()].every((type) => type?.kind !== "json");
   return plain ? struct : { kind: "json" };
 }

@@ -1,13 +1,22 @@
 import { InputError } from "@medgpt/artifacts";
-import type { DataRow } from "@medgpt/core/data";
-import parquetjs from "parquetjs-lite";
+import { JsonNumber, stringifyJson, type DataRow } from "@medgpt/core/data";
+import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 
 import type { ColumnType } from "./column-types.js";
+
+type SchemaElement = ConstructorParameters<typeof ParquetWriter>[0]["schema"][number];
 
 /** Rows in a row group, which are in memory together; as many as Python's datasets makes of them. */
 const GROUP_ROWS = 1000;
 
-const PRIMITIVES = { text: "UTF8", json: "UTF8", boolean: "BOOLEAN", integer: "INT64", number: "DOUBLE" } as const;
+const PRIMITIVES = {
+  text: { type: "BYTE_ARRAY", converted_type: "UTF8" },
+  json: { type: "BYTE_ARRAY", converted_type: "UTF8" },
+  boolean: { type: "BOOLEAN" },
+  integer: { type: "INT64" },
+  long: { type: "INT64" },
+  number: { type: "DOUBLE" },
+} as const;
 
 /**
  * The bytes of a parquet file, a row group at a time. Every value may be missing.
@@ -18,41 +27,55 @@ export async function* parquetBlocks(
   columns: ReadonlyMap<string, ColumnType>,
 ): AsyncGenerator<Uint8Array> {
   if (columns.size === 0) throw new InputError("expected rows to write to parquet, got none; write them to .jsonl");
-  const schema = new parquetjs.ParquetSchema(fields(columns));
-  let written: Uint8Array[] = [];
-  const write = (block: Uint8Array): void => void written.push(block);
-  const options = { rowGroupSize: GROUP_ROWS, useDataPageV2: false };
-  const envelope = new parquetjs.ParquetEnvelopeWriter(schema, write, () => undefined, 0, options);
-  const writer = new parquetjs.ParquetWriter(schema, envelope, options);
+  const root = { name: "schema", num_children: columns.size };
+  const schema = [root, ...[...columns].flatMap(([name, type]) => elements(name, type))];
+  const writer = new ByteWriter();
+  // Statistics would hold texts of every row group.
+  const parquet = new ParquetWriter({ writer, schema, statistics: false });
+  const taken = (): Uint8Array => {
+    const bytes = writer.getBytes().slice();
+    writer.index = 0;
+    return bytes;
+  };
+  const write = async (group: readonly DataRow[]): Promise<Uint8Array> => {
+    const columnData = [...columns].map(([name, type]) => ({
+      name,
+      data: group.map((row) => encode(valueOf(row, name), type)),
+    }));
+    await parquet.write({ columnData, rowGroupSize: GROUP_ROWS });
+    return taken();
+  };
+  let group: DataRow[] = [];
   for await (const row of rows) {
-    await writer.appendRow(encodeFields(row, columns));
-    yield* written;
-    written = [];
+    group.push(row);
+    if (group.length < GROUP_ROWS) continue;
+    yield await write(group);
+    group = [];
   }
-  await writer.close();
-  yield* written;
+  if (group.length > 0) yield await write(group);
+  await parquet.finish();
+  yield taken();
 }
 
-type Fields = ReadonlyMap<string, ColumnType | undefined>;
-
-/** A schema of columns, lists as the format's specification has them. */
-function fields(types: Fields): Record<string, parquetjs.FieldDefinition> {
-  return Object.fromEntries([...types].map(([name, type]) => [name, field(type ?? { kind: "text" })]));
+/** A row may lack a column that every object has, such as "constructor". */
+function valueOf(row: DataRow, name: string): unknown {
+  return Object.hasOwn(row, name) ? row[name] : null;
 }
 
-function field(type: ColumnType): parquetjs.FieldDefinition {
-  // Statistics would hold every distinct text of a row group.
-  const common = { optional: true, statistics: false };
-  if (type.kind === "list") {
-    const element = field(type.items ?? { kind: "text" });
-    return { ...common, type: "LIST", fields: { list: { repeated: true, fields: { element } } } };
-  }
-  if (type.kind === "struct") return { ...common, fields: fields(type.fields) };
-  return { ...common, type: PRIMITIVES[type.kind], compression: "SNAPPY" };
-}
-
-function encodeFields(row: DataRow, types: Fields): Record<string, unknown> {
-  return Object.fromEntries([...types].map(([name, type]) => [name, encode(row[name], type)]));
+/** A column's part of the schema, lists as the format's specification has them. */
+function elements(name: string, type: ColumnType): SchemaElement[] {
+  if (type.kind === "list")
+    return [
+      { name, repetition_type: "OPTIONAL", converted_type: "LIST", num_children: 1 },
+      { name: "list", repetition_type: "REPEATED", num_children: 1 },
+      ...elements("element", type.items ?? { kind: "text" }),
+    ];
+  if (type.kind === "struct")
+    return [
+      { name, repetition_type: "OPTIONAL", num_children: type.fields.size },
+      ...[...type.fields].flatMap(([field, inner]) => elements(field, inner ?? { kind: "text" })),
+    ];
+  return [{ name, repetition_type: "OPTIONAL", ...PRIMITIVES[type.kind] }];
 }
 
 /** A value as the writer takes it. */
@@ -60,11 +83,18 @@ function encode(value: unknown, type: ColumnType | undefined): unknown {
   if (value === null || value === undefined) return null;
   switch (type?.kind) {
     case "json":
-      return text(JSON.stringify(value));
+      return text(stringifyJson(value));
+    case "integer":
+    case "long":
+      return BigInt(value instanceof JsonNumber ? value.text : (value as number));
+    case "number":
+      return Number(value instanceof JsonNumber ? value.text : value);
     case "list":
-      return { list: (value as unknown[]).map((item) => ({ element: encode(item, type.items) })) };
+      return (value as unknown[]).map((item) => encode(item, type.items));
     case "struct":
-      return encodeFields(value as DataRow, type.fields);
+      return Object.fromEntries(
+        [...type.fields].map(([name, field]) => [name, encode(valueOf(value as DataRow, name), field)]),
+      );
     default:
       return typeof value === "string" ? text(value) : value;
   }
@@ -72,6 +102,6 @@ function encode(value: unknown, type: ColumnType | undefined): unknown {
 
 /** UTF-8 has no halves of surrogate pairs, which JSON may escape; they would become other characters. */
 function text(value: string): string {
-  if (!/\p{Surrogate}/u.test(value)) return value;
+  if (value.isWellFormed()) return value;
   throw new InputError("expected text that parquet can hold, got half of a surrogate pair; write it to .jsonl");
 }

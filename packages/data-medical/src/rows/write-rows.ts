@@ -1,8 +1,9 @@
 import { extname } from "node:path";
 
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
-import type { DataRow } from "@medgpt/core/data";
+import { stringifyJson, type DataRow } from "@medgpt/core/data";
 
+import { makeFolderOf } from "../output-files.js";
 import { typeOf, unite, type ColumnType } from "./column-types.js";
 import { parquetBlocks } from "./parquet-blocks.js";
 
@@ -37,7 +38,9 @@ export async function writeRows(
       yield row;
     }
   };
-  switch (extname(path)) {
+  const ending = extname(path);
+  if (WRITTEN_EXTENSIONS.includes(ending)) await makeFolderOf(path);
+  switch (ending) {
     case ".jsonl":
       await writeFileAtomic(path, jsonLines(counted()));
       return { rows: count, json: [] };
@@ -57,7 +60,7 @@ const BLOCK = 1 << 16;
 async function* jsonLines(rows: AsyncIterable<DataRow>): AsyncGenerator<Uint8Array> {
   let text = "";
   for await (const row of rows) {
-    text += `${JSON.stringify(row)}\n`;
+    text += `${stringifyJson(row)}\n`;
     if (text.length < BLOCK) continue;
     yield Buffer.from(text);
     text = "";

@@ -1,10 +1,11 @@
 import { fingerprint, foldText } from "../near-duplicates/index.js";
 import { eachRow, wholeLine } from "../parallel/chunk-rows.js";
 import type { Task } from "../parallel/tasks.js";
-import { comparedText, contentReader, type ComparedBy } from "../row-content.js";
+import { comparedText, contentReader, type ComparedBy, type UsualFormat } from "../row-content.js";
 
 export interface SplitTaskOptions {
   readonly from: string | null;
+  readonly usual?: UsualFormat | null;
   readonly by: ComparedBy;
   readonly validation: number;
   readonly test: number;
@@ -23,8 +24,8 @@ export interface SplitChunk {
 }
 
 /** Divides the rows of a chunk. Where a row goes depends on its text, the seed and the shares, and on no other row. */
-export const splitTask: Task<SplitTaskOptions, SplitChunk> = async ({ from, by, validation, test, seed }) => {
-  const read = contentReader(from);
+export const splitTask: Task<SplitTaskOptions, SplitChunk> = async ({ from, usual, by, validation, test, seed }) => {
+  const read = contentReader(from, usual);
   return (chunk) => {
     const pieces: Uint8Array[][] = SPLITS.map(() => []);
     const rows = SPLITS.map(() => 0);

@@ -6,6 +6,7 @@ import { packageVersion } from "../convert/write-converted.js";
 import { OneFormat } from "../one-format.js";
 import { writeOutputs } from "../output-files.js";
 import { findRowFiles, mapRows } from "../row-inputs.js";
+import { usualFormatIn } from "../row-content.js";
 import { SPLITS } from "./split-task.js";
 import type { SplitConfig } from "./config.js";
 
@@ -21,7 +22,8 @@ export async function runSplit(config: SplitConfig, context: RunContext): Promis
   const fill = async (dir: string): Promise<void> => {
     const paths = SPLITS.map((split) => join(dir, `${split}.jsonl`));
     await writeOutputs(paths, async (files) => {
-      const options = { from, by, validation, test, seed };
+      const usual = await usualFormatIn(found.files, from);
+      const options = { from, usual, by, validation, test, seed };
       for await (const part of mapRows(found, "split", options, { ...context, threads })) {
         format.check(part.formats);
         for (const [split, file] of files.entries()) {

@@ -1,5 +1,6 @@
 import { writeFileAtomic } from "@medgpt/artifacts";
 import type { RunContext } from "@medgpt/core/training";
+import { makeFolderOf } from "../output-files.js";
 import { checkOut, findRowFiles, mapRows } from "../row-inputs.js";
 import { FileStats } from "./file-stats.js";
 import { statsPage } from "./page.js";
@@ -18,6 +19,7 @@ export async function runStats(config: StatsConfig, context: RunContext): Promis
   }
   if (counted.size > 1) counted.set("all files", all);
   if (config.html !== null) {
+    await makeFolderOf(config.html);
     await writeFileAtomic(config.html, statsPage(config.in.join(", "), counted));
     context.log({ type: "saved", what: "the page", path: config.html });
   }

@@ -1,10 +1,11 @@
+import { halfPairs } from "@medgpt/core/data";
 import type { LintRow, Problem, Rule } from "../rule.js";
 import { stringsOf } from "../strings-of.js";
 
 export const encoding: Rule = {
   name: "encoding",
   finds:
-    "Bytes that are not UTF-8, a byte order mark, Windows line ends, control, zero-width and direction characters.",
+    "Bytes that are not UTF-8, halves of characters (`\\ud83d`), a byte order mark, Windows line ends, control, zero-width and direction characters.",
   fixes: "removes them; Windows line ends become plain ones",
   start: () => checkEncoding,
 };
@@ -36,6 +37,12 @@ function* checkEncoding({ raw, plain, value, badByte, line }: LintRow): Generato
     return;
   }
   if (!plain && line === 1 && raw.startsWith("\uFEFF")) yield invisible("\uFEFF", 0, "");
+  if (!plain && value !== undefined) {
+    for (const at of halfPairs(raw)) {
+      const message = `half of a character (${raw.slice(at, at + 6)}), as text has that was cut within an emoji`;
+      yield { at, end: at + 6, message, advice: "remove it", repair: { replace: "" } };
+    }
+  }
   for (const { path, text } of stringsOf(value)) {
     if (!SUSPECT.test(text)) continue; // nearly all, and quickly said
     for (const { 0: found, index } of text.matchAll(INVISIBLE)) {

@@ -4,15 +4,19 @@ import type { LintRow, Problem, Rule } from "../rule.js";
 
 export const json: Rule = {
   name: "json",
-  finds: "Rows that are not a JSON object, and keys that come twice in one.",
+  finds: "Rows that are not a JSON object (of tables: have other cells than columns), keys that come twice in one, and plain text that is JSON.",
   fixes: "removes commas before a closing bracket or at the end of the line, and escapes control characters in strings",
   start: () => checkJson,
 };
 
 const CORRECT = "correct the row or write it again";
 
-function* checkJson({ raw, plain, value, badByte }: LintRow): Generator<Problem> {
+function* checkJson({ raw, plain, value, badByte, fault }: LintRow): Generator<Problem> {
   if (plain || badByte !== undefined) return;
+  if (fault !== undefined) {
+    yield { at: 0, end: 1, message: fault, advice: CORRECT };
+    return;
+  }
   if (nestsTooDeeply(raw)) {
     yield { at: 0, end: 1, message: "JSON that is nested too deeply", advice: CORRECT };
     return;
