@@ -70,7 +70,12 @@ export const overwriteFlag = flag(z.boolean(), { default: false, help: "Replace 
 export async function checkOut(name: string, path: string | null, overwrite: boolean): Promise<void> {
   if (path === null) return;
   await checkFolder(name, dirname(path));
-  if (await stat(path).then((info) => info.isDirectory(), () => false))
+  if (
+    await stat(path).then(
+      (info) => info.isDirectory(),
+      () => false,
+    )
+  )
     throw new InputError(`--${name}: expected a file, this is a folder`, { place: path });
   if (name === "out" && extname(path) !== ".jsonl")
     throw new InputError(`--out: expected a file ending in .jsonl, got ${path}; medgpt data convert writes others`);
@@ -93,7 +98,10 @@ export async function* mapRows<N extends TaskName>(
   const progress = (unit: number): void =>
     log({ type: "progress", task: "reading", done: (done = Math.min(total, done + unit)), total, unit: "bytes" });
   const onNote = (text: string): void => log({ type: "message", level: "warn", text });
-  for await (const part of mapInOrder(readChunks(files, CHUNK_BYTES, onNote), task, options, { threads: count, signal })) {
+  for await (const part of mapInOrder(readChunks(files, CHUNK_BYTES, onNote), task, options, {
+    threads: count,
+    signal,
+  })) {
     yield part;
     progress(part.bytesRead);
   }

@@ -1,3 +1,4 @@
+import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import {
   cacheNote,
@@ -5,6 +6,8 @@ import {
   documentCount,
   documentsInMemory,
   firstRows,
+  holdsJsonTexts,
+  jsonInText,
   packBlocks,
   packNeatly,
   padBlocks,
@@ -68,6 +71,7 @@ export async function loadData(
   try {
     const load = config.streaming ? openStream : loadRows;
     const sources = await findSources(config, dataset);
+    await warnOfJson(sources, context);
     const data = await load(config, tokenizer, context, opened, sources);
     for (const name of ["train", "validation"] as const)
       if (data[name].count > 0)
@@ -104,6 +108,13 @@ function describeRows(
 }
 
 type Loaded = Pick<PretrainData, "train" | "stream" | "validation">;
+
+/** Says which files of plain text are JSON, which is no fault but hardly meant. */
+async function warnOfJson({ train, validation }: Sources, { log }: RunContext): Promise<void> {
+  for (const file of new Set([...(train?.files ?? []), ...(validation?.files ?? [])]))
+    if (extname(file) === ".txt" && (await holdsJsonTexts(file)))
+      log({ type: "message", level: "warn", text: jsonInText(file) });
+}
 
 async function loadRows(
   config: PretrainConfig,
@@ -230,14 +241,19 @@ async function tokenize(
   };
   const cache = await tokenizeFiles(files, tokenizer, options, context);
   const counts = [counted(cache.documents, "document"), counted(cache.tokens, "token")];
-  const { skippedBlank = 0, withSpecial = 0 } = cache.counts;
+  const { skippedBlank = 0, withSpecial = 0, halfPairs = 0 } = cache.counts;
   if (skippedBlank > 0) counts.push(`${counted(skippedBlank, "blank line")} skipped`);
   if (ignored > 0) counts.push(`${counted(ignored, "other file")} ignored`);
   context.log({ type: "message", level: "info", text: `${name}: ${counts.join(", ")}${cacheNote(cache)}` });
-  if (withSpecial > 0) {
-    const text = `${name}: ${counted(withSpecial, "document")} with special tokens of the tokenizer in the text: they act as such, and may end a document in its middle; medgpt data lint --tokenizer says where`;
-    context.log({ type: "message", level: "warn", text });
-  }
+  const warn = (text: string): void => context.log({ type: "message", level: "warn", text: `${name}: ${text}` });
+  if (halfPairs > 0)
+    warn(
+      `${counted(halfPairs, "document")} with half of a character (such as \\ud83d), read as U+FFFD; medgpt data lint says where`,
+    );
+  if (withSpecial > 0)
+    warn(
+      `${counted(withSpecial, "document")} with special tokens of the tokenizer in the text: they act as such, and may end a document in its middle; medgpt data lint --tokenizer says where`,
+    );
   return cache;
 }
 

@@ -67,7 +67,8 @@ export async function tokenizeChats(
       reportBytes(bytes);
       chats = [];
     };
-    for await (const source of readRows(files, { onBytes: (more) => void (bytes += more) })) {
+    const onHalfPair = (): void => count("row with half of a character");
+    for await (const source of readRows(files, { onBytes: (more) => void (bytes += more), onHalfPair })) {
       chats.push(reader.read(source));
       if (chats.length === BATCH) await flush();
     }

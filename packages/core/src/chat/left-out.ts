@@ -18,6 +18,7 @@ export type LeftOut =
 /** What else may happen to a row on its way to ids. */
 export type Changed =
   | "conversation without an answer"
+  | "row with half of a character"
   | "conversation with special tokens of the tokenizer in the text"
   | "system prompt that the chat template does not show"
   | "answer that the tokenizer does not give back to the letter";
@@ -30,6 +31,7 @@ const ADVICE: readonly (readonly [what: string, advice: string])[] = [
   ["question without text", "left out with the answer"],
   ["call with null for what its tool does not declare", "the nulls are left out, as tables fill them in"],
   ["row with tools that are not shown", "give --tool_format to describe them to the model"],
+  ["row with half of a character", "such as \\ud83d, read as U+FFFD; medgpt data lint says where"],
   ["row with two system prompts", "one is left out, a turn before a column and the last turn before others"],
   ["turn of role", "left out, as the role is not known"],
   ["turn with", "that field is not read"],

@@ -25,9 +25,12 @@ export function decodeUtf8(bytes: Buffer, place: TextPlace): string {
     encoding === undefined || typeof place === "string"
       ? ""
       : ` (it looks like ${encoding.toUpperCase()}: iconv -f ${encoding} -t utf-8 ${place.file} > NEW)`;
-  throw new InputError(`expected UTF-8, got the byte 0x${byte} after "${snippet(good.slice(-20))}"; save the file as UTF-8${hint}`, {
-    place: typeof place === "string" ? place : placeWithin(place, good),
-  });
+  throw new InputError(
+    `expected UTF-8, got the byte 0x${byte} after "${snippet(good.slice(-20))}"; save the file as UTF-8${hint}`,
+    {
+      place: typeof place === "string" ? place : placeWithin(place, good),
+    },
+  );
 }
 
 /** The place that a text which begins at `place` ends at, as file:line:column. */

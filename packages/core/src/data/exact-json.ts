@@ -1,10 +1,17 @@
 /**
  * JSON whose numbers stay as they are written. `JSON.parse` rounds 9223372036854775807, makes Infinity (and so null) of 1e999
- * and forgets that 1.0 was no 1. Only text with such a number is parsed slowly; all other goes through `JSON.parse`.
+ * and forgets that 1.0 was no 1. It still does the work, on text in which such numbers stand as strings with a mark.
  */
-import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
-import { parse, stringify } from "lossless-json";
+import { randomUUID } from "node:crypto";
+import { InputError } from "@medgpt/artifacts";
 import { placeWithin, type TextPlace } from "./decode-utf8.js";
+
+/** Begins the strings that stand for numbers. It is drawn anew in each process, so that no file can have it. */
+const MARK = `number ${randomUUID()} `;
+const MARKED = new RegExp(`"${MARK}([^"]*)"`, "g");
+
+/** Whether JSON.stringify is to write marks, and whether it has. */
+let [exact, marked] = [false, false];
 
 /** A number that a JavaScript number would not write again as it is written here. */
 export class JsonNumber {
@@ -15,14 +22,12 @@ export class JsonNumber {
   }
 
   /** For whoever does not ask `stringifyJson`: the nearest number. */
-  toJSON(): number {
-    met = true;
-    return Number(this.text);
+  toJSON(): unknown {
+    if (!exact) return Number(this.text);
+    marked = true;
+    return MARK + this.text;
   }
 }
-
-/** Whether `JSON.stringify` has come upon a JsonNumber. */
-let met = false;
 
 /**
  * As JSON.parse, but numbers that it would change are JsonNumbers.
@@ -30,46 +35,68 @@ let met = false;
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);
-  // What is nested deeper than we write is refused by whoever reads it; the slow parser would exhaust the stack.
-  if (!hasInexactNumber(text) || nestsTooDeeply(text)) return value;
-  // Of a key that comes twice the last counts, as for JSON.parse.
-  return parse(text, undefined, { parseNumber, onDuplicateKey: ({ newValue }) => newValue });
+  const numbers = changedNumbers(text);
+  if (numbers.length === 0) return value;
+  let source = "";
+  let end = 0;
+  for (const at of numbers) {
+    const token = numberAt(text, at);
+    source += `${text.slice(end, at)}"${MARK}${token}"`;
+    end = at + token.length;
+  }
+  return withNumbers(JSON.parse(source + text.slice(end)));
 }
 
 /** As JSON.stringify, but JsonNumbers are written as they were. */
 export function stringifyJson(value: unknown): string {
-  met = false;
-  const text = JSON.stringify(value);
-  return met ? stringify(value, undefined, undefined, WRITE_NUMBERS)! : text;
+  [exact, marked] = [true, false];
+  try {
+    const text = JSON.stringify(value);
+    return marked ? text.replace(MARKED, "$1") : text;
+  } finally {
+    exact = false;
+  }
 }
 
-const WRITE_NUMBERS = [
-  { test: (value: unknown) => value instanceof JsonNumber, stringify: (value: unknown) => (value as JsonNumber).text },
-];
-
-function parseNumber(text: string): number | JsonNumber {
-  const value = Number(text);
-  return String(value) === text ? value : new JsonNumber(text);
+/** The value with JsonNumbers in place of marked strings. */
+function withNumbers(value: unknown): unknown {
+  const root = { value };
+  const open: object[] = [root];
+  for (let holder = open.pop(); holder !== undefined; holder = open.pop()) {
+    for (const [key, item] of Object.entries(holder) as [string, unknown][]) {
+      if (typeof item === "object" && item !== null) open.push(item);
+      else if (typeof item === "string" && item.startsWith(MARK))
+        // Assigning to __proto__ would not make a property.
+        Object.defineProperty(holder, key, { ...PROPERTY, value: new JsonNumber(item.slice(MARK.length)) });
+    }
+  }
+  return root.value;
 }
+const PROPERTY = { writable: true, enumerable: true, configurable: true };
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const MINUS = 0x2d;
 const NUMBER = /-?\d[\d.eE+-]*/y;
 
-/** Whether valid JSON has a number that JSON.stringify would write in another way. */
-function hasInexactNumber(text: string): boolean {
+/** Where valid JSON has numbers that JSON.stringify would write in another way. */
+function changedNumbers(text: string): number[] {
+  const found: number[] = [];
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) at = endOfString(text, at);
     else if (code === MINUS || (code >= 0x30 && code <= 0x39)) {
-      NUMBER.lastIndex = at;
-      const token = NUMBER.exec(text)![0];
-      if (String(Number(token)) !== token) return true;
+      const token = numberAt(text, at);
+      if (String(Number(token)) !== token) found.push(at);
       at += token.length - 1;
     }
   }
-  return false;
+  return found;
+}
+
+function numberAt(text: string, at: number): string {
+  NUMBER.lastIndex = at;
+  return NUMBER.exec(text)![0];
 }
 
 /** The closing quote of the string that opens at `quote`. */
@@ -91,7 +118,7 @@ const ESCAPE = /\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F]..)|[^])/g
  * an emoji): no Unicode, though JSON's grammar lets it pass. Text that comes from UTF-8 has none but in escapes.
  */
 function halfPairAt(text: string): number | undefined {
-  return halfPairs(text).next().value ?? undefined;
+  return SURROGATE_ESCAPE.test(text) ? halfPairs(text).next().value : undefined;
 }
 
 /** All of them; each is six characters long. */

@@ -28,7 +28,7 @@ export function checkIsText(head: Uint8Array, file: string): void {
   const sample = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, SAMPLE_BYTES));
   const begin = sample.toString("latin1", 0, 16);
   const found = BEGINNINGS.find(([known]) => known.test(begin));
-  const [what, remedy] = found?.slice(1) as [string, string] | undefined ?? unmarked(sample) ?? [];
+  const [what, remedy] = (found?.slice(1) as [string, string] | undefined) ?? unmarked(sample) ?? [];
   if (what === undefined || remedy === undefined) return;
   throw new InputError(`expected text in UTF-8, but this is ${what}; ${remedy.replace("FILE", file)}`, { place: file });
 }

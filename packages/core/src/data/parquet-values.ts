@@ -17,7 +17,9 @@ function isoTime(value: bigint, digits: number): string {
   const second = 10n ** BigInt(digits);
   const fraction = ((value % second) + second) % second;
   const whole = new Date(Number((value - fraction) / second) * 1000).toISOString();
-  const shown = String(fraction).padStart(digits, "0").replace(/(?<=^\d{3})0+$/, "");
+  const shown = String(fraction)
+    .padStart(digits, "0")
+    .replace(/(?<=^\d{3})0+$/, "");
   return whole.replace(".000Z", `.${shown}Z`);
 }
 
@@ -91,5 +93,8 @@ function decimal(value: unknown, scale: number): unknown {
 
 /** Big-endian, in two's complement. */
 function signed(bytes: Uint8Array): bigint {
-  return BigInt.asIntN(8 * bytes.length, bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n));
+  return BigInt.asIntN(
+    8 * bytes.length,
+    bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n),
+  );
 }

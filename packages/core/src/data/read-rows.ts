@@ -233,4 +233,3 @@ async function* readParquetRows(file: string, { onBytes }: ReadOptions): AsyncGe
     onBytes(bytes);
   }
 }
-

@@ -72,7 +72,8 @@ const BATCH_CHARACTERS = 4 << 20;
 
 /**
  * The tokenised documents of text files, from the cache or made now. Its counts have `skippedBlank`, lines without text,
- * and `withSpecial`, documents with special tokens of the tokenizer in their text.
+ * `withSpecial`, documents with special tokens of the tokenizer in their text, and `halfPairs` where there are documents with
+ * half of a surrogate pair, which is read as U+FFFD.
  * @throws InputError for malformed text (see readDocuments), and where the files hold no document at all
  */
 export async function tokenizeFiles(
@@ -84,7 +85,7 @@ export async function tokenizeFiles(
   const produce: TokenSource["produce"] = async (write, report) => {
     const reader = readDocuments(files, { keepLinebreaks });
     let batch: string[] = [];
-    let [characters, documents, withSpecial] = [0, 0, 0];
+    let [characters, documents, withSpecial, halfPairs] = [0, 0, 0, 0];
     const special = new Set(tokenizer.specialTokens.values());
     const specialsOf = (ids: Int32Array): number => ids.reduce((sum, id) => sum + (special.has(id) ? 1 : 0), 0);
     const added = specialsOf(tokenizer.encode("", { addSpecialTokens }));
@@ -98,6 +99,7 @@ export async function tokenizeFiles(
       report(reader.bytesRead);
     };
     for await (const { text } of reader) {
+      if (!text.isWellFormed()) halfPairs++;
       batch.push(text);
       characters += text.length;
       if (batch.length === BATCH_DOCUMENTS || characters >= BATCH_CHARACTERS) await flush();
@@ -109,7 +111,7 @@ export async function tokenizeFiles(
         place: files[0] ?? "",
       });
     }
-    return { skippedBlank: reader.skippedBlank, withSpecial };
+    return { skippedBlank: reader.skippedBlank, withSpecial, ...(halfPairs > 0 && { halfPairs }) };
   };
   const settings = { tokenizer: tokenizer.digest, addSpecialTokens, keepLinebreaks };
   return cachedTokens({ files, settings, produce }, cache, context);

@@ -86,10 +86,10 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
   return {
     ...special,
     encodeBatch: (texts, { addSpecialTokens = true } = {}) =>
-      engine.encodeBatch(texts, addSpecialTokens).catch((cause: unknown) => {
+      engine.encodeBatch(texts.map(unicode), addSpecialTokens).catch((cause: unknown) => {
         throw unusable(cause);
       }),
-    encode: (text, { addSpecialTokens = true } = {}) => guarded(() => engine.encode(text, addSpecialTokens)),
+    encode: (text, { addSpecialTokens = true } = {}) => guarded(() => engine.encode(unicode(text), addSpecialTokens)),
     decode: (ids, { skipSpecialTokens = false } = {}) => guarded(() => engine.decode(ids, skipSpecialTokens)),
     tokenToId: (token) => engine.tokenToId(token),
     idToToken: (id) => engine.idToToken(id),
@@ -103,6 +103,9 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
     engine: engine.name,
   };
 }
+
+/** Halves of surrogate pairs are no Unicode: each becomes U+FFFD, so that the engines cannot differ in them. */
+const unicode = (text: string): string => text.toWellFormed();
 
 async function createEngine(
   path: string,

@@ -8,8 +8,7 @@ import type { Target } from "../targets/target.js";
 
 /** A row in the target's format, or why there is none. */
 export type Converted =
-  | { readonly row: DataRow }
-  | { readonly reason: string; readonly place: string; readonly source: RowFault["source"] };
+  { readonly row: DataRow } | { readonly reason: string; readonly place: string; readonly source: RowFault["source"] };
 
 export interface ConvertRowsOptions {
   readonly from: Format | undefined;

@@ -50,8 +50,7 @@ function fitting(row: DataRow): { found: Detected | undefined; other: Detected |
 function lacksPart(row: DataRow, { columns }: Detected, found: Detected | undefined): boolean {
   if (columns.every((column) => has(row, column))) return false;
   if (found === undefined) return columns.some((column) => Object.hasOwn(row, column));
-  const isLesser =
-    found.columns.length < columns.length && found.columns.every((column) => columns.includes(column));
+  const isLesser = found.columns.length < columns.length && found.columns.every((column) => columns.includes(column));
   const isTorn = columns.every((column) => Object.hasOwn(row, column)) && columns.some((column) => has(row, column));
   return isLesser || isTorn;
 }
@@ -76,7 +75,9 @@ function noFormat(row: DataRow): string {
   const shown = columns.map((column) => snippet(column)).join(", ") || "none";
   const meant = Object.fromEntries(columns.map((column) => [columnMeant(column), row[column]]));
   const { found } = fitting(meant);
-  const renamed = columns.filter((column) => found?.columns.includes(columnMeant(column)) && columnMeant(column) !== column);
+  const renamed = columns.filter(
+    (column) => found?.columns.includes(columnMeant(column)) && columnMeant(column) !== column,
+  );
   if (found !== undefined && renamed.length > 0) {
     const names = renamed.map((column) => `${snippet(column)} to ${columnMeant(column)}`).join(", ");
     return `the columns (${shown}) fit no format; rename ${names}, and they are ${found.format.name}`;

@@ -83,7 +83,11 @@ async function lintFile(
     expected: expectedKeys(await firstValues(file)),
     split: references.includes(file) ? "held out" : "training",
   };
-  if (extname(file) === ".txt" && options.rules.some(({ name }) => name === json.name) && (await holdsJsonTexts(file))) {
+  if (
+    extname(file) === ".txt" &&
+    options.rules.some(({ name }) => name === json.name) &&
+    (await holdsJsonTexts(file))
+  ) {
     const message = 'every line is JSON with a "text", which would be trained on as it stands, field names too';
     const advice = "give it a name that ends in .jsonl (a list: .json)";
     reportFile({ rule: json.name, file, line: 1, column: 1, message, advice }, options, counts);

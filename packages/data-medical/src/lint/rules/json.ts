@@ -4,7 +4,8 @@ import type { LintRow, Problem, Rule } from "../rule.js";
 
 export const json: Rule = {
   name: "json",
-  finds: "Rows that are not a JSON object (of tables: have other cells than columns), keys that come twice in one, and plain text that is JSON.",
+  finds:
+    "Rows that are not a JSON object (of tables: have other cells than columns), keys that come twice in one, and plain text that is JSON.",
   fixes: "removes commas before a closing bracket or at the end of the line, and escapes control characters in strings",
   start: () => checkJson,
 };
