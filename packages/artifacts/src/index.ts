@@ -19,6 +19,7 @@ export {
   type TokenizerArtifact,
 } from "./artifact.js";
 export { ArtifactError, type ArtifactErrorFields, type ArtifactErrorReason } from "./artifact-error.js";
+export { fileDigest } from "./file-digest.js";
 export { splitOf } from "./infer-manifest.js";
 export { InputError, MedgptError, oneLine } from "./medgpt-error.js";
 export { nestsTooDeeply, readJsonText } from "./read-json-text.js";

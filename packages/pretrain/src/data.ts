@@ -70,7 +70,7 @@ export async function loadData(
   };
   try {
     const load = config.streaming ? openStream : loadRows;
-    const sources = await findSources(config, dataset);
+    const sources = await findSources(config, dataset, context);
     await warnOfJson(sources, context);
     const data = await load(config, tokenizer, context, opened, sources);
     for (const name of ["train", "validation"] as const)

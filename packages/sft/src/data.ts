@@ -51,7 +51,7 @@ export async function loadData(
   dataset?: ResolvedDataset,
 ): Promise<SftData> {
   const dialog = createDialog(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir));
-  const sources = await findSources(config, dataset, EXTENSIONS);
+  const sources = await findSources(config, dataset, context, EXTENSIONS);
   const opened: { close(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
     for (const file of opened) await file.close();
