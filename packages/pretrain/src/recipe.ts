@@ -1,5 +1,5 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
-import { openModel, planStageMemory, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
+import { openModel, planStageMemory, trainAndEvaluate, withSummary, type StageInfo } from "@medgpt/core/stage";
 import type { RunContext } from "@medgpt/core/training";
 import { pretrainSchema, type PretrainConfig } from "./config.js";
 import { batchesOf, batchStream, loadData } from "./data.js";
@@ -30,7 +30,9 @@ export async function runPretrain(
       };
       const recomputed = planStageMemory(opened, config, batches, longest, context);
       const task = { ...batches, loss: causalLoss(model, lora?.lora_dropout ?? 0, recomputed) };
-      return await trainAndEvaluate(opened, config, task, STAGE, context);
+      return await withSummary(opened, config, STAGE, context, (context) =>
+        trainAndEvaluate(opened, config, task, STAGE, context),
+      );
     } finally {
       await data.close();
     }
@@ -44,4 +46,8 @@ const STAGE: StageInfo = {
   title: "Continued pretraining",
   tag: "continued-pretraining",
   schema: pretrainSchema,
+  next: ({ base, output, isAdapter }) =>
+    isAdapter
+      ? ["merge", "--model_name_or_path", base, "--lora_model", output, "--output_dir", `${output}-merged`]
+      : ["generate", "--raw", "--model_name_or_path", output, "--prompt", "Diabetes is"],
 };

@@ -1,5 +1,5 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
-import { openModel, planStageMemory, trainAndEvaluate, type StageInfo } from "@medgpt/core/stage";
+import { openModel, planStageMemory, trainAndEvaluate, withSummary, type StageInfo } from "@medgpt/core/stage";
 import type { RunContext } from "@medgpt/core/training";
 import { sftSchema, type SftConfig } from "./config.js";
 import { loadData } from "./data.js";
@@ -30,7 +30,9 @@ export async function runSft(
         neftAlpha: config.neft_alpha,
         recomputedLayers: planStageMemory(opened, config, data, longest, context),
       });
-      return await trainAndEvaluate(opened, config, { ...data, loss }, STAGE, context);
+      return await withSummary(opened, config, STAGE, context, (context) =>
+        trainAndEvaluate(opened, config, { ...data, loss }, STAGE, context),
+      );
     } finally {
       await data.close();
     }
@@ -44,4 +46,9 @@ const STAGE: StageInfo = {
   title: "Supervised fine-tuning",
   tag: "supervised-fine-tuning",
   schema: sftSchema,
+  next: ({ base, output, isAdapter, template }) => [
+    ...["chat", "--model_name_or_path", isAdapter ? base : output],
+    ...(isAdapter ? ["--adapter", output] : []),
+    ...(template === null ? [] : ["--template_name", template]),
+  ],
 };

@@ -28,6 +28,8 @@ export interface OpenedModel {
   readonly lora: LoraConfig | undefined;
   /** The files of config.dataset_name. */
   readonly dataset: ResolvedDataset | undefined;
+  /** The fields that the user set. */
+  readonly given: ReadonlySet<string>;
 }
 
 export interface OpenModelOptions {
@@ -106,7 +108,7 @@ export async function openModel(
     if (lora === undefined && config.do_train) model.trainAll();
     const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${trained} of ${all} parameters are trained`);
-    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, dataset };
+    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, dataset, given };
   } catch (error) {
     await backend.dispose();
     throw error;

@@ -18,6 +18,17 @@ export interface StageInfo {
   /** Its tag on the hub. */
   readonly tag: string;
   readonly schema: z.ZodObject;
+  /** The command that a user may try on what was trained: the words after `npx medgpt`. */
+  readonly next: (trained: TrainedPaths) => readonly string[];
+}
+
+/** Where a run's base and its result are. */
+export interface TrainedPaths {
+  readonly base: string;
+  readonly output: string;
+  readonly isAdapter: boolean;
+  /** The --template_name of the run. */
+  readonly template: string | null;
 }
 
 /** Writes the adapter or the model; returns the names of its files. */

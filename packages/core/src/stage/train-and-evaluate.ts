@@ -10,7 +10,7 @@ import { createTensorBoardWriter, defaultLoggingDir, type TensorBoardWriter } fr
 import { train, type TrainingTask } from "../training/train.js";
 import type { LogRow } from "../training/trainer-state.js";
 import { evaluates } from "./check-flags.js";
-import type { StageFlags } from "./flags.js";
+import { stageFlags, type StageFlags } from "./flags.js";
 import type { OpenedModel } from "./open-model.js";
 import { saveArtifact, saveModel, type StageInfo } from "./save-artifact.js";
 
@@ -62,6 +62,7 @@ export async function trainAndEvaluate(
       saveModel: async (dir: string) => void (await saveModel(opened, config, dir)),
       loadModel: (dir: string) => model.restore(dir),
       computeParameters: model.parameterCount - model.options.vocabSize * model.options.hiddenSize,
+      isLoggingDefault: isLoggingDefault(opened, config),
       begin: () => prepareOutputDir(config),
       onLog: (row: LogRow) => writeLogRow((writer ??= newWriter()), row),
     };
@@ -88,4 +89,9 @@ export async function trainAndEvaluate(
     writer?.close();
   }
   return artifact;
+}
+
+/** Whether the user left it to us how often to log. From code, the default's value counts as that. */
+function isLoggingDefault({ given }: OpenedModel, { logging_steps }: StageFlags): boolean {
+  return !given.has("logging_steps") && logging_steps === stageFlags.logging_steps.def.defaultValue;
 }

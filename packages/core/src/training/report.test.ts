@@ -43,6 +43,7 @@ const step = (changes: Partial<Extract<RunEvent, { type: "step" }>> = {}): RunEv
   gradNorm: 0.51234,
   learningRate: 2e-4,
   tokensPerSecond: 1203.4,
+  seconds: 1.6,
   memoryBytes: 1.2 * 2 ** 30,
   secondsLeft: 192.4,
   logged: true,
@@ -98,6 +99,24 @@ describe("a reporter on a pipe", () => {
       "tokenising  2,000/4,000 lines\n",
       "tokenising  3,500/4,000 lines\n",
       "tokenising  4,000/4,000 lines\n",
+    ]);
+  });
+
+  it("ends with what came of the run and the command to try", () => {
+    const { report, out } = reporterOn("lines");
+    const summary = {
+      type: "summary",
+      steps: 20,
+      seconds: 62,
+      firstLoss: 3.12,
+      lastLoss: 2.5,
+      what: "adapter",
+    } as const;
+    const next = "npx medgpt chat --model_name_or_path m --adapter out";
+    report({ ...summary, tokensPerSecond: 1234.4, peakMemoryBytes: 1.25 * 2 ** 30, path: "out", next });
+    expect(out.written).toEqual([
+      "done: 20 steps in 1m02s; loss 3.1200 at first, 2.5000 at last; 1,234 tokens/s; peak memory 1.3 GiB\n",
+      `the adapter is in out; to try next: ${next}\n`,
     ]);
   });
 
@@ -158,6 +177,15 @@ describe("a reporter on a terminal", () => {
     expect(out.screen()).toEqual([expect.stringMatching(/^\[#+\.+\] {2}25% {2}tokenising {2}1,000\/4,000 lines$/)]);
     report(progress(4000));
     expect(out.screen()).toEqual([""]);
+  });
+
+  it("shows the bar of a run before its first step", () => {
+    const { report, out } = reporterOn("bar", 80);
+    report({ type: "progress", task: "training", done: 0, total: 20, unit: "steps" });
+    expect(out.screen()).toEqual([expect.stringMatching(/^\[\.+\] {3}0% {2}training {2}0\/20 steps$/)]);
+    vi.advanceTimersByTime(30_000);
+    report(step({ step: 1, totalSteps: 20, logged: false }));
+    expect(out.screen()).toEqual([expect.stringContaining("5%  1/20  loss")]);
   });
 
   it("keeps the bar below a message", () => {

@@ -109,6 +109,11 @@ export function createReporter({
       case "saved":
         print(`saved ${event.what} in ${event.path}`);
         break;
+      case "summary":
+        erase();
+        print(summaryLine(event));
+        print(`the ${event.what} is in ${event.path}; to try next: ${event.next}`);
+        break;
       case "answer":
         event.lines.forEach((line) => print(line));
         break;
@@ -126,6 +131,15 @@ function stepLine(event: StepEvent): string {
     `epoch ${event.epoch.toFixed(2)}`,
     ...speed(event),
   ].join("  ");
+}
+
+function summaryLine(event: Extract<RunEvent, { type: "summary" }>): string {
+  return [
+    `done: ${count(event.steps)} ${event.steps === 1 ? "step" : "steps"} in ${duration(event.seconds)}`,
+    `loss ${event.firstLoss.toFixed(4)} at first, ${event.lastLoss.toFixed(4)} at last`,
+    `${count(Math.round(event.tokensPerSecond))} tokens/s`,
+    `peak memory ${bytes(event.peakMemoryBytes)}`,
+  ].join("; ");
 }
 
 function stepBar(event: StepEvent, columns: number | undefined): string {

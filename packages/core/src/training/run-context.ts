@@ -20,6 +20,8 @@ export type RunEvent =
       readonly gradNorm: number;
       readonly learningRate: number;
       readonly tokensPerSecond: number;
+      /** That the step took. */
+      readonly seconds: number;
       /** Resident memory of the process in bytes. */
       readonly memoryBytes: number;
       readonly secondsLeft: number;
@@ -27,6 +29,23 @@ export type RunEvent =
     }
   | { readonly type: "eval"; readonly step: number; readonly metrics: Readonly<Record<string, number>> }
   | { readonly type: "saved"; readonly path: string; readonly what: string }
+  /** What came of a training run, at its end. */
+  | {
+      readonly type: "summary";
+      /** Of this process. */
+      readonly steps: number;
+      readonly seconds: number;
+      /** The loss of the first step, and of the last one as its event has it. */
+      readonly firstLoss: number;
+      readonly lastLoss: number;
+      /** While stepping, without evaluations and checkpoints. */
+      readonly tokensPerSecond: number;
+      readonly peakMemoryBytes: number;
+      readonly what: "adapter" | "model";
+      readonly path: string;
+      /** A command line to try. */
+      readonly next: string;
+    }
   /** The answer of a command that answers and makes nothing: `lines` for people, `value` for programs. */
   | { readonly type: "answer"; readonly lines: readonly string[]; readonly value: object };
 

@@ -27,6 +27,7 @@ import {
   saveCheckpoint,
 } from "./checkpoints.js";
 import { speedMetrics } from "./evaluate.js";
+import { loggingInterval } from "./logging-interval.js";
 import type { RunContext } from "./run-context.js";
 import type { LogRow, TrainerState } from "./trainer-state.js";
 import { windowsOfRows, windowsOfStream, type BatchStream } from "./windows.js";
@@ -84,6 +85,8 @@ export interface TrainingTask {
   readonly saveModel: (dir: string) => Promise<void>;
   /** Reads back what saveModel wrote. */
   readonly loadModel: (dir: string) => Promise<void>;
+  /** Whether nobody asked for args.logging_steps, so that a shorter run may log more often. */
+  readonly isLoggingDefault?: boolean;
   /** Number of weights outside of embeddings, for total_flos. */
   readonly computeParameters: number;
   /** Makes the output folder ready; called when the run can start, with what it resumes from read, and nothing written yet. */
@@ -114,7 +117,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
       : windowsOfStream(task.stream, args);
   const { maxSteps, epochs } = windows;
   const every = (steps: number) => (steps < 1 ? Math.ceil(steps * maxSteps) : steps);
-  const [loggingSteps, saveSteps] = [every(args.logging_steps), every(args.save_steps)];
+  const loggingSteps = loggingInterval(every(args.logging_steps), maxSteps, task.isLoggingDefault === true);
+  const saveSteps = every(args.save_steps);
   const evalSteps = every(args.eval_steps ?? args.logging_steps);
   const schedule = createSchedule({
     type: args.lr_scheduler_type,
@@ -186,6 +190,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
     const rows = `${count}, ${args.per_device_train_batch_size} x ${accumulation} a step`;
     const text = `training: ${rows}, steps ${state.global_step + 1} to ${maxSteps}`;
     if (state.global_step < maxSteps) log({ type: "message", level: "info", text });
+    if (args.logging_strategy === "steps" && loggingSteps < args.logging_steps && args.logging_steps >= 1) {
+      const often = loggingSteps === 1 ? "every step" : `every ${loggingSteps} steps`;
+      const text = `the loss is logged ${often}, as the run is shorter than the ${args.logging_steps} steps that --logging_steps has by default`;
+      log({ type: "message", level: "info", text });
+    }
   } catch (error) {
     free();
     throw error;
@@ -284,6 +293,9 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   };
 
   try {
+    // The bar shows before the first step, which may take long.
+    if (state.global_step < maxSteps)
+      log({ type: "progress", task: "training", done: state.global_step, total: maxSteps, unit: "steps" });
     if (args.eval_on_start && state.global_step === 0) await evaluateNow();
     while (state.global_step < maxSteps) {
       const begin = performance.now();
@@ -314,6 +326,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
         gradNorm,
         learningRate,
         tokensPerSecond: tokens / seconds,
+        seconds,
         memoryBytes: process.memoryUsage.rss(),
         secondsLeft: (maxSteps - state.global_step) * secondsPerStep,
         logged,
