@@ -59,6 +59,12 @@ export async function inferKind(dir: string): Promise<Inferred> {
       ? { kind, files, details }
       : { kind, files, details: { ...details, pooling: "last-token", center: 0 } };
   }
+  const newest = newestCheckpoint(present);
+  if (newest !== undefined)
+    throw new ArtifactError(
+      `the run that wrote here has not ended: there is no result yet, only checkpoints; wait for it, go on with it (--resume_from_checkpoint True), or give a checkpoint, such as ${join(dir, newest)}`,
+      { reason: "half-written", path: dir },
+    );
   if (has.has("tokenizer.json")) {
     return { kind: "tokenizer", files: tokenizerFiles, details: await tokenizerDetails(dir) };
   }
@@ -68,6 +74,12 @@ export async function inferKind(dir: string): Promise<Inferred> {
     "holds no model (config.json), adapter (adapter_config.json), tokenizer (tokenizer.json) or data (.jsonl, .txt, .parquet)",
     { reason: "unrecognised", path: dir },
   );
+}
+
+/** The checkpoint-<step> folder with the highest number that has weights. */
+function newestCheckpoint(files: readonly string[]): string | undefined {
+  const steps = files.flatMap((file) => /^checkpoint-(\d+)\/(?:adapter_)?model\S*\.safetensors$/.exec(file)?.[1] ?? []);
+  return steps.length === 0 ? undefined : `checkpoint-${Math.max(...steps.map(Number))}`;
 }
 
 /** The manifest's own form, so that its digest says which bytes these were. */

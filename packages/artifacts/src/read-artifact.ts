@@ -1,5 +1,5 @@
 /** Opening artifacts: nothing is believed that the files themselves do not bear out. */
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import {
   MANIFEST_FILE,
@@ -31,6 +31,9 @@ export interface OpenOptions {
 /** Name of the folder in which `writeArtifact` gathers the files of `dir` until they are complete. */
 export const STAGING_NAME = /^\..+\.partial-[0-9a-f]+$/;
 
+/** Name of the folder in which a run's whole result lies until all of it is in its place in the folder around it. */
+export const UNPLACED_RESULT = /^\.result\.(after-\d+|moving)$/;
+
 /**
  * Opens a folder as an artifact of the given kind, or of one of several kinds.
  *
@@ -57,6 +60,11 @@ export async function openArtifact<K extends ArtifactKind>(
       expectedKind: kinds,
     });
   }
+  if ((await readdir(path)).some((name) => UNPLACED_RESULT.test(name)))
+    throw new ArtifactError(
+      "a run was killed while it put its result here; give its command again with --resume_from_checkpoint True, and the rest is put in its place",
+      { reason: "half-written", path },
+    );
   const artifact = (await exists(join(path, MANIFEST_FILE)))
     ? await openSealed(path, kinds, options)
     : await openPlain(path, kinds, options);

@@ -1,3 +1,4 @@
+import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import {
@@ -28,6 +29,7 @@ import type { ResolvedDataset } from "@medgpt/core/hub";
 import type { Batch } from "@medgpt/core/nn";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
 import {
+  digestOf,
   evaluates,
   findSources,
   limits,
@@ -35,6 +37,7 @@ import {
   type Batches,
   type Source,
   type Sources,
+  type Traits,
 } from "@medgpt/core/stage";
 import { counted, type BatchStream, type RunContext } from "@medgpt/core/training";
 import type { PretrainConfig } from "./config.js";
@@ -45,6 +48,8 @@ export interface PretrainData {
   /** The rows to train on with --streaming. */
   readonly stream: RowStream | undefined;
   readonly validation: Rows;
+  /** What there is to train on was made of. */
+  readonly traits: Traits;
   /** Closes the files of text and ids; no row can be read afterwards. */
   close(): Promise<void>;
 }
@@ -107,7 +112,7 @@ function describeRows(
   return `${counted(count, "row")}${length}${rest}`;
 }
 
-type Loaded = Pick<PretrainData, "train" | "stream" | "validation">;
+type Loaded = Pick<PretrainData, "train" | "stream" | "validation" | "traits">;
 
 /** Says which files of plain text are JSON, which is no fault but hardly meant. */
 async function warnOfJson({ train, validation }: Sources, { log }: RunContext): Promise<void> {
@@ -123,14 +128,15 @@ async function loadRows(
   opened: { close(): Promise<void> }[],
   sources: Sources,
 ): Promise<Loaded> {
-  const read = async (source: Source | undefined): Promise<TokenDocuments> => {
+  const read = async (source: Source | undefined): Promise<TokenDocuments & Partial<TokenCache>> => {
     if (source === undefined) return documentsInMemory([]);
     const cache = await tokenize(source, config, tokenizer, context);
     opened.push(cache);
     return cache;
   };
-  let train = await read(sources.train);
-  let validation = await read(sources.validation);
+  const all = await read(sources.train);
+  let train: TokenDocuments = all;
+  let validation: TokenDocuments = await read(sources.validation);
   if (evaluates(config) && sources.validation === undefined) {
     const held = validationCount(documentCount(train), config.validation_split_percentage);
     validation = sliceDocuments(train, 0, held);
@@ -140,6 +146,7 @@ async function loadRows(
     train: limited(rowsOf(train, config, tokenizer), config.max_train_samples),
     stream: undefined,
     validation: limited(rowsOf(validation, config, tokenizer), config.max_eval_samples),
+    traits: { "the training data": all.contents ?? "" },
   };
 }
 
@@ -190,7 +197,7 @@ async function openStream(
         place: sources.train?.name ?? "",
       });
   }
-  if (!config.do_train) return { train: NO_ROWS, stream: undefined, validation };
+  if (!config.do_train) return { train: NO_ROWS, stream: undefined, validation, traits: {} };
   const stream = await streamRows(files, tokenizer, {
     ...packing,
     keepLinebreaks: config.keep_linebreaks,
@@ -200,7 +207,9 @@ async function openStream(
     ...(limits(max_train_samples) && { maxRows: max_train_samples }),
   });
   opened.push(stream);
-  return { train: NO_ROWS, stream, validation };
+  // Reading it all beforehand is what streaming avoids. Other names or sizes are refused by the stream itself.
+  const times = await Promise.all(files.map(async (file) => (await stat(file)).mtimeMs));
+  return { train: NO_ROWS, stream, validation, traits: { "the time of the training data's files": digestOf(times) } };
 }
 
 /** Micro-batches of rows by their numbers; every token of a row is a label, but for the first of a sequence. */

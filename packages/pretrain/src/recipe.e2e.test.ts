@@ -288,9 +288,9 @@ describe.skipIf(!backends.includes("native"))("native kernels", () => {
       event.type === "message" && event.level === "warn" ? [event.text] : [],
     );
     expect(warnings).toEqual([
-      expect.stringMatching(/: seed was 42 and is 5: the run continues, but not as it would have$/),
-      expect.stringMatching(/: data_seed was 42 and is 5: /),
-      expect.stringMatching(/: backend was "native \(.* kernels\)" and is "js \(TypeScript, f32\)": /),
+      expect.stringMatching(
+        /checkpoint-2: seed was 42 and is 5; data_seed was 42 and is 5; backend was "native \(.* kernels\)" and is "js \(TypeScript, f32\)": the run continues, but not as it would have$/,
+      ),
     ]);
   });
 });
@@ -515,6 +515,7 @@ describe("logs, evaluations and checkpoints", () => {
       ADAPTER,
       "rng_state.json",
       "trainer_state.json",
+      "training_args.json",
     ]);
     const before = await snapshot(dir);
     const { code, stderr } = await toys.command(toys.argv("only-model", { ...seven, resume_from_checkpoint: true }));

@@ -27,6 +27,7 @@ export async function runPretrain(
         train: batchesOf(data.train),
         stream: data.stream && batchStream(data.stream),
         validation: batchesOf(data.validation),
+        traits: data.traits,
       };
       const recomputed = planStageMemory(opened, config, batches, longest, context);
       const task = { ...batches, loss: causalLoss(model, lora?.lora_dropout ?? 0, recomputed) };

@@ -12,7 +12,16 @@ import {
   type TokenDocuments,
 } from "@medgpt/core/data";
 import type { ResolvedDataset } from "@medgpt/core/hub";
-import { evaluates, findSources, limits, warnOfSmallEvaluation, type Batches, type Source } from "@medgpt/core/stage";
+import {
+  digestOf,
+  evaluates,
+  findSources,
+  limits,
+  warnOfSmallEvaluation,
+  type Batches,
+  type Source,
+  type Traits,
+} from "@medgpt/core/stage";
 import { loadChatTemplate, type Tokenizer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import type { SftConfig } from "./config.js";
@@ -21,11 +30,14 @@ import { conversationsOf, labelledRow, tokenizeChats } from "./tokenize-chats.js
 export interface SftData {
   readonly train: Batches;
   readonly validation: Batches;
+  /** What `train` was made of. */
+  readonly traits: Traits;
   /** Closes the files of ids; no row can be read afterwards. */
   close(): Promise<void>;
 }
 
-const EXTENSIONS = [".jsonl", ".json", ".parquet"];
+/** Files of conversations. */
+export const EXTENSIONS = [".jsonl", ".json", ".parquet"];
 
 /** MedicalGPT shuffles and splits with this seed, whatever --seed is. */
 const SHUFFLE_SEED = 42;
@@ -34,9 +46,11 @@ const SHUFFLE_SEED = 42;
 interface Chats {
   readonly rows: TokenDocuments;
   readonly conversations: readonly (readonly number[])[];
+  /** Digest of the files. */
+  readonly contents: string;
 }
 
-const NO_CHATS: Chats = { rows: documentsInMemory([]), conversations: [] };
+const NO_CHATS: Chats = { rows: documentsInMemory([]), conversations: [], contents: "" };
 
 /**
  * Tokenises the folders of conversations, or finds them tokenised, and puts them in MedicalGPT's order: shuffled; where
@@ -65,7 +79,7 @@ export async function loadData(
       context,
     );
     opened.push(cache);
-    return { rows: cache, conversations: conversationsOf(cache) };
+    return { rows: cache, conversations: conversationsOf(cache), contents: cache.contents };
   };
   try {
     const all = await read(sources.train);
@@ -90,15 +104,16 @@ export async function loadData(
     if (evaluates(config) && batches.validation.rows === 0) throw missing("evaluate on", "--do_eval");
     const setAside = sources.validation === undefined;
     if (evaluates(config)) warnOfSmallEvaluation(batches.validation.rows, config, { ...context, setAside });
-    return { ...batches, close };
+    const traits = { "the training data": all.contents, "the chat template": digestOf(dialog.identity) };
+    return { ...batches, traits, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-function choose({ rows, conversations }: Chats, order: Int32Array): Chats {
-  return { rows, conversations: Array.from(order, (index) => conversations[index]!) };
+function choose(chats: Chats, order: Int32Array): Chats {
+  return { ...chats, conversations: Array.from(order, (index) => chats.conversations[index]!) };
 }
 
 /** The first `limit` conversations; all for null, 0 and negative numbers. */

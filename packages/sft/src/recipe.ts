@@ -2,7 +2,7 @@ import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
 import { openModel, planStageMemory, trainAndEvaluate, withSummary, type StageInfo } from "@medgpt/core/stage";
 import type { RunContext } from "@medgpt/core/training";
 import { sftSchema, type SftConfig } from "./config.js";
-import { loadData } from "./data.js";
+import { EXTENSIONS, loadData } from "./data.js";
 import { answerLoss } from "./loss.js";
 
 /**
@@ -20,7 +20,7 @@ export async function runSft(
   const { model_max_length: maxLength, rope_scaling } = config;
   const longest = { flag: "model_max_length", tokens: maxLength };
   const ropeScaling = rope_scaling === null ? undefined : { type: rope_scaling, maxLength };
-  const opened = await openModel(config, { given, longest, ropeScaling }, context);
+  const opened = await openModel(config, { given, longest, ropeScaling, extensions: EXTENSIONS }, context);
   const { model, lora, tokenizer, dataset, backend } = opened;
   try {
     const data = await loadData(config, tokenizer, context, dataset);

@@ -9,6 +9,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, type FileHandle } fro
 import { homedir, hostname } from "node:os";
 import { basename, extname, join } from "node:path";
 import { InputError, MedgptError, syncFolder } from "@medgpt/artifacts";
+import { isRunning } from "../training/is-running.js";
 import type { RunContext } from "../training/run-context.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { readDocuments } from "./read-documents.js";
@@ -36,6 +37,8 @@ export interface TokenCache extends TokenDocuments {
   readonly counts: Readonly<Record<string, number>>;
   /** Whether the ids were there already. */
   readonly reused: boolean;
+  /** SHA-256 of what the files hold, in hex. */
+  readonly contents: string;
   /** The cache's folder for these files. */
   readonly folder: string;
   /** Closes the file of ids; nothing can be read afterwards. */
@@ -133,9 +136,10 @@ export async function cachedTokens(
     .digest("hex")
     .slice(0, 32);
   const folder = join(root, key);
+  const digest = createHash("sha256").update(JSON.stringify(contents.files)).digest("hex");
 
   if (options.overwriteCache !== true) {
-    const cache = await openCache(folder, true);
+    const cache = await openCache(folder, digest, true);
     if (cache !== undefined) return cache;
   }
   const partial = join(root, partialName(key, process.pid));
@@ -164,7 +168,7 @@ export async function cachedTokens(
     // Best effort: what went wrong with the folder has been thrown already.
     await rm(partial, { recursive: true, force: true }).catch(() => undefined);
   }
-  const cache = await openCache(folder, false);
+  const cache = await openCache(folder, digest, false);
   if (cache === undefined) throw new MedgptError(`the token cache ${folder} was damaged while it was written`);
   return cache;
 }
@@ -180,14 +184,6 @@ async function removeLeftovers(root: string): Promise<void> {
     const [, key, pid] = /^\.([0-9a-f]{32})\.partial-(\d+)-/.exec(name) ?? [];
     if (key === undefined || name !== partialName(key, Number(pid)) || isRunning(Number(pid))) continue;
     await rm(join(root, name), { recursive: true, force: true });
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0); // signal 0 only asks
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 
@@ -247,7 +243,7 @@ async function withNewFile(path: string, write: (file: FileHandle) => Promise<vo
 }
 
 /** undefined where the folder is missing or is not what its meta.json says. */
-async function openCache(folder: string, reused: boolean): Promise<TokenCache | undefined> {
+async function openCache(folder: string, contents: string, reused: boolean): Promise<TokenCache | undefined> {
   let file: FileHandle | undefined;
   try {
     const meta = JSON.parse(await readFile(join(folder, "meta.json"), "utf8")) as Record<string, unknown>;
@@ -269,6 +265,7 @@ async function openCache(folder: string, reused: boolean): Promise<TokenCache | 
       tokens,
       counts,
       reused,
+      contents,
       folder,
       readTokens: (start, count) => readIds(ids, folder, start, count),
       close: () => ids.close(),

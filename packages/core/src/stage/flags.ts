@@ -123,7 +123,10 @@ const trainingFlags = topic("Training", {
     default: "trainer_output",
     help: "The folder for the adapter or model, checkpoints and metrics.",
   }),
-  overwrite_output_dir: flag(z.boolean(), { default: false, help: "Write into output_dir even if it is not empty." }),
+  overwrite_output_dir: flag(z.boolean(), {
+    default: false,
+    help: "Write into output_dir even if it is not empty; what a run before left there goes when the first checkpoint of this one, or its result, is whole.",
+  }),
   resume_from_checkpoint: flag(z.union([z.boolean(), z.string()]).nullable(), {
     default: null,
     help: "Go on from the newest checkpoint in output_dir (True), or from the checkpoint folder given.",

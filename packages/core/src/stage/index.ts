@@ -3,6 +3,7 @@ export { findSources, type Source, type Sources } from "./find-sources.js";
 export { mainStageFlags, stageFlags, type StageFlags } from "./flags.js";
 export { openModel, type OpenedModel, type OpenModelOptions } from "./open-model.js";
 export { planStageMemory } from "./plan-memory.js";
+export { digestOf, type Traits } from "./run-record.js";
 export type { StageInfo, TrainedPaths } from "./save-artifact.js";
 export { warnOfSmallEvaluation } from "./small-evaluation.js";
 export { withSummary } from "./summary.js";

@@ -3,9 +3,13 @@ import { writeFileAtomic } from "@medgpt/artifacts";
 import type { LoraConfig } from "../nn/lora.js";
 import type { StageInfo } from "./save-artifact.js";
 
-/** README.md with the front matter that the hub reads: what the model was made from and which library loads it. */
+/**
+ * README.md with the front matter that the hub reads: what the model was made from and which library loads it.
+ * @param home where the folder will be
+ */
 export async function writeModelCard(
   dir: string,
+  home: string,
   base: string,
   lora: LoraConfig | undefined,
   stage: Pick<StageInfo, "title" | "tag"> & { readonly package: string },
@@ -13,8 +17,8 @@ export async function writeModelCard(
   const library = lora === undefined ? "transformers" : "peft";
   const load =
     lora === undefined
-      ? `AutoModelForCausalLM.from_pretrained("${dir}")`
-      : `PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("${base}"), "${dir}")`;
+      ? `AutoModelForCausalLM.from_pretrained("${home}")`
+      : `PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("${base}"), "${home}")`;
   const text = `---
 base_model: ${JSON.stringify(base)}
 library_name: ${library}

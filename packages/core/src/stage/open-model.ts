@@ -14,6 +14,7 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { checkFolder, checkNewFile, checkOutputDir } from "../training/output-dir.js";
 import type { RunContext } from "../training/run-context.js";
 import { attachAdapter } from "./attach-adapter.js";
+import { findSources } from "./find-sources.js";
 import type { StageFlags } from "./flags.js";
 
 /** What a stage trains, and where it came from. */
@@ -40,6 +41,8 @@ export interface OpenModelOptions {
   /** The architecture that the user expects. */
   readonly modelType?: string | null;
   readonly ropeScaling?: LoadOptions["ropeScaling"];
+  /** The kinds of files that the stage reads; by default those of text. */
+  readonly extensions?: readonly string[];
 }
 
 /**
@@ -49,7 +52,7 @@ export interface OpenModelOptions {
  */
 export async function openModel(
   config: StageFlags,
-  { given, longest, modelType = null, ropeScaling }: OpenModelOptions,
+  { given, longest, modelType = null, ropeScaling, extensions }: OpenModelOptions,
   context: RunContext,
 ): Promise<OpenedModel> {
   const say = (text: string, level: "info" | "warn" = "info"): void => context.log({ type: "message", level, text });
@@ -58,7 +61,11 @@ export async function openModel(
   await checkFolder("output_dir", config.output_dir);
   if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
   if (config.profile !== null) await checkNewFile("profile", config.profile);
-  if (config.do_train) await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
+  await findSources(config, undefined, extensions); // a wrong folder is said before anything large is read
+  if (config.do_train) {
+    const lost = await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
+    if (lost !== undefined) say(lost, "warn");
+  }
   const hub = await connectHub(context, { token: config.hf_hub_token });
   const found = await resolveModel(model_name_or_path, "model", hub, config.model_revision ?? "main");
   if (found.hub === undefined && given.has("model_revision"))

@@ -1,9 +1,13 @@
-import { readFile } from "node:fs/promises";
-import { sealArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { sealArtifact, writeError, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
 import type { z } from "zod";
 import { fieldsOf } from "../config/schema.js";
 import { saveAdapter, saveCausalLm } from "../models/save.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
+import { placeOver, RESULT_FOLDER } from "../training/replace.js";
+import { writeResults } from "../training/results.js";
+import type { TrainingResult } from "../training/train.js";
 import { writeTrainerState, type TrainerState } from "../training/trainer-state.js";
 import type { StageFlags } from "./flags.js";
 import { writeModelCard } from "./model-card.js";
@@ -40,23 +44,47 @@ export function saveModel(
   return lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, model_name_or_path, dir);
 }
 
-/** Writes everything that belongs to the artifact into output_dir, the manifest last. */
+/**
+ * Writes everything that belongs to the artifact, and the metrics of the training, and puts it into output_dir in the place
+ * of what another run left there.
+ */
 export async function saveArtifact(
+  opened: OpenedModel,
+  config: StageFlags,
+  { state, metrics, ownUpTo }: Pick<TrainingResult, "state" | "metrics" | "ownUpTo">,
+  stage: StageInfo,
+): Promise<AdapterArtifact | CausalLmArtifact> {
+  const aside = join(config.output_dir, RESULT_FOLDER);
+  try {
+    await rm(aside, { recursive: true, force: true });
+    await mkdir(aside);
+    const artifact = await writeArtifactFiles(aside, opened, config, state, stage);
+    // Metrics are no part of the artifact: another evaluation may replace them.
+    await writeResults(aside, "train", metrics);
+    await placeOver(config.output_dir, aside, "result", ownUpTo);
+    return { ...artifact, dir: resolve(config.output_dir) };
+  } catch (error) {
+    // Best effort: what went wrong is thrown already.
+    await rm(aside, { recursive: true, force: true }).catch(() => undefined);
+    throw writeError(error, aside);
+  }
+}
+
+async function writeArtifactFiles(
+  dir: string,
   opened: OpenedModel,
   config: StageFlags,
   state: TrainerState,
   stage: StageInfo,
 ): Promise<AdapterArtifact | CausalLmArtifact> {
   const { model, lora, base, inputs, tokenizer } = opened;
-  const dir = config.output_dir;
   const files = [...(await saveModel(opened, config, dir)), ...(await saveTokenizer(tokenizer, dir))];
   const { name, version } = JSON.parse(await readFile(stage.packageJson, "utf8")) as { name: string; version: string };
-  await writeModelCard(dir, config.model_name_or_path, lora, { ...stage, package: name });
+  await writeModelCard(dir, config.output_dir, config.model_name_or_path, lora, { ...stage, package: name });
   await writeTrainerState(dir, state);
   const common = {
     createdBy: { package: name, version, config: withoutSecrets(config, stage.schema) },
     inputs,
-    // Metrics are no part of the artifact: another evaluation may replace them.
     files: [...files, "README.md", "trainer_state.json"],
   };
   if (lora === undefined) {
@@ -76,7 +104,7 @@ export async function saveArtifact(
 }
 
 /** The configuration without access tokens, to be written down. */
-function withoutSecrets(config: object, schema: z.ZodObject): Readonly<Record<string, unknown>> {
+export function withoutSecrets(config: object, schema: z.ZodObject): Readonly<Record<string, unknown>> {
   const secret = new Set(fieldsOf(schema).flatMap((field) => (field.secret ? [field.name] : [])));
   return Object.fromEntries(Object.entries(config).filter(([name]) => !secret.has(name)));
 }

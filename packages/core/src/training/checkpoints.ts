@@ -1,23 +1,22 @@
 /**
- * Checkpoint folders `checkpoint-<step>`: written beside and renamed when complete, found again by number, rotated. A
- * folder loses its name before it is removed, so that one with a name is complete whenever the process is killed. The
- * optimizer's moments are a safetensors file of the parameters' names.
+ * Checkpoints: written beside and renamed when complete, rotated, and continued from. The optimizer's moments are a
+ * safetensors file of the parameters' names. How a checkpoint takes the place of another run's is in replace.ts.
  */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { InputError, syncFolder, UNFINISHED_FILE, writeError, writeFileAtomic } from "@medgpt/artifacts";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { InputError, syncFolder, writeError, writeFileAtomic } from "@medgpt/artifacts";
 import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
 import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import type { AdamW } from "../optim/adamw.js";
 import { mapped, type Tensor } from "../tensor/tensor.js";
+import { checkpointDir, isUnfinished, listCheckpoints, RANDOM_STATE, removeCheckpoint } from "./checkpoint-folders.js";
+import { placeOver } from "./replace.js";
 import { readTrainerState, stringifySorted, writeTrainerState, type TrainerState } from "./trainer-state.js";
 
-const NAME = /^checkpoint-(\d+)$/;
-const RANDOM_STATE = "rng_state.json";
-/** Folders that are being written or removed. */
-const UNFINISHED_FOLDER = /^\.checkpoint-\d+\.(partial|removed)$/;
+/** What a checkpoint keeps of the run that saved it, for later runs to compare themselves with. */
+export const RUN_RECORD = "training_args.json";
 
 /** What must be the same for a run to continue bit for bit. */
 export interface RandomState {
@@ -40,6 +39,8 @@ export interface CheckpointContents {
   readonly unlogged: UnloggedLoss;
   /** The place in the data, as JSON, where the step does not say it. */
   readonly data: unknown;
+  /** What to keep of the run, as JSON; undefined for nothing. */
+  readonly record: unknown;
   readonly arena: ParameterArena;
   /** Left out with --save_only_model. */
   readonly optimizer: AdamW | undefined;
@@ -47,39 +48,12 @@ export interface CheckpointContents {
   readonly saveModel: (dir: string) => Promise<void>;
 }
 
-export function checkpointDir(outputDir: string, step: number): string {
-  return join(outputDir, `checkpoint-${step}`);
-}
-
-/** The complete checkpoints of ours in a folder, ascending. A partly written one has another name. */
-export async function listCheckpoints(outputDir: string): Promise<{ step: number; dir: string }[]> {
-  const names = await readdir(outputDir).catch(() => []);
-  return names
-    .flatMap((name) => {
-      const step = NAME.exec(name)?.[1];
-      const dir = join(outputDir, name);
-      return step !== undefined && existsSync(join(dir, RANDOM_STATE)) ? [{ step: Number(step), dir }] : [];
-    })
-    .sort((a, b) => a.step - b.step);
-}
-
-/** Whether a name in an output folder is that of something a killed run left half written or half removed. */
-export function isLeftover(name: string): boolean {
-  return UNFINISHED_FOLDER.test(name) || UNFINISHED_FILE.test(name);
-}
-
-/** Removes a checkpoint, which at no moment can be taken for a complete one, after a power failure neither. */
-export async function removeCheckpoint(dir: string): Promise<void> {
-  const doomed = join(dirname(dir), `.${basename(dir)}.removed`);
-  await rm(doomed, { recursive: true, force: true });
-  await rename(dir, doomed);
-  await syncFolder(dirname(dir));
-  await rm(doomed, { recursive: true });
-}
-
-/** Writes `checkpoint-<step>` so that it is there completely or not at all, after a power failure too; returns its path. */
-export async function saveCheckpoint(outputDir: string, contents: CheckpointContents): Promise<string> {
-  const { state, random, unlogged, data, arena, optimizer, saveModel } = contents;
+/**
+ * Writes `checkpoint-<step>` so that it is there completely or not at all, after a power failure too; returns its path.
+ * @param after for the first checkpoint of a run: results, and checkpoints after this step, are another run's and make way
+ */
+export async function saveCheckpoint(outputDir: string, contents: CheckpointContents, after?: number): Promise<string> {
+  const { state, random, unlogged, data, record, arena, optimizer, saveModel } = contents;
   const dir = checkpointDir(outputDir, state.global_step);
   const aside = join(outputDir, `.checkpoint-${state.global_step}.partial`);
   await rm(aside, { recursive: true, force: true });
@@ -95,7 +69,12 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
       await writeSafetensors(join(aside, "optimizer.safetensors"), entries, { step: String(optimizer.steps) });
     }
     await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted({ ...random, unlogged, data }, 2) + "\n");
+    if (record !== undefined) await writeFileAtomic(join(aside, RUN_RECORD), stringifySorted(record, 2) + "\n");
     await writeTrainerState(aside, state);
+    if (after !== undefined) {
+      await placeOver(outputDir, aside, basename(dir), after);
+      return dir;
+    }
     if (existsSync(dir)) await removeCheckpoint(dir);
     await rename(aside, dir);
     await syncFolder(outputDir);
@@ -128,7 +107,7 @@ export async function findCheckpoint(outputDir: string, resume: string | boolean
   if (resume !== true) {
     if (!(await stat(resume).catch(() => undefined))?.isDirectory())
       throw new InputError("--resume_from_checkpoint: no such folder", { place: resume });
-    if (UNFINISHED_FOLDER.test(basename(resume)))
+    if (isUnfinished(basename(resume)))
       throw new InputError("--resume_from_checkpoint: a killed run left this checkpoint unfinished; give another", {
         place: resume,
       });
@@ -145,7 +124,7 @@ export async function findCheckpoint(outputDir: string, resume: string | boolean
 
 /**
  * Loads optimizer and state of a checkpoint into a run; the weights are loaded with the model.
- * @returns the state, the loss that was not logged yet, the place in the data, and a sentence for each difference that keeps the run from continuing bit for bit
+ * @returns the state, the loss that was not logged yet, the place in the data, and in a few words each difference that keeps the run from continuing bit for bit
  */
 export async function resumeFrom(
   dir: string,
@@ -186,10 +165,7 @@ export async function resumeFrom(
   const before = (await readJsonObject(join(dir, RANDOM_STATE))) ?? {};
   const notes = Object.entries(random)
     .filter(([key, value]) => before[key] !== value)
-    .map(
-      ([key, value]) =>
-        `${key} was ${describeJson(before[key])} and is ${JSON.stringify(value)}: the run continues, but not as it would have`,
-    );
+    .map(([key, value]) => `${key} was ${describeJson(before[key])} and is ${JSON.stringify(value)}`);
   return { state, unlogged: unloggedLoss(before["unlogged"]), data: before["data"], notes };
 }
 

@@ -1,8 +1,12 @@
 import { constants, existsSync } from "node:fs";
 import { access, mkdir, readdir, rm, stat } from "node:fs/promises";
-import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { InputError, MANIFEST_FILE, writeError } from "@medgpt/artifacts";
-import { findCheckpoint, isLeftover, listCheckpoints, removeCheckpoint } from "./checkpoints.js";
+import { readJsonObject } from "../checkpoint/read-json-object.js";
+import { isLeftover, listCheckpoints, stepOf } from "./checkpoint-folders.js";
+import { findCheckpoint } from "./checkpoints.js";
+import { lockFolder, refuseLocked } from "./lock.js";
+import { isUnsettled, settle } from "./replace.js";
 
 export interface OutputDirFlags {
   readonly output_dir: string;
@@ -38,40 +42,57 @@ export async function checkNewFile(flag: string, path: string): Promise<void> {
 }
 
 /**
- * Checks that a run may write into its output folder, and touches nothing. A folder with files in it needs
- * --overwrite_output_dir or --resume_from_checkpoint.
- * @param inputs folders that the run reads, which overwriting must not remove
- * @throws InputError when the folder is in use or there is no checkpoint to resume from
+ * Checks that a run may write into its output folder. What a killed run had decided there is carried out; nothing else is
+ * touched. A folder with files in it needs --overwrite_output_dir, or a checkpoint of its own to go on from.
+ * @param inputs folders that the run reads, which it must not remove
+ * @returns a sentence on what the folder has of another run and will lose; undefined where that is nothing
+ * @throws InputError when the folder is in use, by another run too, or there is no checkpoint to resume from
  */
 export async function checkOutputDir(
   { output_dir: dir, overwrite_output_dir, resume_from_checkpoint }: OutputDirFlags,
   inputs: readonly (string | null)[] = [],
-): Promise<void> {
+): Promise<string | undefined> {
   await checkFolder("output_dir", dir);
-  if ((await findCheckpoint(dir, resume_from_checkpoint)) !== undefined || !existsSync(dir)) return;
-  if (!overwrite_output_dir && !(await readdir(dir)).every(isLeftover))
+  await refuseLocked(dir);
+  if (await isUnsettled(dir)) await locked(dir, () => settle(dir));
+  const checkpoint = await findCheckpoint(dir, resume_from_checkpoint);
+  if (!existsSync(dir)) return undefined;
+  const after = stepHere(dir, checkpoint);
+  if (after === undefined && !overwrite_output_dir && !(await readdir(dir)).every(isLeftover))
     throw new InputError(
       "--output_dir is not empty: give --overwrite_output_dir, --resume_from_checkpoint True, or another folder",
       { place: dir },
     );
-  for (const checkpoint of await listCheckpoints(dir))
-    for (const input of inputs)
-      if (input !== null && isInside(input, checkpoint.dir))
-        throw new InputError(
-          "--overwrite_output_dir would remove this folder, which the run reads; give another --output_dir",
-          {
-            place: input,
-          },
-        );
+  const kind = await manifestKind(dir);
+  if (kind === "dataset" || kind === "tokenizer")
+    throw new InputError(`--output_dir: this folder is a ${kind}, which a run would spoil; give another one`, {
+      place: dir,
+    });
+  const doomed = (await listCheckpoints(dir)).filter(({ step }) => step > (after ?? 0));
+  const read = inputs.filter((input) => input !== null);
+  for (const input of read)
+    if (resolve(input) === resolve(dir) || doomed.some((each) => isInside(input, each.dir)))
+      throw new InputError(
+        `--${after === undefined ? "overwrite_output_dir" : "resume_from_checkpoint"} would remove this folder, which the run reads; give another --output_dir`,
+        { place: input },
+      );
+  if (after !== undefined)
+    return doomed.length === 0
+      ? undefined
+      : `${dir} has ${list(doomed)}, later than the step that this run goes on from: removed when its own next checkpoint is whole`;
+  const old = [...(kind === undefined ? [] : [`a finished ${kind}`]), ...(doomed.length === 0 ? [] : [list(doomed)])];
+  if (old.length === 0) return undefined;
+  const goOn = doomed.length === 0 ? "" : "; to go on with that run instead, add --resume_from_checkpoint True";
+  return `${dir} has ${old.join(" and ")} of an earlier run: removed when the first checkpoint of this run, or its result, is whole${goOn}`;
 }
 
 /**
- * Makes the output folder ready, once `checkOutputDir` has let it pass. The manifest goes first, since the folder is not
- * complete until it is written anew. Overwriting removes the checkpoints of the run before, and nothing else; what a
- * killed run left half written goes in both cases.
- * @throws InputError when the folder cannot be made
+ * Makes the output folder ready, once `checkOutputDir` has let it pass, and locks it. What a killed run left half written
+ * goes; what it finished stays until this run has something to put in its place.
+ * @returns a function that unlocks the folder
+ * @throws InputError when the folder cannot be made, or another run writes into it
  */
-export async function prepareOutputDir({ output_dir: dir, resume_from_checkpoint }: OutputDirFlags): Promise<void> {
+export async function prepareOutputDir(dir: string): Promise<() => Promise<void>> {
   try {
     await mkdir(dir, { recursive: true });
   } catch (cause) {
@@ -80,10 +101,41 @@ export async function prepareOutputDir({ output_dir: dir, resume_from_checkpoint
       cause,
     });
   }
-  await rm(join(dir, MANIFEST_FILE), { force: true });
-  const resuming = resume_from_checkpoint !== null && resume_from_checkpoint !== false;
-  if (!resuming) for (const checkpoint of await listCheckpoints(dir)) await removeCheckpoint(checkpoint.dir);
-  for (const name of await readdir(dir)) if (isLeftover(name)) await rm(join(dir, name), { recursive: true });
+  const before = await readdir(dir);
+  const unlock = await lockFolder(dir);
+  try {
+    for (const name of before) if (isLeftover(name)) await rm(join(dir, name), { recursive: true, force: true });
+    return unlock;
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+/**
+ * The step after which the checkpoints of an output folder are another run's than the one that goes on from `checkpoint`:
+ * undefined where that is none of the folder's, so that they all are.
+ */
+export function stepHere(outputDir: string, checkpoint: string | undefined): number | undefined {
+  if (checkpoint === undefined || dirname(resolve(checkpoint)) !== resolve(outputDir)) return undefined;
+  return stepOf(checkpoint);
+}
+
+async function locked(dir: string, work: () => Promise<void>): Promise<void> {
+  const unlock = await lockFolder(dir);
+  await work().finally(unlock);
+}
+
+/** What the manifest says that the folder is; undefined where there is none. */
+async function manifestKind(dir: string): Promise<string | undefined> {
+  const damaged = (): Record<string, unknown> => ({});
+  const manifest = await readJsonObject(join(dir, MANIFEST_FILE)).catch(damaged);
+  return manifest && (typeof manifest["kind"] === "string" ? manifest["kind"] : "result");
+}
+
+function list(checkpoints: readonly { dir: string }[]): string {
+  const names = checkpoints.map(({ dir }) => basename(dir));
+  return names.length > 3 ? `${names.length} checkpoints up to ${names.at(-1)}` : names.join(", ");
 }
 
 function isInside(path: string, folder: string): boolean {

@@ -17,17 +17,11 @@ import { backward } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import { singleProcess } from "./all-reduce.js";
-import {
-  checkpointDir,
-  findCheckpoint,
-  listCheckpoints,
-  removeCheckpoint,
-  resumeFrom,
-  rotateCheckpoints,
-  saveCheckpoint,
-} from "./checkpoints.js";
+import { checkpointDir, listCheckpoints, removeCheckpoint } from "./checkpoint-folders.js";
+import { findCheckpoint, resumeFrom, rotateCheckpoints, saveCheckpoint } from "./checkpoints.js";
 import { speedMetrics } from "./evaluate.js";
 import { loggingInterval } from "./logging-interval.js";
+import { stepHere } from "./output-dir.js";
 import type { RunContext } from "./run-context.js";
 import type { LogRow, TrainerState } from "./trainer-state.js";
 import { windowsOfRows, windowsOfStream, type BatchStream } from "./windows.js";
@@ -89,6 +83,13 @@ export interface TrainingTask {
   readonly isLoggingDefault?: boolean;
   /** Number of weights outside of embeddings, for total_flos. */
   readonly computeParameters: number;
+  /** What a checkpoint keeps of the run, as JSON; by default nothing. */
+  readonly record?: () => unknown;
+  /**
+   * What is different from the run that saved a checkpoint and makes this one another, in a few words each; throws where
+   * it cannot go on.
+   */
+  readonly compare?: (checkpoint: string) => Promise<string[]>;
   /** Makes the output folder ready; called when the run can start, with what it resumes from read, and nothing written yet. */
   readonly begin?: () => Promise<void>;
   /** Called with every row that the log gets. */
@@ -99,6 +100,14 @@ export interface TrainingResult {
   readonly state: TrainerState;
   /** train_loss, train_runtime, …, epoch, total_flos. */
   readonly metrics: Record<string, number>;
+  /** Steps of this process. */
+  readonly steps: number;
+  /** The step whose weights `task.arena` has at the end: the last one, or the best. */
+  readonly weightsOf: number;
+  /** Checkpoints in the output folder after this step are another run's. */
+  readonly ownUpTo: number;
+  /** What `task.compare` and the checkpoint's own state said is different; empty where nothing was resumed. */
+  readonly differences: readonly string[];
 }
 
 /**
@@ -152,6 +161,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   // Loss of the steps since the last logged row, and of all steps of this process.
   let [sinceLogged, loggedStep, totalLoss] = [0, 0, 0];
   let placeInData = windows.state(); // after the last completed step
+  const differences: string[] = [];
+  let ownUpTo = 0;
   const free = (): void => {
     clip.dispose();
     norms.dispose();
@@ -160,6 +171,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   try {
     const checkpoint = await findCheckpoint(args.output_dir, args.resume_from_checkpoint);
     if (checkpoint !== undefined) {
+      differences.push(...((await task.compare?.(checkpoint)) ?? []));
       await task.loadModel(checkpoint);
       const resumed = await resumeFrom(checkpoint, arena, optimizer, random);
       await windows.restore(resumed.data).catch((cause: unknown) => {
@@ -167,7 +179,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
         throw new InputError(cause.message, { place: checkpoint, cause });
       });
       placeInData = windows.state();
-      for (const text of resumed.notes) log({ type: "message", level: "warn", text: `${checkpoint}: ${text}` });
+      differences.push(...resumed.notes);
+      ownUpTo = stepHere(args.output_dir, checkpoint) ?? 0;
       state = {
         ...state,
         ...resumed.state,
@@ -179,8 +192,18 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
         train_batch_size: args.per_device_train_batch_size,
       };
       [sinceLogged, loggedStep] = [resumed.unlogged.loss, state.global_step - resumed.unlogged.steps];
+      const left = maxSteps - state.global_step;
+      const different = `${checkpoint}: ${differences.join("; ")}`;
+      if (differences.length > 0 && left > 0)
+        log({ type: "message", level: "warn", text: `${different}: the run continues, but not as it would have` });
       const text = `continuing from ${checkpoint} at step ${state.global_step} of ${maxSteps}`;
       log({ type: "message", level: "info", text });
+      if (left <= 0) {
+        const idle =
+          differences.length === 0 ? "" : `, and what is different has no effect (${differences.join("; ")})`;
+        const text = `nothing is left to train${idle}; to train longer, raise --max_steps or --num_train_epochs`;
+        log({ type: "message", level: "warn", text });
+      }
     }
     // An interrupted run of before may have left half of a sum in them.
     backend.kernels.fill({ out: arena.gradients, count: arena.gradients.size, value: 0 });
@@ -219,12 +242,15 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
       random,
       unlogged: { loss: sinceLogged, steps: state.global_step - loggedStep },
       data: placeInData,
+      record: task.record?.(),
       arena,
       optimizer: args.save_only_model ? undefined : optimizer,
       saveModel: task.saveModel,
     };
-    const dir = await saveCheckpoint(args.output_dir, contents);
-    lastSaved = state.global_step;
+    // The first one takes the place of what another run left; from then on all of the folder is this run's.
+    const isFirst = lastSaved === undefined || lastSaved === firstStep;
+    const dir = await saveCheckpoint(args.output_dir, contents, isFirst ? ownUpTo : undefined);
+    lastSaved = ownUpTo = state.global_step;
     log({ type: "saved", path: dir, what: "checkpoint" });
     await rotateCheckpoints(args.output_dir, args.save_total_limit, [dir, state.best_model_checkpoint]);
   };
@@ -358,8 +384,8 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   }
 
   // A run that was killed between its last checkpoint and the removal of an older one goes on here.
-  if (lastSaved !== undefined) {
-    const kept = [checkpointDir(args.output_dir, lastSaved), state.best_model_checkpoint];
+  if (ownUpTo > 0) {
+    const kept = [checkpointDir(args.output_dir, ownUpTo), state.best_model_checkpoint];
     await rotateCheckpoints(args.output_dir, args.save_total_limit, kept);
   }
 
@@ -377,9 +403,11 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   };
   addLog(metrics);
   const best = state.best_model_checkpoint;
+  let weightsOf = state.global_step;
   if (args.load_best_model_at_end && best !== null) {
     const there = existsSync(best);
     if (there) await task.loadModel(best);
+    if (there) weightsOf = state.best_global_step ?? weightsOf;
     const text = there
       ? `loaded the best checkpoint, ${best}`
       : `the best checkpoint, ${best}, is gone: the last step stays`;
@@ -388,7 +416,7 @@ export async function train(task: TrainingTask, args: TrainingArguments, context
   // The newest was kept for resuming; now the run is complete.
   if (best !== null && args.save_total_limit === 1)
     for (const { dir } of await listCheckpoints(args.output_dir)) if (dir !== best) await removeCheckpoint(dir);
-  return { state, metrics: { ...metrics, epoch: state.epoch } };
+  return { state, metrics: { ...metrics, epoch: state.epoch }, steps, weightsOf, ownUpTo, differences };
 }
 
 /** Backend and instruction set as checkpoints record them. Threads are left out: they change no bit. */

@@ -80,7 +80,8 @@ export async function surviveKills(
         false,
       );
     expect(stderr).not.toContain("error:");
-    if (existsSync(join(dir, MANIFEST_FILE))) await openArtifact(dir, ["adapter", "causal-lm"]);
+    if (existsSync(join(dir, MANIFEST_FILE)) && !entries(dir).some(isUnplaced))
+      await openArtifact(dir, ["adapter", "causal-lm"]);
     if (before.length > 0 && events.some(({ type }) => type === "step")) expectContinued(events, before.at(-1)!);
     found[moment.phase === "end" ? "end" : phaseOf(events, dir, cache)]++;
     const after = await present(dir);
@@ -163,7 +164,12 @@ function entries(dir: string): string[] {
 }
 
 function isUnfinished(name: string): boolean {
-  return /^\.checkpoint-\d+\.(partial|removed)$/.test(name);
+  return /^\.checkpoint-\d+\.(partial|removed|after-\d+)$/.test(name);
+}
+
+/** Whether a result is being put in its place, which the next run finishes. */
+function isUnplaced(name: string): boolean {
+  return /^\.result\.(after-\d+|moving)$/.test(name);
 }
 
 /** Whether the checkpoint of the last step was written, or is continued from. */
