@@ -61,7 +61,8 @@ export async function openModel(
   await checkFolder("output_dir", config.output_dir);
   if (config.logging_dir !== null) await checkFolder("logging_dir", config.logging_dir);
   if (config.profile !== null) await checkNewFile("profile", config.profile);
-  await findSources(config, undefined, extensions); // a wrong folder is said before anything large is read
+  // A wrong folder is said before anything large is read; what else there is to say of the data comes with the data.
+  await findSources(config, undefined, { log: () => undefined }, extensions);
   if (config.do_train) {
     const lost = await checkOutputDir(config, [model_name_or_path, tokenizer_name_or_path, peft_path]);
     if (lost !== undefined) say(lost, "warn");
