@@ -104,7 +104,10 @@ async function checkFree(dir: string, overwrite: boolean): Promise<void> {
   if (!(await lstat(dir)).isDirectory()) refuse("is in use, and is no folder; choose another name");
   const entries = await readdir(dir);
   if (entries.length === 0) return;
-  if (!overwrite) refuse("is in use; choose another folder, or give --overwrite_output_dir (in medgpt data --overwrite) to replace it");
+  if (!overwrite)
+    refuse(
+      "is in use; choose another folder, or give --overwrite_output_dir (in medgpt data --overwrite) to replace it",
+    );
   if (!entries.includes(MANIFEST_FILE)) refuse("holds files, but no artifact; it is left as it is");
   const old = await openListed(dir);
   const own = new Set([MANIFEST_FILE, ...Object.keys(old.manifest.files)]);

@@ -6,7 +6,7 @@ import { EventEmitter } from "node:events";
 
 import { openArtifact } from "@medgpt/artifacts";
 import { createJsBackend } from "@medgpt/core/backends";
-import { parseFlags, withOptionTable, type CommandIo } from "@medgpt/core/config";
+import { parseFlags, withOptionTable } from "@medgpt/core/config";
 import { initCausalLm, loadCausalLm, saveAdapter } from "@medgpt/core/models";
 import { seededRandom } from "@medgpt/core/nn";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -37,7 +37,7 @@ async function medgpt(...argv: string[]) {
   const [out, err]: [string[], string[]] = [[], []];
   const stream = (into: string[]) => Object.assign(new EventEmitter(), { write: (text: string) => into.push(text) });
   const io = Object.assign(new EventEmitter(), { stdout: stream(out), stderr: stream(err), env: {}, exit: () => {} });
-  const code = await main(argv, io as unknown as CommandIo);
+  const code = await main(argv, io);
   return { code, out: out.join(""), err: err.join("") };
 }
 

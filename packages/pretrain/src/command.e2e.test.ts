@@ -309,7 +309,8 @@ describe("unusable input", () => {
           await writeFile(file, JSON.stringify({ ...tokenizer, added_tokens: [...tokenizer.added_tokens, token] }));
         });
       },
-      error: "%s/model: the tokenizer has 2001 tokens and the model only 2000 embeddings; give the tokenizer that it was trained with",
+      error:
+        "%s/model: the tokenizer has 2001 tokens and the model only 2000 embeddings; give the tokenizer that it was trained with",
     },
     {
       what: "a folder of text that is not there",
@@ -456,7 +457,8 @@ describe("unusable input", () => {
     {
       what: "an adapter that says DoRA",
       flags: (at) => adapter(at, { use_dora: true }),
-      error: /^%s\/adapter\/adapter_config.json: use_dora true is not supported: only plain LoRA adapters are read; merge it/,
+      error:
+        /^%s\/adapter\/adapter_config.json: use_dora true is not supported: only plain LoRA adapters are read; merge it/,
     },
     {
       what: "no checkpoint to resume from",

@@ -173,8 +173,7 @@ export const adapters: readonly HostileCase[] = [
   ),
   header(
     "whose names leave out where the module is",
-    (h) =>
-      ["A", "B"].forEach((side) => rename(h, `${PREFIX}.lora_${side}.weight`, `q_proj.lora_${side}.weight`)),
+    (h) => ["A", "B"].forEach((side) => rename(h, `${PREFIX}.lora_${side}.weight`, `q_proj.lora_${side}.weight`)),
     "%s/adapter: the adapter is for another model: this one has no module q_proj",
   ),
   header(

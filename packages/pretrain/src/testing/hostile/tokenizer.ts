@@ -162,7 +162,8 @@ export const tokenizers: readonly HostileCase[] = [
         const flags = { special: true, normalized: false, single_word: false, lstrip: false, rstrip: false };
         (t.added_tokens as object[]).push({ id: 2000, content: "<extra>", ...flags });
       }),
-    error: "%s/model: the tokenizer has 2001 tokens and the model only 2000 embeddings; give the tokenizer that it was trained with",
+    error:
+      "%s/model: the tokenizer has 2001 tokens and the model only 2000 embeddings; give the tokenizer that it was trained with",
   },
   config(
     "that is not JSON",
