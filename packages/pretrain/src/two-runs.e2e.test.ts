@@ -79,15 +79,8 @@ describe("a run over another", () => {
       (event) =>
         event.type === type && ++seen === count ? delay : undefined;
     const moments = [
-      ...[
-        at("message", 1, 0),
-        at("step", 1, 0),
-        at("step", 2, 0),
-        at("step", 2, 8),
-        at("step", 2, 20),
-        at("step", 2, 40),
-      ],
-      ...[at("saved", 1, 0), at("step", 4, 15), at("saved", 3, 0), at("saved", 3, 5), at("saved", 3, 15)],
+      ...[at("step", 1, 0), at("step", 2, 0), at("step", 2, 15), at("saved", 1, 0)],
+      ...[at("step", 4, 15), at("saved", 3, 0), at("saved", 3, 8)],
     ].map((make) => make());
     const found = { old: 0, unfinished: 0, new: 0 };
     for (const [index, moment] of moments.entries()) {
@@ -340,7 +333,7 @@ describe("resuming", () => {
     const { events } = await toys.run("finished", flags);
     expect(await snapshot(dir)).toEqual(before);
     expect(said(events, "warn")).toEqual([
-      "nothing is left to train, and what is different has no effect (the training data changed; the number of rows to train on was 25 and is 32); to train longer, raise --max_steps or --num_train_epochs",
+      "nothing is left to train, and what is different has no effect (the training data changed); to train longer, raise --max_steps or --num_train_epochs",
     ]);
     expect(said(events).at(-1)).toBe(`${dir}: the result is left as it is`);
     expect(events.filter(({ type }) => type === "saved")).toEqual([]);

@@ -34,6 +34,8 @@ const FREE: ReadonlySet<string> = new Set([
   ...["train_file_dir", "validation_file_dir", "dataset_name", "dataset_config_name"],
   ...["validation_split_percentage", "max_train_samples", "max_eval_samples", "template_name"],
   ...["fp16", "bf16", "torch_dtype"],
+  // A stream refuses to go on with other ones.
+  ...["streaming", "shuffle_buffer_size"],
   // A longer run is the same one.
   ...["num_train_epochs", "max_steps"],
   // The seeds are in rng_state.json.
