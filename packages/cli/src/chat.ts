@@ -2,11 +2,12 @@ import { writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { InputError } from "@medgpt/artifacts";
 import { commandFlags, type Command } from "@medgpt/core/config";
-import { streamTokens } from "@medgpt/core/generation";
 import { TextDecoderStreamer, type ChatMessage } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import { z } from "zod";
-import { generationFlags, generationOf, modelFlags, openTextModel } from "./text-model.js";
+import { generationFlags } from "./generation-flags.js";
+import { repeatsItself } from "./repeats-itself.js";
+import { answerTokens, modelFlags, openTextModel } from "./text-model.js";
 
 export const schema = z.strictObject({ ...modelFlags, ...generationFlags, ...commandFlags });
 
@@ -25,22 +26,40 @@ const HELP = `/clear         forget the conversation
 /exit          leave (Ctrl-D too); Ctrl-C stops an answer
 `;
 
+const REMEDY = "start again with --repetition_penalty 1.1 or --temperature 0.7 if that happens often";
+
 /** Reads questions and commands a line at a time and writes answers as they come. */
 export async function talk(
   config: z.output<typeof schema>,
-  { log }: RunContext,
+  { log, signal }: RunContext,
   input: NodeJS.ReadableStream,
   output: NodeJS.WritableStream,
 ): Promise<void> {
   const text = await openTextModel(config, (line, level = "info") => log({ type: "message", level, text: line }));
-  const { model, tokenizer, encodeChat } = text;
-  const terminal = createInterface({ input, output, prompt: "\n> " });
+  const { tokenizer, encodeChat } = text;
+  const terminal = createInterface({ input, output, prompt: "> " });
   let answering: AbortController | undefined;
+  let closed = false;
+  terminal.on("close", () => (closed = true));
+  const ask = (): void => {
+    if (closed) return;
+    output.write("\n");
+    terminal.prompt();
+  };
   const stop = (): void => {
     if (answering !== undefined) answering.abort();
-    else terminal.prompt();
+    else {
+      output.write("\n/exit or Ctrl-D leaves\n");
+      ask();
+    }
+  };
+  // Ctrl-C where the terminal does not tell of it, and a request to end.
+  const leave = (): void => {
+    answering?.abort();
+    terminal.close();
   };
   terminal.on("SIGINT", stop);
+  signal?.addEventListener("abort", leave);
   try {
     if (encodeChat === undefined)
       throw new InputError("the tokenizer has no chat template; give --template_name", { place: tokenizer.dir });
@@ -50,9 +69,10 @@ export async function talk(
 
     const answer = async (): Promise<void> => {
       answering = new AbortController();
-      const generation = { ...generationOf(config, text), seed: seed++ };
+      const options = { name: "this conversation", seed: seed++, signal: answering.signal };
       const before = system === null ? [] : [{ role: "system", content: system }];
       const streamer = new TextDecoderStreamer(tokenizer);
+      const tokens: number[] = [];
       let said = "";
       const say = (part: string): void => {
         said += part;
@@ -60,9 +80,12 @@ export async function talk(
       };
       let stopped = "";
       try {
-        const ids = encodeChat([...before, ...messages]);
-        for await (const { id } of streamTokens(model, [ids], generation, { tokenizer, signal: answering.signal })) {
+        for await (const id of answerTokens(text, encodeChat([...before, ...messages]), options)) {
           say(streamer.push(id));
+          tokens.push(id);
+          if (!repeatsItself(tokens)) continue;
+          stopped = ` [stopped: the answer repeats itself; ${REMEDY}]`;
+          break;
         }
       } catch (error) {
         if (!answering.signal.aborted) throw error;
@@ -97,7 +120,12 @@ export async function talk(
       },
     };
 
-    terminal.prompt();
+    const adapter = config.adapter === null ? "" : ` with the adapter ${config.adapter}`;
+    output.write(
+      `Talking with ${config.model_name_or_path}${adapter}. /help lists the commands, /exit or Ctrl-D leaves.\n`,
+    );
+    signal?.throwIfAborted();
+    ask();
     for await (const line of terminal) {
       const [, name, rest = ""] = /^\/(\w+)\s*(.*)$/.exec(line) ?? [];
       if (name === "exit") break;
@@ -115,9 +143,10 @@ export async function talk(
         // A conversation that has grown too long, a file that cannot be written: the talk goes on.
         output.write(`${(error as Error).message}\n`);
       }
-      terminal.prompt();
+      ask();
     }
   } finally {
+    signal?.removeEventListener("abort", leave);
     terminal.close();
     await text.close();
   }

@@ -1,5 +1,14 @@
 /** The flags of the commands that belong to no stage. */
-import { accepted, commandFlags, flag, refused, required, topic } from "@medgpt/core/config";
+import {
+  accepted,
+  commandFlags,
+  flag,
+  modelFlag,
+  refused,
+  requiredAdapterFlag,
+  tokenizerFlag,
+  topic,
+} from "@medgpt/core/config";
 import { z } from "zod";
 
 const path = z.string();
@@ -7,19 +16,11 @@ const path = z.string();
 /** `medgpt merge`: the flags of MedicalGPT's merge_peft_adapter.py, under their names there and those of the stages. */
 export const mergeSchema = z.strictObject({
   ...topic("Merging", {
-    model_name_or_path: required(path, {
-      alias: ["base_model"],
-      help: "The folder of the model that the adapter was trained on.",
-    }),
-    lora_model: required(path, {
-      alias: ["adapter", "peft_path"],
-      help: "The folder of the adapter: adapter_config.json and adapter_model.safetensors.",
-    }),
-    tokenizer_name_or_path: flag(path.nullable(), {
-      default: null,
-      alias: ["tokenizer_path"],
-      help: "The folder of the tokenizer to copy; by default the adapter's own, or the model's where it has none.",
-    }),
+    model_name_or_path: modelFlag("The folder of the model that the adapter was trained on."),
+    adapter: requiredAdapterFlag("The folder of the adapter: adapter_config.json and adapter_model.safetensors."),
+    tokenizer_name_or_path: tokenizerFlag(
+      "The folder of the tokenizer to copy; by default the adapter's own, or the model's where it has none.",
+    ),
     output_dir: flag(path, { default: "merged", help: "The folder for the merged model." }),
     overwrite_output_dir: flag(z.boolean(), {
       default: false,

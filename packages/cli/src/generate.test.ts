@@ -111,10 +111,65 @@ describe("medgpt generate", () => {
     });
   });
 
+  it("obeys generation_config.json or names its keys, and takes temperatures that are not read", async () => {
+    const written: string[] = [];
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => written.push(String(text)) > 0);
+    const said = async (values: object, ...flags: string[]) => {
+      writeFileSync(join(base, "generation_config.json"), JSON.stringify(values));
+      const { code, err } = await medgpt("generate", ...FLAGS, "--raw", "--prompt", "头晕怎么办？", ...flags);
+      return { code, err, text: written.splice(0).join("") };
+    };
+    try {
+      const greedy = await said({});
+      expect(await said({ temperature: 0, top_k: -1 })).toEqual(greedy);
+      expect(await said({ do_sample: true, temperature: 0 }, "--do_sample", "False")).toEqual(greedy);
+      expect(await said({ do_sample: true }, "--temperature", "0")).toEqual(greedy);
+      expect(await said({ do_sample: true, temperature: 0 })).toMatchObject({ code: 2 });
+      expect(await said({ guidance_scale: 3 })).toMatchObject({
+        text: greedy.text,
+        err: expect.stringMatching(/generation_config.json: "guidance_scale" is 3, which is not/),
+      });
+      const [first] = (await loadTokenizer(base)).encode(greedy.text, { addSpecialTokens: false });
+      expect((await said({ suppress_tokens: [first] })).text).not.toBe(greedy.text);
+      // Beams are printed when they are there.
+      expect((await said({ num_beams: 2 })).text).toMatch(/.\n$/);
+    } finally {
+      rmSync(join(base, "generation_config.json"));
+    }
+  });
+
+  it("draws the same answers whether a file is answered at once or in parts", async () => {
+    const [input, output] = [join(root, "drawn.txt"), join(root, "made", "drawn.jsonl")];
+    writeFileSync(input, "one\none\none\none\none\n");
+    const flags = ["--data_file", input, "--output_file", output, "--temperature", "2"];
+    await medgpt("generate", ...FLAGS, ...flags, "--batch_size", "2");
+    const whole = readFileSync(output, "utf8");
+    expect(new Set(whole.trim().split("\n")).size).toBe(5);
+    // Killed within the fourth answer.
+    writeFileSync(output, whole.slice(0, whole.split("\n").slice(0, 3).join("\n").length + 9));
+    const { code, err } = await medgpt("generate", ...FLAGS, ...flags);
+    expect(code).toBe(0);
+    expect(err).toContain(`${output}:4: this line is not whole; it is cut off and its prompt answered again`);
+    expect(readFileSync(output, "utf8")).toBe(whole);
+  });
+
+  it("names the line of a prompt that is too long, and keeps the answers before it", async () => {
+    const [input, output] = [join(root, "long.txt"), join(root, "long.jsonl")];
+    writeFileSync(input, `one\n\n${"long ".repeat(2000)}\n`);
+    const files = ["--data_file", input, "--output_file", output, "--batch_size", "1"];
+    expect(await medgpt("generate", ...FLAGS, ...files)).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/long\.txt:3: the prompt has \d+ tokens; the model has 256 positions in all/),
+    });
+    expect(readFileSync(output, "utf8")).toMatch(/^\{"Input":"one",.*\}\n$/);
+  });
+
   it.each([
     [[], "--prompt: expected one of --prompt and --data_file"],
     [["--data_file", "x.txt"], "--output_file: --data_file needs --output_file"],
-    [["--prompt", "x", "--temperature", "0"], "--temperature: "],
+    [["hello"], 'expected a flag such as --prompt "hello", got "hello"'],
+    [["--prompt", "x", "--repetition_penalty", "0"], "--repetition_penalty: expected more than 0, got 0"],
+    [["--data_file", join(root, "none.txt"), "--output_file", join(root, "none.jsonl")], "none.txt: cannot be read"],
   ])("refuses %j", async (flags, message) => {
     expect(await medgpt("generate", ...FLAGS, ...flags)).toMatchObject({
       code: 2,
@@ -149,5 +204,50 @@ describe("medgpt chat", () => {
     });
     expect(written.join("")).toContain("there is no command /nonsense");
     expect(written.join("")).toContain("tokens; the model has 256 positions in all");
+  });
+
+  /** What is written in a talk that `act` holds. */
+  async function conversation(
+    maxNewTokens: number,
+    act: (input: PassThrough, said: () => string, stop: AbortController) => unknown,
+  ): Promise<string> {
+    const [input, output] = [new PassThrough(), new PassThrough()];
+    const written: string[] = [];
+    output.on("data", (data) => written.push(String(data)));
+    const { config } = parseFlags(schema, [...FLAGS.slice(0, -1), String(maxNewTokens)]);
+    const stop = new AbortController();
+    const done = talk(config, { log: () => {}, signal: stop.signal }, input, output);
+    await act(input, () => written.join(""), stop);
+    await done;
+    return written.join("");
+  }
+
+  it("says at first what it talks with and how to leave", async () => {
+    const text = await conversation(6, (input) => input.end());
+    expect(text).toContain(`Talking with ${base}. /help lists the commands, /exit or Ctrl-D leaves.\n`);
+  });
+
+  it("stops an answer that repeats itself, and goes on", async () => {
+    const others = Array.from({ length: 2000 }, (_, id) => id).filter((id) => id !== 300);
+    writeFileSync(join(base, "generation_config.json"), JSON.stringify({ suppress_tokens: others }));
+    try {
+      const text = await conversation(100, (input) => input.end("hello\n/retry\n"));
+      expect(text.match(/\[stopped: the answer repeats itself; start again with --repetition_penalty/g)).toHaveLength(
+        2,
+      );
+    } finally {
+      rmSync(join(base, "generation_config.json"));
+    }
+  });
+
+  it.each(["", "hello\n"])("ends when the run is stopped, after %j", async (question) => {
+    const text = await conversation(200, async (input, said, stop) => {
+      const after = () => said().split("\n> ")[1];
+      await vi.waitFor(() => expect(after()).toBeDefined(), { timeout: 20_000 });
+      input.write(question);
+      if (question !== "") await vi.waitFor(() => expect(after()).not.toBe(""), { timeout: 20_000 });
+      stop.abort();
+    });
+    expect(text.includes("[stopped]")).toBe(question !== "");
   });
 });

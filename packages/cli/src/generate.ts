@@ -1,20 +1,23 @@
-import { createReadStream, existsSync } from "node:fs";
-import { appendFile, readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
-import { InputError } from "@medgpt/artifacts";
+import { appendFile } from "node:fs/promises";
 import { commandFlags, flag, topic, type Command } from "@medgpt/core/config";
-import { generate, streamTokens } from "@medgpt/core/generation";
+import { generate, seedOf } from "@medgpt/core/generation";
 import { TextDecoderStreamer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
 import { z } from "zod";
-import { generationFlags, generationOf, modelFlags, openTextModel, type TextModel } from "./text-model.js";
+import { answerLine, continueAnswers, readPrompts, type Prompt } from "./answers-file.js";
+import { generationFlags } from "./generation-flags.js";
+import { answerTokens, modelFlags, openTextModel, type TextModel } from "./text-model.js";
 
 const schema = z
   .strictObject({
     ...modelFlags,
     ...topic("Prompts", {
-      prompt: flag(z.string().nullable(), { default: null, help: "One prompt; its answer is printed as it comes." }),
-      data_file: flag(z.string().nullable(), { default: null, help: "A text file with a prompt in every line." }),
+      prompt: flag(z.string().nullable(), {
+        default: null,
+        help: "One prompt; its answer is printed as it comes.",
+        word: true,
+      }),
+      data_file: flag(z.string().nullable(), { default: null, help: "A UTF-8 text file with a prompt in every line." }),
       output_file: flag(z.string().nullable(), {
         default: null,
         help: 'Where answers to data_file go, as JSON lines {"Input", "Output"} in its order; one that is there is continued.',
@@ -48,9 +51,13 @@ export const command: Command<typeof schema> = {
 
 async function runGenerate(config: Config, { log, signal }: RunContext): Promise<void> {
   const say = (text: string, level: "info" | "warn" = "info") => log({ type: "message", level, text });
+  const prompts = config.data_file === null ? [] : await readPrompts(config.data_file);
+  const output = config.output_file as string;
+  const done = prompts.length === 0 ? 0 : await continueAnswers(output, prompts, say);
+  if (done > 0) say(`${output} has ${done} of ${prompts.length} answers; going on after them`);
   const text = await openTextModel(config, say);
   try {
-    if (config.prompt === null) await answerFile(text, config, say, signal);
+    if (config.prompt === null) await answerFile(text, config, prompts, done, say, signal);
     else await printAnswer(text, config, config.prompt, signal);
   } finally {
     await text.close();
@@ -64,16 +71,9 @@ function promptIds({ tokenizer, encodeChat }: TextModel, config: Config, prompt:
 }
 
 async function printAnswer(text: TextModel, config: Config, prompt: string, signal?: AbortSignal): Promise<void> {
-  const { model, tokenizer } = text;
-  const generation = generationOf(config, text);
+  const streamer = new TextDecoderStreamer(text.tokenizer);
   const ids = promptIds(text, config, prompt);
-  if ((generation.num_beams ?? 1) > 1) {
-    const [[best]] = (await generate(model, [ids], generation, { tokenizer, signal })) as [[{ ids: Int32Array }]];
-    process.stdout.write(tokenizer.decode(best.ids, { skipSpecialTokens: true }) + "\n");
-    return;
-  }
-  const streamer = new TextDecoderStreamer(tokenizer);
-  for await (const { id } of streamTokens(model, [ids], generation, { tokenizer, signal }))
+  for await (const id of answerTokens(text, ids, { name: "--prompt", seed: config.seed, signal }))
     process.stdout.write(streamer.push(id));
   process.stdout.write(streamer.end() + "\n");
 }
@@ -81,46 +81,26 @@ async function printAnswer(text: TextModel, config: Config, prompt: string, sign
 async function answerFile(
   text: TextModel,
   config: Config,
+  prompts: readonly Prompt[],
+  done: number,
   say: (text: string) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  const [input, output] = [config.data_file as string, config.output_file as string];
-  const prompts: string[] = [];
-  for await (const line of createInterface({ input: createReadStream(input), crlfDelay: Infinity }))
-    if (line.trim() !== "") prompts.push(line);
-  const done = existsSync(output) ? await answeredAlready(output, prompts) : 0;
-  if (done > 0) say(`${output} has ${done} of ${prompts.length} answers; going on after them`);
-  const generation = generationOf(config, text);
-  const { tokenizer } = text;
+  const { model, tokenizer, generation } = text;
   const batch = config.eval_batch_size;
   for (let from = done; from < prompts.length; from += batch) {
     const part = prompts.slice(from, from + batch);
-    const ids = part.map((prompt) => promptIds(text, config, prompt));
-    const answers = await generate(text.model, ids, generation, { batchSize: batch, tokenizer, signal });
-    const lines = part.map((prompt, index) => {
+    const ids = part.map((prompt) => promptIds(text, config, prompt.text));
+    // Draws depend on the place in the file alone, not on where a run began.
+    const seeded = { ...generation, seed: seedOf(config.seed, from) };
+    const names = part.map(({ place }) => place);
+    const answers = await generate(model, ids, seeded, { batchSize: batch, names, tokenizer, signal });
+    for (const [index, prompt] of part.entries()) {
       const [answer] = answers[index] as [{ ids: Int32Array }];
-      const Output = tokenizer.decode(answer.ids, { skipSpecialTokens: true }).trim();
-      return JSON.stringify({ Input: prompt, Output }) + "\n";
-    });
-    await appendFile(output, lines.join(""));
+      const output = tokenizer.decode(answer.ids, { skipSpecialTokens: true }).trim();
+      // A line at a time, so that a run that is killed leaves whole ones.
+      await appendFile(config.output_file as string, answerLine(prompt.text, output));
+    }
     say(`${Math.min(from + batch, prompts.length)} of ${prompts.length} prompts answered`);
   }
-}
-
-/** How many of the prompts, from the first on, a file answers already. */
-async function answeredAlready(output: string, prompts: readonly string[]): Promise<number> {
-  const lines = (await readFile(output, "utf8")).split("\n").slice(0, -1);
-  lines.forEach((line, index) => {
-    let input: unknown;
-    try {
-      input = (JSON.parse(line) as { Input?: unknown } | null)?.Input;
-    } catch {
-      // Reported below, as any other line that is not an answer.
-    }
-    if (input !== prompts[index])
-      throw new InputError("this is not the answer to the prompt of that line; give another --output_file", {
-        place: `${output}:${index + 1}`,
-      });
-  });
-  return lines.length;
 }

@@ -12,7 +12,15 @@ import {
   type Cut,
   type LeftOut,
 } from "@medgpt/core/chat";
-import { commandFlags, flag, positional, required, topic, type Command, type CommandGroup } from "@medgpt/core/config";
+import {
+  commandFlags,
+  flag,
+  modelOrTokenizerFlag,
+  positional,
+  topic,
+  type Command,
+  type CommandGroup,
+} from "@medgpt/core/config";
 import { readRows } from "@medgpt/core/data";
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/training";
@@ -29,10 +37,7 @@ export const schema = z.strictObject({
     }),
   }),
   ...topic("Encoding", {
-    model_name_or_path: required(z.string(), {
-      alias: ["model", "tokenizer_name_or_path"],
-      help: "The folder of the model, or of its tokenizer.",
-    }),
+    model_name_or_path: modelOrTokenizerFlag("The folder of the model, or of its tokenizer."),
     ...encodingFlags,
   }),
   ...commandFlags,

@@ -26,7 +26,7 @@ async function runMerge(config: MergeConfig, context: RunContext): Promise<void>
     const artifact = await mergeAdapter(
       {
         base: config.model_name_or_path,
-        adapter: config.lora_model,
+        adapter: config.adapter,
         outputDir: config.output_dir,
         tokenizer: config.tokenizer_name_or_path ?? undefined,
         maxShardBytes,

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { InputError, openArtifact } from "@medgpt/artifacts";
 import { chooseBackend, type Backend } from "@medgpt/core/backends";
 import { endOfTurn, endOfTurnId, templateFlag } from "@medgpt/core/chat";
-import { flag, required, resolvePrecision, topic } from "@medgpt/core/config";
-import { readGenerationConfig, type GenerationConfig } from "@medgpt/core/generation";
+import { adapterFlag, flag, modelFlag, resolvePrecision, tokenizerFlag, topic } from "@medgpt/core/config";
+import { generate, readGenerationConfig, streamTokens, type GenerationConfig } from "@medgpt/core/generation";
 import { checkTokenizer, loadCausalLm, otherBase, type CausalLm } from "@medgpt/core/models";
 import {
   loadChatTemplate,
@@ -16,19 +16,14 @@ import {
   type Tokenizer,
 } from "@medgpt/core/tokenizer";
 import { z } from "zod";
+import { generationOf, type GenerationFlags } from "./generation-flags.js";
 
 export const modelFlags = topic("Model", {
-  model_name_or_path: required(z.string(), { help: "The folder of the model.", alias: ["base_model"] }),
-  adapter: flag(z.string().nullable(), {
-    default: null,
-    alias: ["lora_model", "peft_path"],
-    help: "The folder of an adapter, which is run beside the model, unmerged.",
-  }),
-  tokenizer_name_or_path: flag(z.string().nullable(), {
-    default: null,
-    alias: ["tokenizer_path"],
-    help: "The folder of the tokenizer; by default the adapter's where it has one, else the model's.",
-  }),
+  model_name_or_path: modelFlag("The folder of the model."),
+  adapter: adapterFlag("The folder of an adapter, which is run beside the model, unmerged."),
+  tokenizer_name_or_path: tokenizerFlag(
+    "The folder of the tokenizer; by default the adapter's where it has one, else the model's.",
+  ),
   template_name: templateFlag,
   system_prompt: flag(z.string().nullable(), {
     default: null,
@@ -44,33 +39,14 @@ export const modelFlags = topic("Model", {
   }),
 });
 
-const optional = <T extends z.ZodType>(type: T, help: string, alias: readonly string[] = []) =>
-  flag(type.nullable(), { default: null as z.output<z.ZodNullable<T>>, help, alias });
-
-/** Those left out are what generation_config.json says, else transformers' defaults. */
-export const generationFlags = topic("Generation", {
-  max_new_tokens: flag(z.int().min(1), { default: 512, help: "Most tokens of an answer." }),
-  do_sample: optional(z.boolean(), "Draw tokens at random instead of taking the likeliest."),
-  temperature: optional(z.number().gt(0), "Below 1 makes likely tokens likelier."),
-  top_k: optional(z.int().min(0), "Draw from so many of the likeliest tokens."),
-  top_p: optional(z.number().gt(0).max(1), "Draw from the likeliest tokens of this probability together."),
-  min_p: optional(z.number().min(0).max(1), "Draw from tokens at least so likely beside the likeliest."),
-  repetition_penalty: optional(z.number().gt(0), "Above 1 makes tokens that were there less likely."),
-  no_repeat_ngram_size: optional(z.int().min(0), "Never repeat so many tokens in a row."),
-  num_beams: optional(z.int().min(1), "Search with so many beams."),
-  stop_str: optional(z.array(z.string()), "Texts that end an answer, beside the model's own.", ["stop_strings"]),
-  seed: flag(z.int().min(0), { default: 42, help: "The seed of random draws." }),
-});
-
 type ModelConfig = z.output<z.ZodObject<typeof modelFlags>>;
-type GenerationFlags = z.output<z.ZodObject<typeof generationFlags>>;
 
 export interface TextModel {
   readonly model: CausalLm;
   readonly tokenizer: Tokenizer;
   readonly backend: Backend;
-  /** How answers are generated unless the user says otherwise: what the model's folder says and what ends a turn. */
-  readonly generation: Partial<GenerationConfig>;
+  /** How answers are generated. */
+  readonly generation: GenerationConfig;
   /** The ids up to where an answer begins; undefined where the model has no form of conversation. */
   readonly encodeChat: ((messages: readonly ChatMessage[]) => Int32Array) | undefined;
   close(): Promise<void>;
@@ -79,7 +55,7 @@ export interface TextModel {
 type Say = (text: string, level?: "info" | "warn") => void;
 
 /** Opens what the flags name, and says what of it is not acted on. */
-export async function openTextModel(config: ModelConfig, say: Say): Promise<TextModel> {
+export async function openTextModel(config: ModelConfig & GenerationFlags, say: Say): Promise<TextModel> {
   const warn = (text: string): void => say(text, "warn");
   const base = await openArtifact(config.model_name_or_path, "causal-lm");
   const adapter = config.adapter === null ? undefined : await openArtifact(config.adapter, "adapter");
@@ -87,6 +63,10 @@ export async function openTextModel(config: ModelConfig, say: Say): Promise<Text
   if (other !== undefined) warn(`${config.adapter}: ${other}`);
   const own = adapter !== undefined && existsSync(join(adapter.dir, "tokenizer.json")) ? adapter.dir : base.dir;
   const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? own);
+  const form = await chatForm(config, tokenizer);
+  const ends = { stopIds: [tokenizer.eosId ?? [], form?.stopIds ?? []].flat(), stopStrings: form?.stopStrings ?? [] };
+  const written = await readGenerationConfig(base.dir, warn);
+  const generation = generationOf(config, { dir: base.dir, written, ...ends }, say);
   const { backend, reason } = await chooseBackend({ backend: config.backend });
   try {
     say(`backend: ${backend.name} (${backend.description}): ${reason}`);
@@ -95,14 +75,6 @@ export async function openTextModel(config: ModelConfig, say: Say): Promise<Text
     const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32", warn });
     if (adapter !== undefined) await model.loadAdapter(adapter.dir);
     checkTokenizer(tokenizer, model);
-    const written = await readGenerationConfig(base.dir);
-    const form = await chatForm(config, tokenizer);
-    const eos = [written.eos_token_id ?? [], tokenizer.eosId ?? [], form?.stopIds ?? []].flat();
-    const generation = {
-      ...written,
-      eos_token_id: [...new Set(eos)],
-      ...(form === undefined || form.stopStrings.length === 0 ? {} : { stop_strings: [...form.stopStrings] }),
-    };
     return { model, tokenizer, backend, generation, encodeChat: form?.encode, close: () => backend.dispose() };
   } catch (error) {
     await backend.dispose();
@@ -110,23 +82,23 @@ export async function openTextModel(config: ModelConfig, say: Say): Promise<Text
   }
 }
 
-/** The flags that were given over what the model's folder says. */
-export function generationOf(flags: GenerationFlags, { generation }: TextModel): Partial<GenerationConfig> {
-  const { stop_str, ...rest } = flags;
-  const given = Object.fromEntries(
-    Object.keys(generationFlags)
-      .filter((key) => key !== "stop_str" && rest[key as keyof typeof rest] !== null)
-      .map((key) => [key, rest[key as keyof typeof rest]]),
-  ) as Partial<GenerationConfig>;
-  const stops = [generation.stop_strings ?? [], stop_str ?? []].flat();
-  // Asking for a way of drawing is asking to draw.
-  const draws = ["temperature", "top_k", "top_p", "min_p"].some((key) => key in given);
-  return {
-    ...generation,
-    ...(draws && flags.do_sample === null ? { do_sample: true } : {}),
-    ...given,
-    stop_strings: stops.length === 0 ? null : stops,
-  };
+/**
+ * The tokens of an answer as they come, or together where beams are searched.
+ * @param name what errors call the prompt
+ */
+export async function* answerTokens(
+  { model, tokenizer, generation }: TextModel,
+  ids: Int32Array,
+  { name, seed, signal }: { name: string; seed: number; signal: AbortSignal | undefined },
+): AsyncGenerator<number> {
+  const config = { ...generation, seed };
+  const options = { names: [name], tokenizer, signal };
+  if (config.num_beams === 1) {
+    for await (const { id } of streamTokens(model, [ids], config, options)) yield id;
+    return;
+  }
+  const [[best]] = (await generate(model, [ids], config, options)) as [[{ ids: Int32Array }]];
+  yield* best.ids;
 }
 
 interface ChatForm {

@@ -123,9 +123,9 @@ describe("a command line", () => {
       "--eval_strategy no --evaluation_strategy no",
       "--evaluation_strategy: the same flag as --eval_strategy, which was given too; give it once",
     ],
-    ["stray", 'expected a flag such as --output_dir, got "stray"'],
-    ["--lora_rank 8 9", 'expected a flag such as --output_dir, got "9"'],
-    ["-x", 'expected a flag such as --output_dir, got "-x"'],
+    ["stray", 'expected a flag such as --model, got "stray"'],
+    ["--lora_rank 8 9", 'expected a flag such as --model, got "9"'],
+    ["-x", 'expected a flag such as --model, got "-x"'],
     ["--output_dir -x", "--output_dir: expected a value after it: text"],
     ["--qlora True", "--qlora: refused: weights are not quantised"],
     ["--qlora", "--qlora: refused: weights are not quantised"],
@@ -321,9 +321,26 @@ describe("words without a flag", () => {
     [["n"], "FILES …: required: files."],
     [[], "NAME: required: a name."],
     [["n", ""], 'FILES …: expected names separated by commas, got ""'],
-    [["n", "-x"], 'expected a flag such as --output_dir, got "-x"'],
+    [["n", "-x"], 'expected a flag such as --deep, got "-x"'],
     [["--files", "a", "n", "b"], 'expected a flag, got one word too many: "b"'],
   ])("%j are refused", (argv, message) => {
     expect(() => parseFlags(words, argv)).toThrow(message);
+  });
+});
+
+describe("a word where none may stand", () => {
+  const talk = z.strictObject({
+    folder: required(z.string(), { help: "The model." }),
+    prompt: flag(z.string().nullable(), { default: null, help: "What to ask.", word: true }),
+    raw: flag(z.boolean(), { default: false, help: "Without a template." }),
+  });
+
+  it.each<[string[], string]>([
+    [["hello"], 'expected a flag such as --prompt "hello", got "hello"'],
+    [["--folder", "m", "头晕 怎么办？"], 'expected a flag such as --prompt "头晕 怎么办？", got "头晕 怎么办？"'],
+    [["--prompt", "a", "b"], 'expected a flag such as --folder, got "b"'],
+    [["-p", "hello"], 'expected a flag such as --folder, got "-p"'],
+  ])("%j is shown the flag of its own command", (argv, message) => {
+    expect(() => parseFlags(talk, argv)).toThrow(message);
   });
 });

@@ -102,7 +102,7 @@ function readArguments(
     const argument = argv[i]!;
     if (!argument.startsWith("--") || argument === "--") {
       if (positionals.length === 0 || /^-./.test(argument))
-        throw new InputError(`expected a flag such as --output_dir, got ${JSON.stringify(argument)}`);
+        throw strayWord(argument, [...new Set(byName.values())], given);
       words.push(argument);
       continue;
     }
@@ -133,6 +133,16 @@ function readArguments(
   }
   assignWords(words, positionals, given);
   return given;
+}
+
+/** A word where none may stand, with a flag of this command to put before it. */
+function strayWord(word: string, fields: readonly Field[], given: ReadonlyMap<string, Given>): InputError {
+  const shown = JSON.stringify(word);
+  const meant = word.startsWith("-") ? undefined : fields.find((field) => field.word && !given.has(field.name));
+  const flags = fields.filter((field) => !field.positional);
+  const other = flags.find((field) => field.default === undefined) ?? flags[0];
+  const such = meant === undefined ? `--${other?.name}` : `--${meant.name} ${shown}`;
+  return new InputError(`expected a flag such as ${such}, got ${shown}`);
 }
 
 /** Gives words to the positional fields that no flag has given, in their order; a list takes all that are left. */

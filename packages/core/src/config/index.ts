@@ -5,6 +5,15 @@ export type { ParsedFlags, ParseOptions } from "./flags.js";
 export { nearestName } from "./nearest-name.js";
 export { helpText, optionTable, updateOptionTable, withOptionTable } from "./table.js";
 export type { HelpOptions } from "./table.js";
+export {
+  adapterFlag,
+  modelFlag,
+  modelOrTokenizerFlag,
+  onlyTokenizerFlag,
+  peftPathFlag,
+  requiredAdapterFlag,
+  tokenizerFlag,
+} from "./model-flags.js";
 export { resolvePrecision } from "./precision.js";
 export type { Precision, PrecisionFlags } from "./precision.js";
 export { describeFailure, runCommand } from "./run-command.js";

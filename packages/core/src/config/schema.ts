@@ -26,6 +26,8 @@ export interface FlagInfo {
   readonly positional: boolean;
   /** Whether a plain --help shows it, where the command marks any; the others are in `--help all`. */
   readonly main: boolean;
+  /** Whether a word where none may stand was most likely meant for it. */
+  readonly word: boolean;
 }
 
 interface FlagOptions<T> {
@@ -33,19 +35,23 @@ interface FlagOptions<T> {
   help: string;
   alias?: readonly string[];
   secret?: boolean;
+  word?: boolean;
 }
 
 /** The key of FlagInfo in a field's zod metadata. */
 const KEY = "medgpt";
 
-type DeclaredInfo = Omit<FlagInfo, "topic" | "positional" | "main"> & { positional?: boolean };
+type DeclaredInfo = Omit<FlagInfo, "topic" | "positional" | "word" | "main"> & {
+  positional?: boolean;
+  word?: boolean;
+};
 
 function declare<T extends z.ZodType>(type: T, defaultValue: z.output<T>, info: DeclaredInfo): z.ZodDefault<T> {
   return describe(type.default(defaultValue as never), info);
 }
 
 function describe<T extends z.ZodType>(type: T, info: DeclaredInfo): T {
-  const full: FlagInfo = { positional: false, main: false, ...info, topic: "Other" };
+  const full: FlagInfo = { positional: false, word: false, main: false, ...info, topic: "Other" };
   return type.meta({ description: info.help, [KEY]: full });
 }
 
@@ -56,6 +62,7 @@ export function flag<T extends z.ZodType>(type: T, options: FlagOptions<z.output
     help: options.help,
     alias: options.alias ?? [],
     secret: options.secret ?? false,
+    word: options.word ?? false,
   });
 }
 

@@ -1,10 +1,10 @@
 import type { CausalLm } from "../models/causal-lm.js";
 import type { GeneratedText } from "./generate.js";
-import { process } from "./generate.js";
 import { eosIds, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { likeliest, logSoftmax } from "./logits.js";
 import { newest, NextTokens, type Pass } from "./next-tokens.js";
+import { process, processors } from "./processors.js";
 
 /** As low as transformers has it: what is ruled out, without being infinite. */
 const RULED_OUT = -1e9;
@@ -35,6 +35,7 @@ export async function beamSearch(
 ): Promise<GeneratedText[]> {
   const { num_beams: beams, length_penalty: penalty, early_stopping: early } = config;
   const eos = eosIds(config);
+  const processing = processors(config, model.options.vocabSize);
   const kept = Math.max(2, 1 + eos.length) * beams;
   const cache = new KvCache(model, beams, limit);
   const following = new NextTokens(model, cache);
@@ -52,7 +53,7 @@ export async function beamSearch(
       const vocab = scores.length / running.length;
       running.forEach(({ ids, score }, beam) => {
         const own = logSoftmax(logits[beam] as Float32Array);
-        process(own, ids, prompt.length, config, eos);
+        process(own, processing, { history: ids, start: prompt.length, limit });
         own.forEach((value, id) => (scores[beam * vocab + id] = value + score));
       });
       const best = likeliest(scores, kept).map((at, rank) => {

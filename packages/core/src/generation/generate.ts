@@ -6,12 +6,15 @@ import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { beamSearch } from "./beam-search.js";
 import { eosIds, resolveGenerationConfig, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
-import { argMax, minP, noRepeatNgram, repetitionPenalty, sample, temperature, topK, topP, typicalP } from "./logits.js";
+import { argMax, sample } from "./logits.js";
 import { newest, NextTokens, type Pass } from "./next-tokens.js";
+import { process, processors, warp } from "./processors.js";
 
 export interface GenerateOptions {
   /** Sequences decoded at a time; as soon as one ends, the next takes its place. Default 8. */
   readonly batchSize?: number;
+  /** What errors call the prompts; by default their numbers, from 0. */
+  readonly names?: readonly string[] | undefined;
   /** Needed for `stop_strings`. */
   readonly tokenizer?: Tokenizer | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -25,6 +28,14 @@ export interface GeneratedToken {
   readonly finished?: "eos" | "stop" | "length";
 }
 
+/** The seed of the draws for prompt `index` of a run with this seed. */
+export function seedOf(seed: number, index: number): number {
+  return (seed + index * 0x9e3779b1) % 2 ** 32;
+}
+
+/** New tokens where nothing says how many. */
+const DEFAULT_NEW_TOKENS = 256;
+
 /** Prompt tokens run through the model at a time. */
 const PREFILL = 4096;
 
@@ -37,19 +48,32 @@ export async function* streamTokens(
   model: CausalLm,
   prompts: readonly Int32Array[],
   given: Partial<GenerationConfig> = {},
-  { batchSize = 8, tokenizer, signal }: GenerateOptions = {},
+  { batchSize = 8, names, tokenizer, signal }: GenerateOptions = {},
 ): AsyncGenerator<GeneratedToken, void, undefined> {
   const config = resolveGenerationConfig(given);
   if (config.num_beams > 1) throw new InputError("beams are not streamed: num_beams must be 1");
-  const limits = prompts.map((prompt, index) => lengthLimit(model, prompt, index, config));
+  const limits = prompts.map((prompt, index) =>
+    lengthLimit(model, prompt, names?.[index] ?? `prompt ${index}`, config),
+  );
   const stops = stopStrings(config, tokenizer);
   const eos = new Set(eosIds(config));
+  const processing = processors(config, model.options.vocabSize);
   const slots = Math.min(batchSize, prompts.length);
   const waiting = prompts.map((prompt, index) => ({
-    ...{ index, slot: -1, history: [...prompt], start: prompt.length },
-    random: seededRandom(config.seed + index * 0x9e3779b1),
+    ...{ index, slot: -1, history: [...prompt], start: prompt.length, limit: limits[index] as number },
+    random: seededRandom(seedOf(config.seed, index)),
   }));
   type Running = (typeof waiting)[number];
+  const choose = (scores: Float32Array, sequence: Running): number => {
+    process(scores, processing, sequence);
+    if (config.do_sample) warp(scores, config);
+    const id = config.do_sample ? sample(scores, sequence.random()) : argMax(scores);
+    if (scores[id] === -Infinity)
+      throw new InputError(
+        `every token is ruled out after ${sequence.history.length - sequence.start} new ones; see suppress_tokens, bad_words_ids and no_repeat_ngram_size in generation_config.json`,
+      );
+    return id;
+  };
   const cache = new KvCache(model, slots, Math.max(0, ...limits));
   const following = new NextTokens(model, cache);
   const free = Array.from({ length: slots }, (_, slot) => slot);
@@ -71,21 +95,18 @@ export async function* streamTokens(
         admitted.length > 0
           ? { prompts: admitted.map(({ slot, history }) => ({ slot, ids: history })) }
           : { next: running.map(({ slot, history }) => ({ slot, ...newest(history) })) };
-      const asScored =
-        !config.do_sample && active.every(({ history, start }) => !processes(config, history.length - start));
+      const asScored = !config.do_sample && !processing.some(({ when }) => active.some((one) => when?.(one) ?? true));
       const choices = asScored ? await following.likeliest(pass) : await following.logits(pass);
       for (const [row, sequence] of active.entries()) {
-        const { index, history, start, random } = sequence;
+        const { index, history, start, limit } = sequence;
         const choice = choices[row] as number | Float32Array;
-        if (typeof choice !== "number") process(choice, history, start, config, eos);
-        const id =
-          typeof choice === "number" ? choice : config.do_sample ? draw(choice, config, random) : argMax(choice);
+        const id = typeof choice === "number" ? choice : choose(choice, sequence);
         history.push(id);
         const finished = eos.has(id)
           ? "eos"
           : hitsStop(history, start, stops, tokenizer)
             ? "stop"
-            : history.length >= (limits[index] as number)
+            : history.length >= limit
               ? "length"
               : undefined;
         yield { index, id, ...(finished === undefined ? {} : { finished }) };
@@ -129,54 +150,41 @@ export async function generate(
     const results: GeneratedText[][] = [];
     for (const [index, prompt] of prompts.entries()) {
       const ends = (ids: readonly number[]) => hitsStop(ids, prompt.length, stops, options.tokenizer);
-      const limit = lengthLimit(model, prompt, index, config);
+      const limit = lengthLimit(model, prompt, options.names?.[index] ?? `prompt ${index}`, config);
       results.push(await beamSearch(model, prompt, limit, config, ends, options.signal));
     }
     return results;
   }
   if (wanted > 1 && !config.do_sample) throw new InputError("greedy decoding gives one sequence for each prompt");
-  const copies = prompts.flatMap((prompt) => Array.from<Int32Array>({ length: wanted }).fill(prompt));
+  const copied = <T>(one: T): T[] => Array<T>(wanted).fill(one);
+  const copies = prompts.flatMap(copied);
   const ids = copies.map((): number[] => []);
-  for await (const { index, id } of streamTokens(model, copies, config, options)) ids[index]?.push(id);
+  for await (const { index, id } of streamTokens(model, copies, config, {
+    ...options,
+    names: options.names?.flatMap(copied),
+  }))
+    ids[index]?.push(id);
   return prompts.map((_, index) =>
     ids.slice(index * wanted, (index + 1) * wanted).map((ids) => ({ ids: Int32Array.from(ids) })),
   );
 }
 
-/** Whether `process` changes anything after so many new tokens. */
-function processes(config: GenerationConfig, newTokens: number): boolean {
-  return config.repetition_penalty !== 1 || config.no_repeat_ngram_size > 0 || newTokens < config.min_new_tokens;
-}
-
-/** Changes scores as transformers' processors do before a token is chosen, greedily or not. */
-export function process(
-  scores: Float32Array,
-  history: readonly number[],
-  promptLength: number,
-  config: GenerationConfig,
-  eos: Iterable<number>,
-): void {
-  if (config.repetition_penalty !== 1) repetitionPenalty(scores, history, config.repetition_penalty);
-  if (config.no_repeat_ngram_size > 0) noRepeatNgram(scores, history, config.no_repeat_ngram_size);
-  if (history.length - promptLength < config.min_new_tokens) for (const id of eos) scores[id] = -Infinity;
-}
-
-function draw(scores: Float32Array, config: GenerationConfig, random: () => number): number {
-  if (config.temperature !== 1) temperature(scores, config.temperature);
-  if (config.top_k > 0) topK(scores, config.top_k);
-  if (config.top_p < 1) topP(scores, config.top_p);
-  if (config.min_p !== null) minP(scores, config.min_p);
-  if (config.typical_p < 1) typicalP(scores, config.typical_p);
-  return sample(scores, random());
-}
-
 /** Most tokens of a prompt and its continuation. */
-function lengthLimit(model: CausalLm, prompt: Int32Array, index: number, config: GenerationConfig): number {
+function lengthLimit(model: CausalLm, prompt: Int32Array, place: string, config: GenerationConfig): number {
   const { maxPositions = Infinity } = model.options;
-  if (prompt.length === 0) throw new InputError(`prompt ${index} is empty; it needs at least one token`);
+  const { max_new_tokens: most, max_length: all } = config;
+  if (prompt.length === 0) throw new InputError("the prompt is empty; it needs at least one token", { place });
   if (prompt.length >= maxPositions)
-    throw new InputError(`prompt ${index} has ${prompt.length} tokens; the model has ${maxPositions} positions in all`);
-  return Math.min(prompt.length + config.max_new_tokens, maxPositions);
+    throw new InputError(`the prompt has ${prompt.length} tokens; the model has ${maxPositions} positions in all`, {
+      place,
+    });
+  if (most !== null || all === null) return Math.min(prompt.length + (most ?? DEFAULT_NEW_TOKENS), maxPositions);
+  if (prompt.length >= all)
+    throw new InputError(
+      `the prompt has ${prompt.length} tokens, and max_length allows ${all} together with the answer; give max_new_tokens`,
+      { place },
+    );
+  return Math.min(all, maxPositions);
 }
 
 function stopStrings({ stop_strings: stops }: GenerationConfig, tokenizer: Tokenizer | undefined): readonly string[] {

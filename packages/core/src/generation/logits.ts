@@ -11,15 +11,61 @@ export function repetitionPenalty(logits: Float32Array, history: Iterable<number
   }
 }
 
-/** Rules out every token that would repeat `size` tokens in a row. */
-export function noRepeatNgram(logits: Float32Array, history: ArrayLike<number>, size: number): void {
+/** Rules out every token that would repeat `size` tokens in a row of `among`. */
+export function noRepeatNgram(
+  logits: Float32Array,
+  history: ArrayLike<number>,
+  size: number,
+  among: ArrayLike<number> = history,
+): void {
   const start = history.length - size + 1;
   if (start < 0) return;
-  for (let at = 0; at < start; at++) {
+  for (let at = 0; at + size <= among.length; at++) {
     let same = true;
-    for (let i = 0; i < size - 1 && same; i++) same = history[at + i] === history[start + i];
-    if (same) logits[history[at + size - 1] as number] = -Infinity;
+    for (let i = 0; i < size - 1 && same; i++) same = among[at + i] === history[start + i];
+    if (same) logits[among[at + size - 1] as number] = -Infinity;
   }
+}
+
+/** Adds a bias to the last token of each sequence whose other tokens are the newest. */
+export function sequenceBias(
+  logits: Float32Array,
+  history: readonly number[],
+  biases: readonly (readonly [ids: readonly number[], bias: number])[],
+): void {
+  for (const [ids, bias] of biases) {
+    const start = history.length - ids.length + 1;
+    if (start >= 0 && ids.slice(0, -1).every((id, i) => id === history[start + i]))
+      logits[ids.at(-1) as number]! += bias;
+  }
+}
+
+/** Rules out tokens; ids beyond the vocabulary are none. */
+export function suppress(logits: Float32Array, ids: Iterable<number>): void {
+  for (const id of ids) logits[id] = -Infinity;
+}
+
+/** Rules out all other tokens. */
+export function force(logits: Float32Array, ids: Iterable<number>): void {
+  logits.fill(-Infinity);
+  for (const id of ids) logits[id] = 0;
+}
+
+/** Makes tokens likelier by their distance from 0 times `factor ** steps - 1`. */
+export function decayLength(logits: Float32Array, ids: Iterable<number>, factor: number, steps: number): void {
+  for (const id of new Set(ids)) {
+    const score = logits[id];
+    if (Number.isFinite(score)) logits[id]! += Math.abs(score as number) * (factor ** steps - 1);
+  }
+}
+
+/** What is no finite number becomes one. */
+export function removeInvalid(logits: Float32Array): void {
+  const max = 3.4028234663852886e38;
+  logits.forEach((score, id) => {
+    if (Number.isNaN(score)) logits[id] = 0;
+    else logits[id] = Math.min(max, Math.max(-max, score));
+  });
 }
 
 export function temperature(logits: Float32Array, value: number): void {
@@ -66,16 +112,35 @@ export function minP(logits: Float32Array, p: number): void {
 export function typicalP(logits: Float32Array, p: number): void {
   const probabilities = softmax(logits);
   const surprise = Float64Array.from(probabilities, (probability) => -Math.log(probability));
-  let entropy = 0;
-  probabilities.forEach((probability, id) => {
-    if (probability > 0) entropy += probability * (surprise[id] as number);
-  });
+  const entropy = entropyOf(probabilities);
   const distance = surprise.map((value) => Math.abs(value - entropy));
   const order = Array.from(distance.keys()).sort((a, b) => (distance[a] as number) - (distance[b] as number));
   let sum = 0;
   const last = order.findIndex((id) => (sum += probabilities[id] as number) >= p);
   const farthest = distance[order.at(last) as number] as number;
   keepOnly(logits, (id) => (distance[id] as number) <= farthest);
+}
+
+/** Keeps the likeliest tokens whose share of the entropy is `share`, of the 100 likeliest (Potraghloo et al. 2025, arXiv:2509.02510). */
+export function topH(logits: Float32Array, share: number): void {
+  const best = likeliest(logits, Math.min(100, logits.length));
+  const terms = softmax(best.map((id) => logits[id] as number)).map((p) => (p > 0 ? -p * Math.log(p) : 0));
+  const most = share * terms.reduce((a, b) => a + b, 0);
+  let sum = 0;
+  const kept = new Set(best.filter((_, rank) => (sum += terms[rank] as number) <= most || rank === 0));
+  keepOnly(logits, (id) => kept.has(id));
+}
+
+/** Keeps tokens of this probability and more (Hewitt et al. 2022, arXiv:2210.15191), and the likeliest. */
+export function epsilonCutoff(logits: Float32Array, epsilon: number): void {
+  const probabilities = softmax(logits);
+  const max = largest(logits);
+  keepOnly(logits, (id) => (probabilities[id] as number) >= epsilon || (logits[id] as number) >= max);
+}
+
+/** The same with a probability that is smaller where the model is uncertain. */
+export function etaCutoff(logits: Float32Array, epsilon: number): void {
+  epsilonCutoff(logits, Math.min(epsilon, Math.sqrt(epsilon) * Math.exp(-entropyOf(softmax(logits)))));
 }
 
 /** Probabilities in double precision. */
@@ -131,6 +196,10 @@ export function sample(logits: Float32Array, uniform: number): number {
     if (left < 0) return id;
   }
   return last;
+}
+
+function entropyOf(probabilities: Float64Array): number {
+  return probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
 }
 
 function largest(values: ArrayLike<number>): number {

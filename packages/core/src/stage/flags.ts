@@ -4,7 +4,8 @@
  * ours. Defaults are MedicalGPT's where it sets one, else transformers'.
  */
 import { z } from "zod";
-import { accepted, flag, refused, required, topic } from "../config/schema.js";
+import { modelFlag, peftPathFlag, tokenizerFlag } from "../config/model-flags.js";
+import { accepted, flag, refused, topic } from "../config/schema.js";
 import { SCHEDULES } from "../optim/schedule.js";
 
 const path = z.string();
@@ -29,13 +30,12 @@ const NO_LOADER = "rows are read as they are needed, without a loader";
 const NO_GENERATION = "this stage generates no text";
 
 const modelFlags = topic("Model", {
-  model_name_or_path: required(path, {
-    help: "The folder of the model (config.json, safetensors files and tokenizer), or its name on the hub, such as Qwen/Qwen2.5-0.5B.",
-  }),
-  tokenizer_name_or_path: flag(path.nullable(), {
-    default: null,
-    help: "The folder of the tokenizer or its name on the hub, where it is not the model's.",
-  }),
+  model_name_or_path: modelFlag(
+    "The folder of the model (config.json, safetensors files and tokenizer), or its name on the hub, such as Qwen/Qwen2.5-0.5B.",
+  ),
+  tokenizer_name_or_path: tokenizerFlag(
+    "The folder of the tokenizer or its name on the hub, where it is not the model's.",
+  ),
   model_revision: flag(z.string().nullable(), {
     default: "main",
     help: "The branch, tag or commit of a model on the hub.",
@@ -105,10 +105,7 @@ const loraFlags = topic("LoRA", {
     default: false,
     help: "Scale the adapter's output by lora_alpha / sqrt(lora_rank) instead (rank-stabilised LoRA).",
   }),
-  peft_path: flag(path.nullable(), {
-    default: null,
-    help: "The folder of an adapter to go on training, or its name on the hub.",
-  }),
+  peft_path: peftPathFlag("The folder of an adapter to go on training, or its name on the hub."),
   modules_to_save: flag(z.array(z.string()).nullable(), {
     default: null,
     help: "Modules trained and saved in full beside the adapter, such as embed_tokens,lm_head.",

@@ -29,7 +29,8 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
   const { files, bytes } = await findRowFiles(config.in);
   const against = config.against === null ? undefined : await findRowFiles(config.against);
   const references = against?.files ?? heldOutOf(files);
-  const tokenizer = config.tokenizer === null ? undefined : await loadTokenizer(config.tokenizer);
+  const { tokenizer_name_or_path: dir } = config;
+  const tokenizer = dir === null ? undefined : await loadTokenizer(dir);
   const template = tokenizer === undefined ? undefined : await loadChatTemplate(tokenizer.dir);
   const outputs = config.fix || config.quarantine !== null ? await outputsOf(files, config) : [];
   await checkOut("quarantine", config.quarantine, config.overwrite);

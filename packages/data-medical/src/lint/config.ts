@@ -1,4 +1,4 @@
-import { commandFlags, flag, positional, topic } from "@medgpt/core/config";
+import { commandFlags, flag, onlyTokenizerFlag, positional, topic } from "@medgpt/core/config";
 import { z } from "zod";
 import { overwriteFlag } from "../row-inputs.js";
 
@@ -16,10 +16,9 @@ export const lintSchema = z
     ...topic("Rules", {
       rules: flag(z.array(z.string()).nullable(), { default: null, help: "Check by these rules alone." }),
       ignore: flag(z.array(z.string()), { default: [], help: "Leave these rules out." }),
-      tokenizer: flag(z.string().nullable(), {
-        default: null,
-        help: "The folder of a tokenizer or model: look for its special tokens in texts and for what its chat template refuses, and count for max_length.",
-      }),
+      tokenizer_name_or_path: onlyTokenizerFlag(
+        "The folder of a tokenizer or model: look for its special tokens in texts and for what its chat template refuses, and count for max_length.",
+      ),
       max_length: flag(z.int().min(1).nullable(), { default: null, help: "Tokens that a row may have." }),
     }),
     ...topic("Output", {
@@ -58,7 +57,8 @@ export const lintSchema = z
         config.in_place ? "in_place" : "out",
         "expected --fix or --quarantine with it, as nothing else is written",
       );
-    if (config.max_length !== null && config.tokenizer === null) refuse("max_length", "expected --tokenizer with it");
+    if (config.max_length !== null && config.tokenizer_name_or_path === null)
+      refuse("max_length", "expected --tokenizer_name_or_path with it");
   });
 
 export type LintConfig = z.output<typeof lintSchema>;

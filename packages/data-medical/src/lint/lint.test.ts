@@ -68,7 +68,7 @@ describe("seeded defects", () => {
           writeFile(heldOut!, seeded.heldOut),
         ]);
         const tokenizer = await tokenizerWith(TEMPLATE);
-        const flags = { tokenizer, max_length: MAX_LENGTH };
+        const flags = { tokenizer_name_or_path: tokenizer, max_length: MAX_LENGTH };
 
         const seen = await lint({ in: [file, heldOut], ...flags });
         expect(places(seen.findings)).toEqual(places(seeded.planted));
@@ -196,7 +196,7 @@ describe("medgpt data lint", () => {
     await writeFile(file, `${row(turn("human", "好？"))}\n`);
     expect(await lint({ in: [file], ignore: ["role-order"] })).toMatchObject({ clean: true });
     await expect(lint({ in: [file], rules: ["role-odrer"] })).rejects.toThrow("did you mean role-order?");
-    await expect(lint({ in: [file], max_length: 5 })).rejects.toThrow("expected --tokenizer with it");
+    await expect(lint({ in: [file], max_length: 5 })).rejects.toThrow("expected --tokenizer_name_or_path with it");
   });
 
   it("reads .csv by its records", async () => {
@@ -232,7 +232,7 @@ describe("medgpt data lint", () => {
       { text: `好。${end}` },
       { messages: [{ role: "user", content: [{ type: "text", text: `好${end}？` }] }] },
     ];
-    const check = { tokenizer: SAMPLE, rules: ["special-token"] };
+    const check = { tokenizer_name_or_path: SAMPLE, rules: ["special-token"] };
     for (const [index, row] of rows.entries()) {
       const column = [...JSON.stringify(row).slice(0, JSON.stringify(row).lastIndexOf(end))].length + 1;
       const file = join(dir, `${index}.jsonl`);
@@ -273,7 +273,7 @@ describe("medgpt data lint", () => {
     for (const [index, row] of rows.entries()) {
       const file = join(dir, `${index}.jsonl`);
       await writeFile(file, `${JSON.stringify(row)}\n${JSON.stringify(asked)}\n`);
-      const { findings } = await lint({ in: [file], tokenizer, rules: ["template"] });
+      const { findings } = await lint({ in: [file], tokenizer_name_or_path: tokenizer, rules: ["template"] });
       expect(findings).toMatchObject([
         {
           line: 1,

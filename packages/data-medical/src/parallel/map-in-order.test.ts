@@ -46,7 +46,7 @@ describe("a task on several threads", () => {
 
   it("fails as one thread does where the task cannot begin", async () => {
     const count = async (threads: number): Promise<unknown> => {
-      const options = { from: null, tokenizer: join(dir, "no-tokenizer") };
+      const options = { from: null, tokenizer_name_or_path: join(dir, "no-tokenizer") };
       return mapInOrder(readChunks([good]), "stats", options, { threads })
         .next()
         .catch(({ message, userError }: InputError) => ({ message, userError }));

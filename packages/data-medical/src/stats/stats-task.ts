@@ -6,7 +6,7 @@ import { FileStats } from "./file-stats.js";
 export interface StatsTaskOptions {
   readonly from: string | null;
   /** The folder of a tokenizer, where tokens are counted. */
-  readonly tokenizer: string | null;
+  readonly tokenizer_name_or_path: string | null;
 }
 
 export interface StatsChunk {
@@ -17,7 +17,7 @@ export interface StatsChunk {
 }
 
 /** Counts what is in a chunk. */
-export const statsTask: Task<StatsTaskOptions, StatsChunk> = async ({ from, tokenizer: dir }) => {
+export const statsTask: Task<StatsTaskOptions, StatsChunk> = async ({ from, tokenizer_name_or_path: dir }) => {
   const read = contentReader(from);
   const tokenizer = dir === null ? undefined : await (await import("@medgpt/core/tokenizer")).loadTokenizer(dir);
   const countTokens = tokenizer && ((text: string) => tokenizer.encode(text, { addSpecialTokens: false }).length);

@@ -6,7 +6,7 @@ import type { LintRow, Problem, Rule } from "../rule.js";
 export const specialToken: Rule = {
   name: "special-token",
   finds:
-    "Special tokens of --tokenizer in texts, where they forge a turn, or end an answer or a document in its middle.",
+    "Special tokens of --tokenizer_name_or_path in texts, where they forge a turn, or end an answer or a document in its middle.",
   start: ({ tokenizer }) => {
     if (tokenizer === undefined) return () => [];
     const find = specialTextFinder(tokenizer);

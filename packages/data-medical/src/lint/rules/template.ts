@@ -9,7 +9,7 @@ import type { LintRow, Problem, Rule } from "../rule.js";
 
 export const template: Rule = {
   name: "template",
-  finds: "Conversations that the chat template of --tokenizer refuses.",
+  finds: "Conversations that the chat template of --tokenizer_name_or_path refuses.",
   start: ({ template }) => (template === undefined ? () => [] : (row) => checkConversation(row, template)),
 };
 

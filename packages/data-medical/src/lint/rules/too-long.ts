@@ -2,7 +2,8 @@ import type { LintRow, Problem, Rule, RuleOptions } from "../rule.js";
 
 export const tooLong: Rule = {
   name: "too-long",
-  finds: "Rows with more tokens than --max_length by --tokenizer; the tokens of a chat template come on top.",
+  finds:
+    "Rows with more tokens than --max_length by --tokenizer_name_or_path; the tokens of a chat template come on top.",
   start: ({ tokenizer, maxLength }) =>
     tokenizer === undefined || maxLength === undefined ? () => [] : (row) => checkLength(row, tokenizer, maxLength),
 };
