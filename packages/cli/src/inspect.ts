@@ -59,7 +59,8 @@ export const command: CommandGroup = {
 
 /** The text of the command. */
 export async function inspectSample(config: z.output<typeof schema>, { log }: RunContext): Promise<string> {
-  const tokenizer = await loadTokenizer(config.model_name_or_path);
+  const warn = (text: string): void => log({ type: "message", level: "warn", text });
+  const tokenizer = await loadTokenizer(config.model_name_or_path, { warn });
   const dialog = createDialog(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir));
   const { row, place } = await rowOf(config.file, config.row);
   const told = new Set<string>();

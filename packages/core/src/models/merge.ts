@@ -195,7 +195,7 @@ async function openTokenizer(
   say: Say,
 ): Promise<Tokenizer | undefined> {
   const dir = given ?? [adapterDir, baseDir].find((each) => existsSync(join(each, "tokenizer.json")));
-  if (dir !== undefined) return loadTokenizer(dir);
+  if (dir !== undefined) return loadTokenizer(dir, { warn: (text) => say(text, "warn") });
   say("neither the adapter nor its base has a tokenizer.json, so the merged model has none", "warn");
   return undefined;
 }

@@ -86,6 +86,7 @@ export async function openModel(
   const otherTokenizer = tokenizer_name_or_path !== null && tokenizer_name_or_path !== model_name_or_path;
   const tokenizer = await loadTokenizer(
     otherTokenizer ? (await resolveModel(tokenizer_name_or_path, "tokenizer", hub)).dir : base.dir,
+    { warn: (text) => say(text, "warn") },
   );
   const { dataset_name, dataset_config_name } = config;
   const dataset = dataset_name === null ? undefined : await resolveDataset(dataset_name, dataset_config_name, hub);

@@ -63,6 +63,7 @@ export function jsEngine(json: object): TokenizerEngine {
   const decoder = tokenizer.decoder as Decoder | null;
   for (const part of [decoder, ...(decoder?.decoders ?? [])])
     if (part?.config?.type === "ByteFallback") part.text_decoder = { decode: bytesInARow };
+  keepSingleWords(tokenizer);
   const encode = (text: string, addSpecialTokens: boolean): Int32Array =>
     Int32Array.from(tokenizer.encode(text, { add_special_tokens: addSpecialTokens }).ids);
   return {
@@ -92,4 +93,43 @@ export function jsEngine(json: object): TokenizerEngine {
     idToToken: (id) => tokenizer.id_to_token(id),
     vocabSize: tokenizer.get_vocab(true).size,
   };
+}
+
+/** What the library does not declare of itself. */
+interface Internals {
+  readonly added_tokens_map: ReadonlyMap<string, { readonly single_word: boolean }>;
+  readonly splitter_unnormalized: Splitter;
+  readonly splitter_normalized: Splitter;
+}
+interface Splitter {
+  split(text: string): string[];
+}
+
+/** A word character as the crate has it. */
+const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]/u;
+
+/** The library cuts single_word tokens out of words, too: these go back into the text around them. */
+function keepSingleWords(tokenizer: JsTokenizer): void {
+  const { added_tokens_map: tokens, splitter_unnormalized, splitter_normalized } = tokenizer as unknown as Internals;
+  if (![...tokens.values()].some((token) => token.single_word)) return;
+  for (const splitter of [splitter_unnormalized, splitter_normalized]) {
+    const cut = splitter.split.bind(splitter);
+    splitter.split = (text) => {
+      const parts: string[] = [];
+      let [at, open] = [0, false]; // open: the last part is text that goes on
+      for (const part of cut(text)) {
+        const [before, after] = [
+          [...text.slice(0, at).slice(-2)].at(-1) ?? "",
+          [...text.slice(at + part.length, at + part.length + 2)][0] ?? "",
+        ];
+        const token = tokens.get(part);
+        at += part.length;
+        const isText = token === undefined || (token.single_word && (WORD.test(before) || WORD.test(after)));
+        if (isText && open) parts[parts.length - 1] += part;
+        else parts.push(part);
+        open = isText;
+      }
+      return parts;
+    };
+  }
 }

@@ -2,17 +2,22 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, MedgptError } from "@medgpt/artifacts";
+import type { Warn } from "../checkpoint/known-keys.js";
 import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import { loadNative } from "../native.js";
+import { isLegacy, mergeAddedTokens, SAVE_AGAIN, type TokenizerJsons } from "./added-tokens.js";
 import { jsEngine, nativeEngine, type TokenizerEngine } from "./engine.js";
+import { checkAddedEnds, checkTokenizerKeys } from "./tokenizer-keys.js";
 import type { Tokenizer } from "./tokenizer.js";
 
 export interface LoadTokenizerOptions {
   /** Default: "native" where @medgpt/native is built, else "js". The ids are the same. */
   readonly engine?: "native" | "js";
+  /** Told of what the folder says and is not done. */
+  readonly warn?: Warn;
 }
 
-/** Every file that a tokenizer may consist of in the Hugging Face layout. Only the first is read for the ids. */
+/** Every file that a tokenizer may consist of in the Hugging Face layout. Ids come from the first four. */
 export const TOKENIZER_FILES = [
   "tokenizer.json",
   "tokenizer_config.json",
@@ -38,11 +43,13 @@ const MAX_IDS = 2 ** 24;
 const LEFT_PADDING = /^(Llama|CodeLlama|Gemma|Cohere|XLNet)Tokenizer(Fast)?$/;
 
 /**
- * Loads the tokenizer of a Hugging Face folder from its tokenizer.json. Special tokens come from tokenizer_config.json
- * and special_tokens_map.json, as strings or { content } objects, and last from config.json's ids.
- * @throws InputError where tokenizer.json is missing or malformed, or a special token is not in the vocabulary.
+ * Loads the tokenizer of a Hugging Face folder from its tokenizer.json, with the tokens that only tokenizer_config.json,
+ * special_tokens_map.json and added_tokens.json have. Special tokens come from the same files, as strings or { content }
+ * objects, and last from config.json's ids.
+ * @throws InputError where tokenizer.json is missing or malformed, or another file contradicts it
  */
 export async function loadTokenizer(dir: string, options: LoadTokenizerOptions = {}): Promise<Tokenizer> {
+  const warn = options.warn ?? (() => undefined);
   const path = join(dir, "tokenizer.json");
   const json = await readJsonObject(path);
   if (json === undefined) {
@@ -60,11 +67,21 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
   }
   const modelIds = checkIds(path, json);
   for (const part of [json["pre_tokenizer"], json["decoder"]]) checkMetaspace(path, part);
-  const bytes = await readFile(path);
-  const engine = await createEngine(path, json, bytes, options.engine);
-
-  const config = (await readJsonObject(join(dir, "tokenizer_config.json"))) ?? {};
-  const special = await specialTokenIds(dir, config, engine);
+  const read = async (name: string) => (await readJsonObject(join(dir, name))) ?? {};
+  const [config, map] = [await read("tokenizer_config.json"), await read("special_tokens_map.json")];
+  const jsons = { dir, tokenizer: json, config, map };
+  checkTokenizerKeys(jsons, warn);
+  const merged = await mergeAddedTokens(jsons, warn);
+  const whole = merged === undefined ? json : { ...json, added_tokens: merged };
+  const bytes = merged === undefined ? await readFile(path) : Buffer.from(JSON.stringify(whole));
+  const engine = await createEngine(path, whole, bytes, options.engine);
+  for (const { content, id } of merged ?? [])
+    if (engine.tokenToId(content) !== id)
+      throw new InputError(
+        `gives ${describeJson(content)} the id ${id}, and the tokenizer ${engine.tokenToId(content)}; ${SAVE_AGAIN}`,
+        { place: path },
+      );
+  const special = await specialTokenIds(jsons, engine);
   const isFile = (name: string): Promise<boolean> =>
     stat(join(dir, name)).then(
       (info) => info.isFile(),
@@ -83,6 +100,7 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
       throw unusable(cause);
     }
   };
+  guarded(() => checkAddedEnds(jsons, engine, special, warn));
   return {
     ...special,
     encodeBatch: (texts, { addSpecialTokens = true } = {}) =>
@@ -94,8 +112,8 @@ export async function loadTokenizer(dir: string, options: LoadTokenizerOptions =
     tokenToId: (token) => engine.tokenToId(token),
     idToToken: (id) => engine.idToToken(id),
     vocabSize: engine.vocabSize,
-    idCount: idCount(modelIds, json, engine),
-    specialTokens: specialTokens(json, special, engine),
+    idCount: idCount(modelIds, whole, engine),
+    specialTokens: specialTokens(whole, special, engine),
     paddingSide: paddingSide(dir, config),
     files: files.flat(),
     dir,
@@ -216,15 +234,13 @@ function specialTokens(
 
 /** The ids of bos, eos, pad and unk; undefined for one that the folder does not name. */
 async function specialTokenIds(
-  dir: string,
-  config: Record<string, unknown>,
+  { dir, config, map }: TokenizerJsons,
   engine: TokenizerEngine,
 ): Promise<Pick<Tokenizer, "bosId" | "eosId" | "padId" | "unkId">> {
-  const map = (await readJsonObject(join(dir, "special_tokens_map.json"))) ?? {};
   const modelConfig = (await readJsonObject(join(dir, "config.json"))) ?? {};
   // transformers lets the map win over configs from before added_tokens_decoder, and does not read it otherwise.
-  const sources: [string, Record<string, unknown>][] = [["tokenizer_config.json", config]];
-  if (!("added_tokens_decoder" in config)) sources.unshift(["special_tokens_map.json", map]);
+  const sources: [string, Readonly<Record<string, unknown>>][] = [["tokenizer_config.json", config]];
+  if (isLegacy(config)) sources.unshift(["special_tokens_map.json", map]);
   else sources.push(["special_tokens_map.json", map]);
 
   const idOf = (name: "bos" | "eos" | "pad" | "unk"): number | undefined => {

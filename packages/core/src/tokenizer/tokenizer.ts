@@ -30,7 +30,7 @@ export interface Tokenizer {
   /** The files of `dir` that make up the tokenizer. */
   readonly files: readonly string[];
   readonly dir: string;
-  /** SHA-256 of tokenizer.json, in hex: equal digests give equal ids. */
+  /** SHA-256 of tokenizer.json with the tokens that other files add to it, in hex: equal digests give equal ids. */
   readonly digest: string;
   readonly engine: "native" | "js";
 }

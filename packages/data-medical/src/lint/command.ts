@@ -30,7 +30,8 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
   const against = config.against === null ? undefined : await findRowFiles(config.against);
   const references = against?.files ?? heldOutOf(files);
   const { tokenizer_name_or_path: dir } = config;
-  const tokenizer = dir === null ? undefined : await loadTokenizer(dir);
+  const warn = (text: string): void => log({ type: "message", level: "warn", text });
+  const tokenizer = dir === null ? undefined : await loadTokenizer(dir, { warn });
   const template = tokenizer === undefined ? undefined : await loadChatTemplate(tokenizer.dir);
   const outputs = config.fix || config.quarantine !== null ? await outputsOf(files, config) : [];
   await checkOut("quarantine", config.quarantine, config.overwrite);
@@ -66,7 +67,7 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
       outputs: config.quarantine === null ? open : open.slice(1),
       onFinding,
       onBytes,
-      onNote: (text) => log({ type: "message", level: "warn", text }),
+      onNote: warn,
       signal,
     }),
   );
