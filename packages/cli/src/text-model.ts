@@ -1,20 +1,13 @@
 /** A model opened for generation: base, adapter, tokenizer and the way conversations are written. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { InputError, openArtifact } from "@medgpt/artifacts";
+import { openArtifact } from "@medgpt/artifacts";
 import { chooseBackend, type Backend } from "@medgpt/core/backends";
-import { endOfTurn, endOfTurnId, templateFlag } from "@medgpt/core/chat";
+import { createChatForm, encodePrompt, templateFlag } from "@medgpt/core/chat";
 import { adapterFlag, flag, modelFlag, resolvePrecision, tokenizerFlag, topic } from "@medgpt/core/config";
 import { generate, readGenerationConfig, streamTokens, type GenerationConfig } from "@medgpt/core/generation";
 import { checkTokenizer, loadCausalLm, otherBase, type CausalLm } from "@medgpt/core/models";
-import {
-  loadChatTemplate,
-  loadTokenizer,
-  PROMPT_TEMPLATES,
-  renderDialog,
-  type ChatMessage,
-  type Tokenizer,
-} from "@medgpt/core/tokenizer";
+import { loadChatTemplate, loadTokenizer, type ChatMessage, type Tokenizer } from "@medgpt/core/tokenizer";
 import { z } from "zod";
 import { generationOf, type GenerationFlags } from "./generation-flags.js";
 
@@ -62,8 +55,10 @@ export async function openTextModel(config: ModelConfig & GenerationFlags, say: 
   const other = adapter && otherBase(adapter, base);
   if (other !== undefined) warn(`${config.adapter}: ${other}`);
   const own = adapter !== undefined && existsSync(join(adapter.dir, "tokenizer.json")) ? adapter.dir : base.dir;
-  const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? own);
-  const form = await chatForm(config, tokenizer);
+  const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? own, { warn });
+  // An adapter without a tokenizer may still have learnt another form than its base.
+  const over = config.tokenizer_name_or_path === null ? adapter?.dir : undefined;
+  const form = createChatForm(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir, over));
   const ends = { stopIds: [tokenizer.eosId ?? [], form?.stopIds ?? []].flat(), stopStrings: form?.stopStrings ?? [] };
   const written = await readGenerationConfig(base.dir, warn);
   const generation = generationOf(config, { dir: base.dir, written, ...ends }, say);
@@ -75,7 +70,8 @@ export async function openTextModel(config: ModelConfig & GenerationFlags, say: 
     const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32", warn });
     if (adapter !== undefined) await model.loadAdapter(adapter.dir);
     checkTokenizer(tokenizer, model);
-    return { model, tokenizer, backend, generation, encodeChat: form?.encode, close: () => backend.dispose() };
+    const encodeChat = form && ((messages: readonly ChatMessage[]) => encodePrompt(tokenizer, form, messages));
+    return { model, tokenizer, backend, generation, encodeChat, close: () => backend.dispose() };
   } catch (error) {
     await backend.dispose();
     throw error;
@@ -99,49 +95,4 @@ export async function* answerTokens(
   }
   const [[best]] = (await generate(model, [ids], config, options)) as [[{ ids: Int32Array }]];
   yield* best.ids;
-}
-
-interface ChatForm {
-  readonly encode: (messages: readonly ChatMessage[]) => Int32Array;
-  readonly stopIds: readonly number[];
-  readonly stopStrings: readonly string[];
-}
-
-async function chatForm(config: ModelConfig, tokenizer: Tokenizer): Promise<ChatForm | undefined> {
-  if (config.template_name !== null) {
-    const template = PROMPT_TEMPLATES[config.template_name];
-    const stop = tokenizer.tokenToId(template.stop);
-    return {
-      encode: (messages) =>
-        tokenizer.encode(dialogText(messages, (turns, system) => renderDialog(template, turns, system))),
-      stopIds: stop === undefined ? [] : [stop],
-      stopStrings: stop === undefined ? [template.stop] : [],
-    };
-  }
-  const template = await loadChatTemplate(tokenizer.dir);
-  if (template === undefined) return undefined;
-  // The template writes special tokens itself.
-  const encode = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  const stop = endOfTurnId(tokenizer, endOfTurn(template));
-  return {
-    encode: (messages) => encode(template.render(messages, { addGenerationPrompt: true })),
-    stopIds: stop === undefined ? [] : [stop],
-    stopStrings: [],
-  };
-}
-
-/** The text of a conversation in a format with a name, which knows questions and answers alone. */
-function dialogText(
-  messages: readonly ChatMessage[],
-  render: (turns: readonly (readonly [string, string])[], system: string | undefined) => string[],
-): string {
-  const system = messages.find(({ role }) => role === "system")?.content;
-  const spoken = messages.filter(({ role }) => role !== "system");
-  const turns: [string, string][] = [];
-  for (const { role, content } of spoken) {
-    if (role === "user") turns.push([content, ""]);
-    else if (role === "assistant" && turns.length > 0) (turns.at(-1) as [string, string])[1] = content;
-    else throw new InputError(`this prompt format has user and assistant turns, not one of role "${role}"`);
-  }
-  return render(turns, system).slice(0, -1).join("");
 }

@@ -1,36 +1,38 @@
-/** How a model is shown a conversation: by a prompt format with a name, or by the tokenizer's own chat template. */
+/** How a model is shown a conversation in training: the prompt of the first answer, and what goes from answer to answer. */
 import { InputError } from "@medgpt/artifacts";
-import { renderDialog, type ChatMessage, type ChatTemplate } from "../tokenizer/chat-template.js";
+import type { ChatMessage, ChatTemplate } from "../tokenizer/chat-template.js";
 import { PROMPT_TEMPLATES, type TemplateName } from "../tokenizer/prompt-templates.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { createChatForm, MARK, NamedForm, type ChatForm } from "./chat-form.js";
 import type { Conversation } from "./conversation.js";
 
 export interface RenderedTurn {
-  /** From the end of the last answer's turn to where the answer begins. */
+  /** From the end of the last answer on, which it may begin with, to where the answer begins. All of the text where that is rewritten. */
   readonly source: string;
   readonly answer: string;
-  /** Whether a template now writes an earlier turn otherwise than before, so that nothing goes on from there. */
+  /** Whether nothing goes on from the turns before: in use, they are other text now, or other tokens. */
   readonly rewritten: boolean;
+  /** What a model meets otherwise in use, although the turn goes on from those before. */
+  readonly unlike?: Unlike | undefined;
 }
 
-export interface Dialog {
-  /** Ends every answer. */
+/** Where training and use cannot be alike. */
+export type Unlike =
+  | "earlier answer that is written otherwise before the next question"
+  | "answer that does not begin where the template lets it begin";
+
+export interface Dialog extends ChatForm {
   readonly endId: number;
   /** Whether a system prompt is in the texts. */
   readonly showsSystem: boolean;
-  /** Whatever decides the texts, for a digest. */
-  readonly identity: string;
   /**
    * The turns, each rendered when it is asked for.
    * @throws InputError (from the iteration) where the template refuses the conversation
    */
   render(conversation: Conversation): Iterable<RenderedTurn>;
-  /** All the text before the last answer. Throws as `render` does. */
+  /** All the text before the last answer: its prompt. Throws as `render` does. */
   beforeLastAnswer(conversation: Conversation): string;
 }
-
-/** An answer that no template would write by itself. */
-const MARK = "medgpt-answer";
 
 /**
  * @param name a prompt format, in place of the tokenizer's template
@@ -42,49 +44,44 @@ export function createDialog(
   name: TemplateName | null,
   template: ChatTemplate | undefined,
 ): Dialog {
-  if (name !== null) {
-    const format = PROMPT_TEMPLATES[name];
-    const endId = tokenizer.eosId ?? tokenizer.tokenToId(format.stop);
-    return {
-      endId: required(endId, format.stop, tokenizer),
-      showsSystem: true,
-      identity: JSON.stringify(format),
-      render: ({ system, turns }) => {
-        const texts = renderDialog(format, turns, system);
-        return turns.map(([, answer], index) => ({ source: texts[2 * index]!, answer, rewritten: false }));
-      },
-      beforeLastAnswer: ({ system, turns }) => renderDialog(format, turns, system).slice(0, -1).join(""),
-    };
-  }
-  if (template === undefined)
+  const form = createChatForm(tokenizer, name, template);
+  if (form === undefined)
     throw new InputError("the tokenizer has no chat template; give --template_name", { place: tokenizer.dir });
-  const ending = endOfTurn(template);
+  const endId = required(form.endId, name === null ? "</s>" : PROMPT_TEMPLATES[name].stop, tokenizer);
+  const goesOn = boundaries(tokenizer, form);
+  const { identity, ending, stopIds, stopStrings } = form;
   return {
-    endId: required(endOfTurnId(tokenizer, ending) ?? tokenizer.eosId, "</s>", tokenizer),
-    showsSystem: showsSystem(template),
-    identity: JSON.stringify([template.source, template.tokens]),
-    render: (conversation) => renderTemplate(template, conversation, ending),
-    beforeLastAnswer: (conversation) =>
-      template.render(messagesOf(conversation).slice(0, -1), { addGenerationPrompt: true }),
+    showsSystem: form instanceof NamedForm || showsSystem(template as ChatTemplate),
+    ...{ identity, endId, ending, stopIds, stopStrings },
+    prompt: (messages) => form.prompt(messages),
+    beforeLastAnswer: (conversation) => form.prompt(messagesOf(conversation).slice(0, -1)),
+    render: (conversation) =>
+      form instanceof NamedForm
+        ? renderNamed(form, conversation, goesOn)
+        : renderTemplate(template as ChatTemplate, conversation, ending, goesOn),
   };
 }
 
-/** The special token that begins what a template writes after an answer; undefined where it begins with text. */
-export function endOfTurnId(tokenizer: Tokenizer, ending: string): number | undefined {
-  // Some tokenizers put a token for no text before a special one.
-  const first = [...tokenizer.encode(ending, { addSpecialTokens: false })].find(
-    (id) => tokenizer.decode([id]).trim() !== "",
-  );
-  return first !== undefined && tokenizer.decode([first], { skipSpecialTokens: true }) === "" ? first : undefined;
-}
+/**
+ * Whether an answer and what stands around it are the same tokens together as they are alone.
+ * @param before the text up to the answer
+ */
+type GoesOn = (before: string, answer: string) => boolean;
 
-/** What a template writes after an answer. */
-export function endOfTurn(template: ChatTemplate): string {
-  const turns = [
-    { role: "user", content: "1" },
-    { role: "assistant", content: MARK },
-  ];
-  return template.render(turns).split(MARK).at(-1) as string;
+/** Characters on either side of a boundary that may decide where tokens begin: more than any special token has. */
+const WINDOW = 64;
+
+function boundaries(tokenizer: Tokenizer, { endId, ending }: ChatForm): GoesOn {
+  const encode = (text: string): number[] => [...tokenizer.encode(text, { addSpecialTokens: false })];
+  const apart = (left: string, right: string): boolean =>
+    encode(left + right).join() === [...encode(left), ...encode(right)].join();
+  let ends: boolean | undefined; // of answers that end with text
+  return (before, answer) => {
+    ends ??= encode(ending)[0] === endId && apart(MARK, ending);
+    if (!ends) return false;
+    if (/\s$/.test(answer) && !apart(answer.slice(-WINDOW), ending)) return false;
+    return apart(before.slice(-WINDOW), answer.slice(0, WINDOW));
+  };
 }
 
 /** Whether a template writes a system prompt; one that refuses it says so itself. */
@@ -105,23 +102,50 @@ export function messagesOf({ system, turns }: Conversation): ChatMessage[] {
   return system === "" ? said : [{ role: "system", content: system }, ...said];
 }
 
+/** MedicalGPT's rows: answers are read alone, also by tokenizers that read them otherwise in a text. */
+function* renderNamed(form: NamedForm, { system, turns }: Conversation, goesOn: GoesOn): Generator<RenderedTurn, void> {
+  const sources = form.sources({ system, turns });
+  for (const [index, [, answer]] of turns.entries()) {
+    const same = index === 0 || goesOn(sources[index - 1]!, turns[index - 1]![1]);
+    yield { source: sources[index]!, answer, rewritten: false, unlike: same ? undefined : EARLIER };
+  }
+}
+
+const EARLIER: Unlike = "earlier answer that is written otherwise before the next question";
+const ELSEWHERE: Unlike = "answer that does not begin where the template lets it begin";
+
 function* renderTemplate(
   template: ChatTemplate,
   conversation: Conversation,
   ending: string,
+  goesOn: GoesOn,
 ): Generator<RenderedTurn, void> {
   const messages = messagesOf(conversation);
-  let upTo = messages.length - 2 * conversation.turns.length; // messages
-  let before = ""; // what the text of the next turn may begin with
-  for (const [, answer] of conversation.turns) {
+  const { turns } = conversation;
+  let upTo = messages.length - 2 * turns.length; // messages
+  let last: { text: string; answer: string } | undefined;
+  for (const [index, [, answer]] of turns.entries()) {
     const text = template.render(messages.slice(0, upTo + 1), { addGenerationPrompt: true });
-    if (!text.startsWith(before)) before = template.render(messages.slice(0, upTo));
-    const goesOn = text.startsWith(before);
-    yield { source: goesOn ? text.slice(before.length) : text, answer, rewritten: !goesOn };
+    let turn: RenderedTurn = { source: text, answer, rewritten: false };
+    if (last !== undefined) {
+      const before = last.text + last.answer;
+      if (text.startsWith(before + ending)) {
+        if (goesOn(last.text, last.answer)) turn = { ...turn, source: text.slice(before.length) };
+        else turn = { ...turn, rewritten: true };
+      } else {
+        // The template writes the answer otherwise than after its prompt, if only by a space.
+        const history = template.render(messages.slice(0, upTo));
+        if (text.startsWith(history)) turn = { ...turn, source: text.slice(history.length), unlike: EARLIER };
+        else turn = { ...turn, rewritten: true };
+      }
+    }
+    // It may refuse the last answer, or begin it elsewhere.
+    if (index === turns.length - 1 && !template.render(messages).startsWith(text))
+      turn = { ...turn, unlike: ELSEWHERE };
+    yield turn;
     upTo += 2;
-    before = text + answer + ending;
+    last = { text, answer };
   }
-  template.render(messages); // it may refuse the last answer
 }
 
 function required(id: number | undefined, token: string, tokenizer: Tokenizer): number {

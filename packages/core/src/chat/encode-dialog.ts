@@ -1,11 +1,11 @@
 /**
- * Conversations as token ids and labels, with loss on the answers and on what ends them. A conversation that fits is encoded
- * as MedicalGPT encodes it. One that does not becomes several rows, so that every answer is learnt once, with as much of
- * what went before as fits.
+ * Conversations as token ids and labels, with loss on the answers and on what ends them. The ids up to an answer are those
+ * that a model is given in use. A conversation that does not fit becomes several rows, so that every answer is learnt once,
+ * with as much of what went before as fits.
  */
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Conversation } from "./conversation.js";
-import type { Dialog, RenderedTurn } from "./dialog.js";
+import type { Dialog, RenderedTurn, Unlike } from "./dialog.js";
 
 /** One turn of a row. */
 export interface EncodedTurn {
@@ -17,10 +17,13 @@ export interface EncodedTurn {
   /** The answer as it was said; only its beginning where it was cut. */
   readonly text: string;
   readonly cut: boolean;
+  /** What a model meets otherwise in use. */
+  readonly unlike?: Unlike | undefined;
 }
 
-/** What length did to a conversation. */
-export type Cut = "question cut at its beginning" | "answer cut at its end" | "no room for the answer" | "split";
+/** What length did to a conversation, and what is otherwise in use. */
+export type Cut =
+  Unlike | "question cut at its beginning" | "answer cut at its end" | "no room for the answer" | "split";
 
 export class DialogEncoder {
   /** What `prepare` made, and ids of the texts that were met since. */
@@ -38,18 +41,9 @@ export class DialogEncoder {
     this.#rendered.clear();
     this.#encoded.clear();
     const rendered = conversations.map((conversation) => this.#render(conversation));
-    const add = async (texts: readonly string[], first: boolean): Promise<void> => {
-      const ids = await this.tokenizer.encodeBatch(texts, { addSpecialTokens: first });
-      for (const [index, text] of texts.entries()) this.#encoded.set(key(text, first), ids[index]!);
-    };
-    await add(
-      rendered.flatMap(([turn]) => (turn === undefined ? [] : [turn.source])),
-      true,
-    );
-    await add(
-      rendered.flatMap((turns) => turns.flatMap(({ source, answer }, i) => (i === 0 ? [answer] : [source, answer]))),
-      false,
-    );
+    const texts = rendered.flatMap((turns) => turns.flatMap(({ source, answer }) => [source, answer]));
+    const ids = await this.tokenizer.encodeBatch(texts, { addSpecialTokens: false });
+    for (const [index, text] of texts.entries()) this.#encoded.set(text, ids[index]!);
   }
 
   /**
@@ -68,6 +62,7 @@ export class DialogEncoder {
       learnt += row?.filter((turn) => turn.learnt).length ?? 1;
     }
     if (rows.length > 1) onCut("split");
+    for (const { learnt, unlike } of rows.flat()) if (learnt && unlike !== undefined) onCut(unlike);
     return rows;
   }
 
@@ -95,14 +90,14 @@ export class DialogEncoder {
     let row: EncodedTurn[] = [];
     let room = this.maxLength;
     let [index, goesOnAt] = [from - 1, from];
-    for (const { source, answer, rewritten } of from === 0 ? all : this.dialog.render(part)) {
+    for (const { source, answer, rewritten, unlike } of from === 0 ? all : this.dialog.render(part)) {
       if (++index < goesOnAt) continue;
-      let turn = this.#turn(source, answer, index === from, index >= learnt);
+      let turn = { ...this.#turn(source, answer, index === from, index >= learnt), unlike };
       if (rewritten && index > learnt) break;
       if (rewritten || (rewritesBefore && index === from)) {
         // What goes before stands as the template writes it for this turn.
         const before = this.dialog.beforeLastAnswer({ ...part, turns: turns.slice(from, learnt + 1) });
-        turn = this.#turn(before, turns[learnt]![1], true, true);
+        turn = { ...this.#turn(before, turns[learnt]![1], true, true), unlike };
         [row, room, goesOnAt] = [[], this.maxLength, learnt + 1];
       }
       room -= turn.source.length + turn.answer.length;
@@ -152,13 +147,18 @@ export class DialogEncoder {
   }
 
   #turn(source: string, answer: string, first: boolean, learnt: boolean): EncodedTurn {
-    const ended = this.#ended(this.#ids(answer, false));
-    return { source: this.#source(source, first), answer: ended, learnt, text: answer, cut: false };
+    return {
+      source: this.#source(source, first),
+      answer: this.#ended(this.#ids(answer)),
+      learnt,
+      text: answer,
+      cut: false,
+    };
   }
 
   #source(text: string, first: boolean): Int32Array {
-    const ids = this.#ids(text, first);
-    return ids[0] === this.dialog.endId ? ids.subarray(1) : ids; // the end of the last answer is there already
+    const ids = this.#ids(text);
+    return !first && ids[0] === this.dialog.endId ? ids.subarray(1) : ids; // the end of the last answer is there already
   }
 
   #ended(ids: Int32Array): Int32Array {
@@ -169,17 +169,13 @@ export class DialogEncoder {
     return ended;
   }
 
-  #ids(text: string, first: boolean): Int32Array {
-    const known = this.#encoded.get(key(text, first));
+  #ids(text: string): Int32Array {
+    const known = this.#encoded.get(text);
     if (known !== undefined) return known;
-    const ids = this.tokenizer.encode(text, { addSpecialTokens: first });
-    this.#encoded.set(key(text, first), ids);
+    const ids = this.tokenizer.encode(text, { addSpecialTokens: false });
+    this.#encoded.set(text, ids);
     return ids;
   }
-}
-
-function key(text: string, first: boolean): string {
-  return `${first ? 1 : 0}${text}`;
 }
 
 /** The ids of a row, and its labels: an id where it carries loss, else -100. Not shifted. */

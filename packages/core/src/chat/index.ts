@@ -1,6 +1,7 @@
+export { createChatForm, encodePrompt, type ChatForm } from "./chat-form.js";
 export { chatReader } from "./chat-reader.js";
 export { readConversation, type Conversation, type ReadConversationOptions } from "./conversation.js";
-export { createDialog, endOfTurn, endOfTurnId, messagesOf, type Dialog, type RenderedTurn } from "./dialog.js";
+export { createDialog, messagesOf, type Dialog, type RenderedTurn, type Unlike } from "./dialog.js";
 export { DialogEncoder, joinTurns, type Cut, type EncodedTurn } from "./encode-dialog.js";
 export { encodingFlags, templateFlag } from "./flags.js";
 export { isBlank } from "./is-blank.js";

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { readFile } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
 import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { isLegacy } from "./added-tokens.js";
 import { JinjaTemplate, type Rendered } from "./jinja/render.js";
 import type { PromptTemplate } from "./prompt-templates.js";
 
@@ -105,25 +106,31 @@ function withReasoning(message: ChatMessage): ChatMessage {
   return said === undefined || said === null ? message : { thinking: said, ...message, reasoning_content: said };
 }
 
+/** The file of a template beside the tokenizer's own files. */
+export const TEMPLATE_FILE = "chat_template.jinja";
+
 /**
  * The chat template of a tokenizer's folder: chat_template.jinja, else "chat_template" of tokenizer_config.json (the one named
  * default, where there are several); undefined where it has none.
+ * @param over the folder of an adapter, whose chat_template.jinja comes before those of the tokenizer
  */
-export async function loadChatTemplate(dir: string): Promise<ChatTemplate | undefined> {
+export async function loadChatTemplate(dir: string, over: string = dir): Promise<ChatTemplate | undefined> {
   const place = join(dir, "tokenizer_config.json");
   const config = (await readJsonObject(place)) ?? {};
+  const map = isLegacy(config) ? ((await readJsonObject(join(dir, "special_tokens_map.json"))) ?? {}) : {};
   const tokens: Record<string, string> = {};
-  for (const [key, value] of Object.entries(config)) {
+  for (const [key, value] of Object.entries({ ...config, ...map })) {
     if (!key.endsWith("_token")) continue;
     const content = isJsonObject(value) ? value["content"] : value;
     if (typeof content === "string") tokens[key] = content;
   }
-  const file = join(dir, "chat_template.jinja");
-  const own = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw error;
-  });
-  if (own !== undefined) return new ChatTemplate(own, file, tokens);
+  for (const file of new Set([join(over, TEMPLATE_FILE), join(dir, TEMPLATE_FILE)])) {
+    const own = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
+    if (own !== undefined) return new ChatTemplate(own, file, tokens);
+  }
   const value = config["chat_template"];
   if (value === undefined || value === null) return undefined;
   if (typeof value === "string") return new ChatTemplate(value, place, tokens);
