@@ -12,8 +12,8 @@ export interface RenderedTurn {
   readonly answer: string;
   /** Whether nothing goes on from the turns before: in use, they are other text now, or other tokens. */
   readonly rewritten: boolean;
-  /** What a model meets otherwise in use, although the turn goes on from those before. */
-  readonly unlike?: Unlike | undefined;
+  /** What a model meets otherwise in use. */
+  readonly unlike?: readonly Unlike[];
 }
 
 /** Where training and use cannot be alike. */
@@ -107,7 +107,7 @@ function* renderNamed(form: NamedForm, { system, turns }: Conversation, goesOn: 
   const sources = form.sources({ system, turns });
   for (const [index, [, answer]] of turns.entries()) {
     const same = index === 0 || goesOn(sources[index - 1]!, turns[index - 1]![1]);
-    yield { source: sources[index]!, answer, rewritten: false, unlike: same ? undefined : EARLIER };
+    yield { source: sources[index]!, answer, rewritten: false, unlike: same ? [] : [EARLIER] };
   }
 }
 
@@ -133,19 +133,24 @@ function* renderTemplate(
         if (goesOn(last.text, last.answer)) turn = { ...turn, source: text.slice(before.length) };
         else turn = { ...turn, rewritten: true };
       } else {
-        // The template writes the answer otherwise than after its prompt, if only by a space.
         const history = template.render(messages.slice(0, upTo));
-        if (text.startsWith(history)) turn = { ...turn, source: text.slice(history.length), unlike: EARLIER };
+        // Spaces around an answer, as Llama 2 has them, do not part the turns.
+        if (text.startsWith(history) && unspaced(history) === unspaced(before + ending))
+          turn = { ...turn, source: text.slice(history.length), unlike: [EARLIER] };
         else turn = { ...turn, rewritten: true };
       }
     }
     // It may refuse the last answer, or begin it elsewhere.
     if (index === turns.length - 1 && !template.render(messages).startsWith(text))
-      turn = { ...turn, unlike: ELSEWHERE };
+      turn = { ...turn, unlike: [...(turn.unlike ?? []), ELSEWHERE] };
     yield turn;
     upTo += 2;
     last = { text, answer };
   }
+}
+
+function unspaced(text: string): string {
+  return text.replace(/\s+/g, "");
 }
 
 function required(id: number | undefined, token: string, tokenizer: Tokenizer): number {

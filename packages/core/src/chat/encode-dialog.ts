@@ -18,7 +18,7 @@ export interface EncodedTurn {
   readonly text: string;
   readonly cut: boolean;
   /** What a model meets otherwise in use. */
-  readonly unlike?: Unlike | undefined;
+  readonly unlike?: readonly Unlike[];
 }
 
 /** What length did to a conversation, and what is otherwise in use. */
@@ -62,7 +62,7 @@ export class DialogEncoder {
       learnt += row?.filter((turn) => turn.learnt).length ?? 1;
     }
     if (rows.length > 1) onCut("split");
-    for (const { learnt, unlike } of rows.flat()) if (learnt && unlike !== undefined) onCut(unlike);
+    for (const { learnt, unlike = [] } of rows.flat()) if (learnt) unlike.forEach(onCut);
     return rows;
   }
 
@@ -90,7 +90,7 @@ export class DialogEncoder {
     let row: EncodedTurn[] = [];
     let room = this.maxLength;
     let [index, goesOnAt] = [from - 1, from];
-    for (const { source, answer, rewritten, unlike } of from === 0 ? all : this.dialog.render(part)) {
+    for (const { source, answer, rewritten, unlike = [] } of from === 0 ? all : this.dialog.render(part)) {
       if (++index < goesOnAt) continue;
       let turn = { ...this.#turn(source, answer, index === from, index >= learnt), unlike };
       if (rewritten && index > learnt) break;
