@@ -1,4 +1,5 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
+import { jinjaTemplate } from "@medgpt/core/chat";
 import { openModel, planStageMemory, trainAndEvaluate, withSummary, type StageInfo } from "@medgpt/core/stage";
 import type { RunContext } from "@medgpt/core/training";
 import { sftSchema, type SftConfig } from "./config.js";
@@ -30,8 +31,10 @@ export async function runSft(
         neftAlpha: config.neft_alpha,
         recomputedLayers: planStageMemory(opened, config, data, longest, context),
       });
+      const named = config.template_name;
+      const chatTemplate = named === null ? undefined : jinjaTemplate(tokenizer, named);
       return await withSummary(opened, config, STAGE, context, (context) =>
-        trainAndEvaluate(opened, config, { ...data, loss }, STAGE, context),
+        trainAndEvaluate({ ...opened, chatTemplate }, config, { ...data, loss }, STAGE, context),
       );
     } finally {
       await data.close();

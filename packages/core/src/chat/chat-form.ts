@@ -5,7 +5,7 @@
  */
 import { InputError } from "@medgpt/artifacts";
 import { renderDialog, type ChatMessage, type ChatTemplate } from "../tokenizer/chat-template.js";
-import { PROMPT_TEMPLATES, type TemplateName } from "../tokenizer/prompt-templates.js";
+import { PROMPT_TEMPLATES, type PromptTemplate, type TemplateName } from "../tokenizer/prompt-templates.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 
 export interface ChatForm {
@@ -85,15 +85,52 @@ export class NamedForm implements ChatForm {
   prompt(messages: readonly ChatMessage[]): string {
     const system = messages.find(({ role }) => role === "system")?.content ?? "";
     const turns: [string, string][] = [];
-    for (const { role, content } of messages) {
-      if (role === "system") continue;
+    const said = messages.filter(({ role }) => role !== "system");
+    for (const [index, { role, content }] of said.entries()) {
+      if (role !== (index % 2 === 0 ? "user" : "assistant"))
+        throw new InputError(
+          `this prompt format has user and assistant turns in turn, but turn ${index + 1} is one of role "${role}"`,
+        );
       if (role === "user") turns.push([content, ""]);
-      else if (role === "assistant" && turns.length > 0) turns.at(-1)![1] = content;
-      else throw new InputError(`this prompt format has user and assistant turns, not one of role "${role}"`);
+      else turns.at(-1)![1] = content;
     }
     return this.sources({ system, turns })
       .map((source, index) => (index === 0 ? source : withoutStart(turns[index - 1]![1], source, this.ending)))
       .join("");
+  }
+
+  /** The same as a Jinja template. */
+  toJinja(): string {
+    const { systemPrompt, prompt, separator } = PROMPT_TEMPLATES[this.#name] as PromptTemplate;
+    const [start, end] = prompt.split("{query}") as [string, string?];
+    const asked = end === undefined ? literal(start) : `${literal(start)} + message['content'] + ${literal(end)}`;
+    const between =
+      this.ending !== "" && separator.startsWith(this.ending) ? separator.slice(this.ending.length) : separator;
+    return `{#- MedicalGPT's prompt format "${this.#name}", as medgpt sft wrote it -#}
+{%- set ns = namespace(system=none, turns=0) -%}
+{%- for message in messages -%}
+    {%- if message['role'] == 'system' and ns.system is none -%}{%- set ns.system = message['content'] -%}{%- endif -%}
+{%- endfor -%}
+{%- set system = ns.system or ${literal(systemPrompt)} -%}
+{%- for message in messages -%}
+    {%- if message['role'] != 'system' -%}
+        {%- if message['role'] != ('assistant' if ns.turns % 2 else 'user') -%}
+            {{- raise_exception('expected user and assistant turns in turn') -}}
+        {%- endif -%}
+        {%- if message['role'] == 'assistant' -%}
+            {{- message['content'] -}}
+            {%- if not message['content'].endswith(${literal(this.ending)}) -%}{{- ${literal(this.ending)} -}}{%- endif -%}
+        {%- elif ns.turns -%}
+            {{- ${literal(between)} + ${asked} -}}
+        {%- else -%}
+            {%- set text = (system + ${literal(separator)} if system else '') + ${asked} -%}
+            {%- if not text.startswith(${literal(this.prefix)}) -%}{{- ${literal(this.prefix)} -}}{%- endif -%}
+            {{- text -}}
+        {%- endif -%}
+        {%- set ns.turns = ns.turns + 1 -%}
+    {%- endif -%}
+{%- endfor -%}
+`;
   }
 
   /** The text before each answer from the end of the last one on, which it begins with. */
@@ -105,6 +142,17 @@ export class NamedForm implements ChatForm {
       return text.startsWith(before) ? text : before + text;
     });
   }
+}
+
+/** A prompt format as the chat template of a tokenizer: what transformers renders with it are the same texts. */
+export function jinjaTemplate(tokenizer: Tokenizer, name: TemplateName): string {
+  return new NamedForm(tokenizer, name).toJinja();
+}
+
+/** A string of Jinja. */
+function literal(text: string): string {
+  const escaped = text.replace(/[\\']/g, "\\$&").replace(/\n/g, "\\n").replace(/\r/g, "\\r").replace(/\t/g, "\\t");
+  return `'${escaped}'`;
 }
 
 /** An answer and what follows it, whose end may be part of the answer already. */

@@ -1,4 +1,4 @@
-export { createChatForm, encodePrompt, type ChatForm } from "./chat-form.js";
+export { createChatForm, encodePrompt, jinjaTemplate, type ChatForm } from "./chat-form.js";
 export { chatReader } from "./chat-reader.js";
 export { readConversation, type Conversation, type ReadConversationOptions } from "./conversation.js";
 export { createDialog, messagesOf, type Dialog, type RenderedTurn, type Unlike } from "./dialog.js";

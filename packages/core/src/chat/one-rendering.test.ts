@@ -15,11 +15,13 @@ import {
 } from "../tokenizer/index.js";
 import {
   createDialog,
+  jinjaTemplate,
   DialogEncoder,
   encodePrompt,
   proveLabels,
   joinTurns,
   readConversation,
+  type ChatForm,
   type Conversation,
   type Dialog,
   type EncodedTurn,
@@ -170,6 +172,53 @@ describe.each(folders.map((dir) => [dir.split("/").slice(-1)[0]!, dir]))("with t
       sum = add(sum, compare(tokenizer, createDialog(tokenizer, name, undefined), ROWS));
     console.log(`${dir}: ${sum.equal} prompts equal, ${sum.said} said to be otherwise`);
     expect(sum.equal + sum.said).toBe(Object.keys(PROMPT_TEMPLATES).length * ANSWERS);
+  });
+});
+
+describe("a prompt format as a chat template", () => {
+  const talks = [1, 3].flatMap((length) =>
+    [[], [say("system", "你是一位'医生'。\n\\")], [say("system", "")]].map((system) => [
+      ...system,
+      ...[q("咳嗽{query}?"), a("建议就诊。"), q("And $& now?")].slice(0, length),
+    ]),
+  );
+
+  it.each(folders.map((dir) => [dir.split("/").slice(-1)[0]!, dir]))("is read alike, with %s", async (_, dir) => {
+    const tokenizer = await loadTokenizer(dir);
+    const same = (form: ChatForm, other: ChatForm, messages: readonly ChatMessage[]): void => {
+      expect(other.prompt(messages)).toBe(form.prompt(messages));
+      expect(encodePrompt(tokenizer, other, messages)).toEqual(encodePrompt(tokenizer, form, messages));
+    };
+    for (const name of Object.keys(PROMPT_TEMPLATES) as TemplateName[]) {
+      const named = createDialog(tokenizer, name, undefined);
+      const template = new ChatTemplate(jinjaTemplate(tokenizer, name), "chat_template.jinja", tokensOf(tokenizer));
+      const written = createDialog(tokenizer, null, template);
+      expect([written.ending, written.endId]).toEqual([named.ending, named.endId]);
+      for (const messages of talks) same(named, written, messages);
+      const ended = [q("a"), a(`b${named.ending}`), q("c")];
+      same(named, written, ended);
+      for (const odd of [[q("a"), q("b")], [a("a")], [q("a"), a("b"), a("c")], [q("a"), say("tool", "b")]])
+        for (const form of [named, written]) expect(() => form.prompt(odd)).toThrow(/user and assistant turns in turn/);
+    }
+  });
+
+  it("begins a text as the tokenizer does, once", async () => {
+    for (const dir of folders) {
+      const tokenizer = await loadTokenizer(dir);
+      const [plain, full] = [tokenizer.encode("a", { addSpecialTokens: false }), tokenizer.encode("a")];
+      const added = [...full.subarray(0, full.length - plain.length)];
+      for (const name of Object.keys(PROMPT_TEMPLATES) as TemplateName[]) {
+        const form = createDialog(tokenizer, name, undefined);
+        const ids = [...encodePrompt(tokenizer, form, [q("Hi")])];
+        expect(ids.slice(0, added.length)).toEqual(added);
+        if (added.length > 0) expect(ids[added.length]).not.toBe(added[0]);
+      }
+    }
+  });
+
+  it("loses the question where the format does", async () => {
+    const form = createDialog(await loadTokenizer(sample), "deepseekcoder", undefined);
+    expect(form.prompt([q("Hi")])).toMatch(/### Instruction:\n\{content\}\n### Response:\n$/);
   });
 });
 

@@ -23,6 +23,8 @@ export interface OpenedModel {
   /** The base, the adapter at peft_path, and a data set of the hub. */
   readonly inputs: readonly ArtifactRef[];
   readonly tokenizer: Tokenizer;
+  /** A Jinja template that is saved in place of the tokenizer's own, where the stage writes conversations otherwise. */
+  readonly chatTemplate?: string | undefined;
   readonly backend: Backend;
   readonly model: CausalLm;
   /** undefined when every weight is trained. */

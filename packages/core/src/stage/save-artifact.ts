@@ -77,8 +77,8 @@ async function writeArtifactFiles(
   state: TrainerState,
   stage: StageInfo,
 ): Promise<AdapterArtifact | CausalLmArtifact> {
-  const { model, lora, base, inputs, tokenizer } = opened;
-  const files = [...(await saveModel(opened, config, dir)), ...(await saveTokenizer(tokenizer, dir))];
+  const { model, lora, base, inputs, tokenizer, chatTemplate } = opened;
+  const files = [...(await saveModel(opened, config, dir)), ...(await saveTokenizer(tokenizer, dir, chatTemplate))];
   const { name, version } = JSON.parse(await readFile(stage.packageJson, "utf8")) as { name: string; version: string };
   await writeModelCard(dir, config.output_dir, config.model_name_or_path, lora, { ...stage, package: name });
   await writeTrainerState(dir, state);

@@ -296,7 +296,10 @@ function compare(operator: string, left: Value, right: Value): boolean {
 /** `of.name` looks for a method first, `of[key]` for an item. */
 function member(of: Value, key: Value, dotted: boolean): Value {
   if (of instanceof Undefined) throw new TemplateError(`"${of.what}" is undefined`);
-  if (of instanceof Namespace) return of.values.get(print(key)) ?? new Undefined(print(key));
+  if (of instanceof Namespace) {
+    const value = of.values.get(print(key)); // null is None
+    return value === undefined ? new Undefined(print(key)) : value;
+  }
   const method = typeof key === "string" ? methodOf(of, key) : undefined;
   if (dotted && method !== undefined) return method;
   if (of instanceof Map && has(of, key)) return lookUp(of, key) ?? null;
