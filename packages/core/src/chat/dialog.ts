@@ -10,7 +10,7 @@ export interface RenderedTurn {
   /** From the end of the last answer on, which it may begin with, to where the answer begins. All of the text where that is rewritten. */
   readonly source: string;
   readonly answer: string;
-  /** Whether nothing goes on from the turns before: in use, they are other text now, or other tokens. */
+  /** Whether a template now writes an earlier turn otherwise than before, so that nothing goes on from there. */
   readonly rewritten: boolean;
   /** What a model meets otherwise in use. */
   readonly unlike?: readonly Unlike[];
@@ -18,8 +18,14 @@ export interface RenderedTurn {
 
 /** Where training and use cannot be alike. */
 export type Unlike =
-  | "earlier answer that is written otherwise before the next question"
-  | "answer that does not begin where the template lets it begin";
+  | "earlier answer that stands in a prompt as other tokens than it is learnt as"
+  | "prompt that the template itself does not write before an answer";
+
+/** A text and its ids. */
+export interface Encoded {
+  readonly text: string;
+  readonly ids: Int32Array;
+}
 
 export interface Dialog extends ChatForm {
   readonly endId: number;
@@ -30,6 +36,13 @@ export interface Dialog extends ChatForm {
    * @throws InputError (from the iteration) where the template refuses the conversation
    */
   render(conversation: Conversation): Iterable<RenderedTurn>;
+  /**
+   * Whether an answer and what stands around it are the same tokens together as they are alone.
+   * @param before the text up to the answer, or its end
+   */
+  goesOn(before: Encoded, answer: Encoded): boolean;
+  /** Whether a conversation stays a row where they are not, as MedicalGPT's do; else each such answer begins another. */
+  readonly keepsRows: boolean;
   /** All the text before the last answer: its prompt. Throws as `render` does. */
   beforeLastAnswer(conversation: Conversation): string;
 }
@@ -48,39 +61,41 @@ export function createDialog(
   if (form === undefined)
     throw new InputError("the tokenizer has no chat template; give --template_name", { place: tokenizer.dir });
   const endId = required(form.endId, name === null ? "</s>" : PROMPT_TEMPLATES[name].stop, tokenizer);
-  const goesOn = boundaries(tokenizer, form);
   const { identity, ending, stopIds, stopStrings } = form;
   return {
     showsSystem: form instanceof NamedForm || showsSystem(template as ChatTemplate),
     ...{ identity, endId, ending, stopIds, stopStrings },
     prompt: (messages) => form.prompt(messages),
     beforeLastAnswer: (conversation) => form.prompt(messagesOf(conversation).slice(0, -1)),
-    render: (conversation) =>
-      form instanceof NamedForm
-        ? renderNamed(form, conversation, goesOn)
-        : renderTemplate(template as ChatTemplate, conversation, ending, goesOn),
+    goesOn: boundaries(tokenizer, form),
+    keepsRows: form instanceof NamedForm,
+    render: (conversation) => {
+      if (!(form instanceof NamedForm)) return renderTemplate(template as ChatTemplate, conversation, ending);
+      const sources = form.sources(conversation);
+      return conversation.turns.map(([, answer], turn) => ({ source: sources[turn]!, answer, rewritten: false }));
+    },
   };
 }
-
-/**
- * Whether an answer and what stands around it are the same tokens together as they are alone.
- * @param before the text up to the answer
- */
-type GoesOn = (before: string, answer: string) => boolean;
 
 /** Characters on either side of a boundary that may decide where tokens begin: more than any special token has. */
 const WINDOW = 64;
 
-function boundaries(tokenizer: Tokenizer, { endId, ending }: ChatForm): GoesOn {
+/** `Dialog.goesOn` with an answer's first token, and the last of its prompt, remembered: they decide it. */
+function boundaries(tokenizer: Tokenizer, { endId, ending }: ChatForm): Dialog["goesOn"] {
   const encode = (text: string): number[] => [...tokenizer.encode(text, { addSpecialTokens: false })];
   const apart = (left: string, right: string): boolean =>
     encode(left + right).join() === [...encode(left), ...encode(right)].join();
   let ends: boolean | undefined; // of answers that end with text
+  const known = new Map<string, boolean>();
   return (before, answer) => {
     ends ??= encode(ending)[0] === endId && apart(MARK, ending);
     if (!ends) return false;
-    if (/\s$/.test(answer) && !apart(answer.slice(-WINDOW), ending)) return false;
-    return apart(before.slice(-WINDOW), answer.slice(0, WINDOW));
+    if (/\s$/.test(answer.text) && !apart(answer.text.slice(-WINDOW), ending)) return false;
+    // The first character as well: the first token may hold a space that the tokenizer puts before a text.
+    const key = `${before.ids.at(-1)} ${answer.ids[0]} ${answer.text.charAt(0)}`;
+    const found = known.get(key) ?? apart(before.text.slice(-WINDOW), answer.text.slice(0, WINDOW));
+    known.set(key, found);
+    return found;
   };
 }
 
@@ -102,23 +117,13 @@ export function messagesOf({ system, turns }: Conversation): ChatMessage[] {
   return system === "" ? said : [{ role: "system", content: system }, ...said];
 }
 
-/** MedicalGPT's rows: answers are read alone, also by tokenizers that read them otherwise in a text. */
-function* renderNamed(form: NamedForm, { system, turns }: Conversation, goesOn: GoesOn): Generator<RenderedTurn, void> {
-  const sources = form.sources({ system, turns });
-  for (const [index, [, answer]] of turns.entries()) {
-    const same = index === 0 || goesOn(sources[index - 1]!, turns[index - 1]![1]);
-    yield { source: sources[index]!, answer, rewritten: false, unlike: same ? [] : [EARLIER] };
-  }
-}
-
-const EARLIER: Unlike = "earlier answer that is written otherwise before the next question";
-const ELSEWHERE: Unlike = "answer that does not begin where the template lets it begin";
+export const EARLIER: Unlike = "earlier answer that stands in a prompt as other tokens than it is learnt as";
+const ELSEWHERE: Unlike = "prompt that the template itself does not write before an answer";
 
 function* renderTemplate(
   template: ChatTemplate,
   conversation: Conversation,
   ending: string,
-  goesOn: GoesOn,
 ): Generator<RenderedTurn, void> {
   const messages = messagesOf(conversation);
   const { turns } = conversation;
@@ -130,8 +135,7 @@ function* renderTemplate(
     if (last !== undefined) {
       const before = last.text + last.answer;
       if (text.startsWith(before + ending)) {
-        if (goesOn(last.text, last.answer)) turn = { ...turn, source: text.slice(before.length) };
-        else turn = { ...turn, rewritten: true };
+        turn = { ...turn, source: text.slice(before.length) };
       } else {
         const history = template.render(messages.slice(0, upTo));
         // Spaces around an answer, as Llama 2 has them, do not part the turns.

@@ -27,8 +27,8 @@ interface Result {
 
 /** What length has no part in. */
 const UNLIKE: ReadonlySet<string> = new Set<Unlike>([
-  "earlier answer that is written otherwise before the next question",
-  "answer that does not begin where the template lets it begin",
+  "earlier answer that stands in a prompt as other tokens than it is learnt as",
+  "prompt that the template itself does not write before an answer",
 ]);
 
 /** The sample with an answer after an answer, which is dropped there and kept here. */

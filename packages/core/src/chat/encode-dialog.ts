@@ -5,7 +5,7 @@
  */
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Conversation } from "./conversation.js";
-import type { Dialog, RenderedTurn, Unlike } from "./dialog.js";
+import { EARLIER, type Dialog, type RenderedTurn, type Unlike } from "./dialog.js";
 
 /** One turn of a row. */
 export interface EncodedTurn {
@@ -40,10 +40,12 @@ export class DialogEncoder {
   async prepare(conversations: readonly Conversation[]): Promise<void> {
     this.#rendered.clear();
     this.#encoded.clear();
-    const rendered = conversations.map((conversation) => this.#render(conversation));
+    const rendered = conversations.map((conversation) => [...this.dialog.render(conversation)]);
     const texts = rendered.flatMap((turns) => turns.flatMap(({ source, answer }) => [source, answer]));
     const ids = await this.tokenizer.encodeBatch(texts, { addSpecialTokens: false });
     for (const [index, text] of texts.entries()) this.#encoded.set(text, ids[index]!);
+    for (const [index, turns] of rendered.entries())
+      this.#rendered.set(conversations[index]!, [...this.#checked(turns)]);
   }
 
   /**
@@ -90,7 +92,9 @@ export class DialogEncoder {
     let row: EncodedTurn[] = [];
     let room = this.maxLength;
     let [index, goesOnAt] = [from - 1, from];
-    for (const { source, answer, rewritten, unlike = [] } of from === 0 ? all : this.dialog.render(part)) {
+    for (const { source, answer, rewritten, unlike = [] } of from === 0
+      ? all
+      : this.#checked(this.dialog.render(part))) {
       if (++index < goesOnAt) continue;
       let turn = { ...this.#turn(source, answer, index === from, index >= learnt), unlike };
       if (rewritten && index > learnt) break;
@@ -141,9 +145,26 @@ export class DialogEncoder {
   }
 
   #render(conversation: Conversation): readonly RenderedTurn[] {
-    const rendered = this.#rendered.get(conversation) ?? [...this.dialog.render(conversation)];
+    const rendered = this.#rendered.get(conversation) ?? [...this.#checked(this.dialog.render(conversation))];
     this.#rendered.set(conversation, rendered);
     return rendered;
+  }
+
+  /** The turns with whether they go on from those before as tokens, too. */
+  *#checked(turns: Iterable<RenderedTurn>): Generator<RenderedTurn, void> {
+    let last: RenderedTurn | undefined;
+    for (const turn of turns) {
+      const known = last === undefined || turn.rewritten || turn.unlike?.includes(EARLIER) === true;
+      if (known || this.#goesOn(last as RenderedTurn)) yield turn;
+      else if (this.dialog.keepsRows) yield { ...turn, unlike: [...(turn.unlike ?? []), EARLIER] };
+      else yield { ...turn, rewritten: true };
+      last = turn;
+    }
+  }
+
+  #goesOn({ source, answer }: RenderedTurn): boolean {
+    const encoded = (text: string) => ({ text, ids: this.#ids(text) });
+    return this.dialog.goesOn(encoded(source), encoded(answer));
   }
 
   #turn(source: string, answer: string, first: boolean, learnt: boolean): EncodedTurn {
