@@ -1,4 +1,5 @@
 import { chooseBackend } from "@medgpt/core/backends";
+import { createChatForm } from "@medgpt/core/chat";
 import { parseFlags } from "@medgpt/core/config";
 import { loadCausalLm } from "@medgpt/core/models";
 import type { Batch } from "@medgpt/core/nn";
@@ -13,7 +14,7 @@ import {
   type Flags,
   type Toys,
 } from "@medgpt/core/testing";
-import { loadTokenizer } from "@medgpt/core/tokenizer";
+import { loadChatTemplate, loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sftSchema } from "./config.js";
 import { loadData } from "./data.js";
@@ -37,6 +38,11 @@ describe.each(backends)("fine-tuning on %s", (backend) => {
     expect(results).toMatchObject({ eval_samples: 6, train_samples: 20, eval_loss: losses.at(-1) });
     const manifest = await readJson<{ kind: string; createdBy: { package: string } }>(dir, "medgpt.json");
     expect(manifest).toMatchObject({ kind: "adapter", createdBy: { package: "@medgpt/sft" } });
+    const named = createChatForm(await loadTokenizer(dir), "ziya", undefined)!;
+    const found = createChatForm(await loadTokenizer(dir), null, await loadChatTemplate(dir))!;
+    const messages = [{ role: "user", content: "Is it serious?" }];
+    expect(found.prompt(messages)).toBe(named.prompt(messages));
+    expect((await readJson<{ files: object }>(dir, "medgpt.json")).files).toHaveProperty(["chat_template.jinja"]);
     expect(Object.keys((await snapshot(dir))!)).toEqual(
       expect.arrayContaining(["adapter_config.json", "adapter_model.safetensors", "README.md", "tokenizer.json"]),
     );

@@ -74,6 +74,38 @@ describe("a template that rewrites earlier turns", () => {
   });
 });
 
+describe("what a model meets otherwise in use", () => {
+  const counts = (source: string, turns: [string, string][]): string[] => {
+    const said: string[] = [];
+    const other = createDialog(tokenizer, null, new ChatTemplate(source, "template"));
+    new DialogEncoder(tokenizer, other, 1000).encode({ system: "", turns }, (what) => said.push(what));
+    return said;
+  };
+  const turns: [string, string][] = [
+    ["a", "b"],
+    ["c", "d"],
+  ];
+  const template = (answer: string, prompt: string) =>
+    `{% for m in messages %}{{ ${answer} if m.role == 'assistant' else 'Q:' + m.content + ';' }}{% endfor %}{% if add_generation_prompt %}{{ '${prompt}' }}{% endif %}`;
+
+  it("is nothing where the template goes on from the prompt", () => {
+    expect(counts(template("'A:' + m.content + '<end>'", "A:"), turns)).toEqual([]);
+  });
+
+  it("is an answer with spaces around it that the prompt has not", () => {
+    expect(counts(template("'A: ' + m.content + ' <end>'", "A:"), turns)).toEqual([
+      "earlier answer that stands in a prompt as other tokens than it is learnt as",
+    ]);
+  });
+
+  it("is a prompt that no answer of the template follows", () => {
+    expect(counts(template("'A:' + m.content + '<end>'", "A:<think>"), turns)).toEqual([
+      "split",
+      "prompt that the template itself does not write before an answer",
+    ]);
+  });
+});
+
 describe("a conversation of hundreds of turns", () => {
   /** How many turns were rendered to encode a conversation of so many, each some 7 tokens, in rows of 100. */
   function rendered(count: number): number {

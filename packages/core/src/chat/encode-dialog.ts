@@ -101,7 +101,8 @@ export class DialogEncoder {
       if (rewritten || (rewritesBefore && index === from)) {
         // What goes before stands as the template writes it for this turn.
         const before = this.dialog.beforeLastAnswer({ ...part, turns: turns.slice(from, learnt + 1) });
-        turn = { ...this.#turn(before, turns[learnt]![1], true, true), unlike };
+        const still = all[learnt]!.unlike?.filter((what) => what !== EARLIER) ?? [];
+        turn = { ...this.#turn(before, turns[learnt]![1], true, true), unlike: still };
         [row, room, goesOnAt] = [[], this.maxLength, learnt + 1];
       }
       room -= turn.source.length + turn.answer.length;

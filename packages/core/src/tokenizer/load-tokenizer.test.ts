@@ -6,6 +6,7 @@ import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens } from "../testing/goldens.js";
 import { loadNative } from "../native.js";
+import { loadChatTemplate } from "./chat-template.js";
 import { loadTokenizer } from "./load-tokenizer.js";
 import { saveTokenizer } from "./save-tokenizer.js";
 import type { Tokenizer } from "./tokenizer.js";
@@ -220,5 +221,15 @@ describe("loadTokenizer", () => {
     for (const name of tokenizer.files)
       expect(readFileSync(join(target, name))).toEqual(readFileSync(join(tokenizer.dir, name)));
     expect((await loadTokenizer(target, { engine: "js" })).digest).toBe(tokenizer.digest);
+  });
+
+  it("saves another chat template in place of its own, and leaves none of a run before", async () => {
+    const tokenizer = await load({ "tokenizer_config.json": { chat_template: "own" } });
+    const target = join(root, "templates");
+    expect(await saveTokenizer(tokenizer, target, "other")).toContain("chat_template.jinja");
+    expect((await loadChatTemplate(target))?.source).toBe("other");
+    expect((await loadChatTemplate(tokenizer.dir, target))?.source).toBe("other"); // an adapter's over its base's
+    await saveTokenizer(tokenizer, target);
+    expect((await loadChatTemplate(target))?.source).toBe("own");
   });
 });
