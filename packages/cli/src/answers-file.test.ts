@@ -33,7 +33,7 @@ describe("a file of prompts", () => {
   it.each<[string, Buffer, string]>([
     ["GBK", Buffer.from([0x61, 0x0a, 0x62, 0xb7, 0xd4]), ":2:2: expected UTF-8, got the byte 0xb7"],
     ["UTF-16 with its mark", Buffer.from("\uFEFF头晕", "utf16le"), ":1:1: expected UTF-8, got the byte 0xff"],
-    ["UTF-16 without", Buffer.from("one\ntwo\n", "utf16le"), ":1:2: expected text, got a NUL character"],
+    ["UTF-16 without", Buffer.from("one\ntwo\n", "utf16le"), ": expected text in UTF-8, but this is text in UTF-16"],
     ["a torn character", Buffer.from("头晕").subarray(0, 5), ':1:2: expected UTF-8, got the byte 0xe6 after "头"'],
     ["nothing", Buffer.from("\n \n"), ": expected a prompt in each line, got none"],
   ])("is refused with its place: %s", async (_, content, message) => {

@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { appendFile, mkdir, stat, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { decodeUtf8, placeWithin, scanJson, splitLines } from "@medgpt/core/data";
+import { decodeUtf8, scanJson, splitLines } from "@medgpt/core/data";
 
 export interface Prompt {
   readonly text: string;
@@ -13,18 +13,13 @@ export interface Prompt {
 
 /**
  * The prompts of a text file. Lines end at LF or CRLF and nowhere else; blank ones are no prompts.
- * @throws InputError at file:line:column for what is no UTF-8
+ * @throws InputError for a file that is no text, and at file:line:column for what is no UTF-8
  */
 export async function readPrompts(file: string): Promise<Prompt[]> {
   const prompts: Prompt[] = [];
   let line = 0;
   for await (const { bytes } of splitLines(file, true)) {
-    const begin = { file, line: ++line, column: 1 };
-    const text = decodeUtf8(bytes, begin).replace(/\r$/, "");
-    if (text.includes("\0"))
-      throw new InputError("expected text, got a NUL character, as UTF-16 has them; save the file as UTF-8", {
-        place: placeWithin(begin, text.slice(0, text.indexOf("\0"))),
-      });
+    const text = decodeUtf8(bytes, { file, line: ++line, column: 1 }).replace(/\r$/, "");
     if (text.trim() !== "") prompts.push({ text, place: `${file}:${line}` });
   }
   if (prompts.length === 0) throw new InputError("expected a prompt in each line, got none", { place: file });

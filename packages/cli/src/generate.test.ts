@@ -169,7 +169,10 @@ describe("medgpt generate", () => {
     [["--data_file", "x.txt"], "--output_file: --data_file needs --output_file"],
     [["hello"], 'expected a flag such as --prompt "hello", got "hello"'],
     [["--prompt", "x", "--repetition_penalty", "0"], "--repetition_penalty: expected more than 0, got 0"],
-    [["--data_file", join(root, "none.txt"), "--output_file", join(root, "none.jsonl")], "none.txt: cannot be read"],
+    [
+      ["--data_file", join(root, "none.txt"), "--output_file", join(root, "none.jsonl")],
+      "none.txt: there is no such file",
+    ],
   ])("refuses %j", async (flags, message) => {
     expect(await medgpt("generate", ...FLAGS, ...flags)).toMatchObject({
       code: 2,
