@@ -1,6 +1,7 @@
 /** Calls of tools, and the tools that may be called, as the JSON texts in which training reads them. */
 import { InputError } from "@medgpt/artifacts";
 import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
+import { stringifyJson } from "../data/exact-json.js";
 import type { FunctionCall } from "./tool-formats.js";
 import { fieldsOf, listElements, valueOf } from "./python-json.js";
 
@@ -10,7 +11,7 @@ export function callsText(calls: readonly unknown[], place: string): string {
     const call = isJsonObject(one) ? (one["function"] ?? one) : undefined;
     if (!isJsonObject(call) || typeof call["name"] !== "string")
       throw new InputError(`expected {"function": {"name", "arguments"}}, got ${describeJson(one)}`, { place });
-    return callText(call["name"], argumentsText(JSON.stringify(call["arguments"] ?? null), place));
+    return callText(call["name"], argumentsText(stringifyJson(call["arguments"] ?? null), place));
   });
   return texts.length === 1 ? texts[0]! : `[${texts.join(",")}]`;
 }
@@ -77,7 +78,7 @@ function argumentsText(text: string, place: string): string {
  */
 export function toolsText(tools: unknown, place: string): string | undefined {
   if (tools === undefined || tools === null || tools === "") return undefined;
-  const text = typeof tools === "string" ? tools : JSON.stringify(withoutNulls(tools));
+  const text = typeof tools === "string" ? tools : stringifyJson(withoutNulls(tools));
   const list = parse(text, place);
   if (!Array.isArray(list) || !list.every(isJsonObject))
     throw new InputError(`expected a JSON list of tools, got ${describeJson(list)}`, { place });

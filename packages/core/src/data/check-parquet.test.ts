@@ -151,7 +151,7 @@ describe("a parquet file", () => {
       /expected a column "text" of strings, got the columns text \(int32\)/,
     ],
     ["no schema", { file: { 2: undefined } }, /\(a part of it is missing\)/],
-    ["columns that are not there", { chunk: { 3: list(text("te\nxt")) } }, /row 1: expected a string/],
+    ["columns that are not there", { chunk: { 3: list(text("te\nxt")) } }, /\(parquet column not found: text\)/],
     ["an unknown compression", { chunk: { 4: int(99) } }, /\(an unknown compression\)/],
     [
       "pages outside the file",

@@ -35,6 +35,7 @@ export function checkIsText(head: Uint8Array, file: string): void {
 
 /** UTF-16 without a mark: every other byte of what is Latin in it is zero. */
 function unmarked(sample: Uint8Array): readonly [what: string, remedy: string] | undefined {
+  if (isMarked(sample)) return undefined; // said with the place of the mark
   const zeros: [even: number, odd: number] = [0, 0];
   for (const [at, byte] of sample.entries()) if (byte === 0) zeros[at % 2 === 0 ? 0 : 1]++;
   const most = Math.max(...zeros);
@@ -43,10 +44,13 @@ function unmarked(sample: Uint8Array): readonly [what: string, remedy: string] |
   return ["text in UTF-16", `make it UTF-8: iconv -f ${name} -t utf-8 FILE > NEW`];
 }
 
+function isMarked([first, second]: Uint8Array): boolean {
+  return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
+}
+
 /** The encoding that bytes which are no UTF-8 are in, where they speak for one that spreadsheets have. */
 export function guessEncoding(bytes: Uint8Array): string | undefined {
-  const [first, second] = bytes;
-  if ((first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff)) return "utf-16";
+  if (isMarked(bytes)) return "utf-16";
   try {
     const text = new TextDecoder("gbk", { fatal: true }).decode(bytes);
     return /\p{Script=Han}{2}/u.test(text) ? "gbk" : undefined;

@@ -68,8 +68,10 @@ describe("listTextFiles", () => {
     );
     writeFileSync(join(dir, "x.csv"), "");
     expect(await refusal(dir)).toBe(
-      `${dir}: expected a folder with .txt, .jsonl, .json or .parquet files, but it has only 1 other file`,
+      `${dir}: expected a folder with .txt, .jsonl, .json or .parquet files, but it has only 1 other file; tables are read by medgpt data convert ${dir} --to text --out data/text.jsonl`,
     );
+    const forChats = await listTextFiles(dir, [".jsonl", ".json"]).catch((error: unknown) => String(error));
+    expect(forChats).toContain(`medgpt data convert ${dir} --to sharegpt --out data/train.jsonl`);
     expect(await refusal(join(dir, "x.csv"))).toMatch(/but this is a file$/);
     symlinkSync(join(dir, "gone"), join(dir, "broken.txt"));
     expect(await refusal(dir)).toMatch(/broken\.txt: is a link to nothing/);

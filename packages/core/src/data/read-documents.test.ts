@@ -107,7 +107,13 @@ describe("readDocuments", () => {
       "UTF-16",
       "txt",
       Buffer.from("\ufeffab", "utf16le"),
-      ':1:1: expected UTF-8, got the byte 0xff after ""; save the file as UTF-8',
+      ':1:1: expected UTF-8, got the byte 0xff after ""; save the file as UTF-8 (it looks like UTF-16: iconv -f utf-16 -t utf-8 FILE > NEW)',
+    ],
+    [
+      "a JSON list",
+      "jsonl",
+      '[{"text": "a"},\n{"text": "b"}]',
+      ":1:1: expected a JSON object on each line, got a list; if the file is one JSON list, give it a name that ends in .json",
     ],
     [
       "malformed JSON",
@@ -233,7 +239,7 @@ describe("readDocuments", () => {
     const path = file(extension, content);
     const failure = await read([path]).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(InputError);
-    expect((failure as Error).message).toBe(path + message);
+    expect((failure as Error).message).toBe(path + message.replace("FILE", path));
   });
 
   it.each<[string, string, [line: number, text: string][]]>([

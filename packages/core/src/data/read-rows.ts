@@ -7,9 +7,10 @@ import { isUtf8 } from "node:buffer";
 import { extname } from "node:path";
 import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
-import { decodeUtf8, placeWithin, snippet } from "./decode-utf8.js";
+import { decodeUtf8, snippet } from "./decode-utf8.js";
 import { halfPairError, parseJson } from "./exact-json.js";
 import { holdsJsonTexts, jsonInText } from "./holds-json-texts.js";
+import { beginsList, listInLines } from "./list-in-lines.js";
 import { readCsv } from "./read-csv.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readParquet } from "./read-parquet.js";
@@ -103,8 +104,7 @@ function rowOrFault(read: () => DataRow, file: string, line: number, source: () 
   try {
     return { row: read(), line, place: `${file}:${line}` };
   } catch (error) {
-    // What is wrong with the whole file has no line.
-    if (!(error instanceof InputError) || error.place === undefined || error.place === file) throw error;
+    if (!(error instanceof InputError) || error.place === undefined) throw error;
     return { refused: error.message.slice(error.place.length + 2), place: error.place, line, source: source() };
   }
 }
@@ -161,16 +161,12 @@ export function parseJsonLine(
   { parse = JSON.parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
 ): DataRow | undefined {
   const source = decodeUtf8(bytes, { file, line, column: 1 });
+  if (line === 1 && beginsList(source)) throw listInLines(`${file}:1:1`);
   let value: unknown;
   try {
     value = parse(source);
   } catch (cause) {
     if (source.trim() === "") return undefined;
-    if (line === 1 && /^\s*\[\s*(?:\{|$)/.test(source))
-      throw new InputError(`expected a JSON object on each line, got a list over several lines; ${NAME_IT_JSON}`, {
-        place: file,
-        cause,
-      });
     const at = scanJson(source).errorAt ?? source.length;
     const got = snippet(source.slice(at)) || "the end of the line";
     throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
@@ -179,15 +175,8 @@ export function parseJsonLine(
     });
   }
   const begin = { file, line, column: 1 };
-  if (line === 1 && Array.isArray(value) && value.some(isJsonObject))
-    throw new InputError(
-      `expected a JSON object, got ${snippet(describeJson(value))}; if the file is one list, ${NAME_IT_JSON}`,
-      { place: placeWithin(begin, "") },
-    );
   return checkRow(value, source, begin, onHalfPair);
 }
-
-const NAME_IT_JSON = "give it a name that ends in .json";
 
 async function* readJsonFile(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {
   for await (const { value, source, inList, line, column } of readJsonValues(

@@ -148,18 +148,18 @@ describe("medgpt data convert", () => {
   });
 
   it.each<[string, string[], string]>([
-    ["a file that is not there", ["none.jsonl"], "expected a file or folder, and there is none"],
-    ["a file that is no data", ["x.bin"], "expected a file ending in .txt, .jsonl, .json, .csv, .parquet"],
+    ["a file that is not there", ["none.jsonl"], "there is no such file or folder; check the name"],
+    ["a file that is no data", ["x.bin"], "expected a file ending in .txt, .jsonl, .json, .csv, .tsv, .parquet"],
     [
       "an output of another ending",
       ["x.jsonl", "--out", "x.csv"],
       "expected a file ending in .jsonl or .parquet, or a folder",
     ],
-    ["a folder to write to that is not there", ["x.jsonl", "--out", "no/x.jsonl"], "expected a folder to write to"],
+    ["a file for a folder", ["x.jsonl", "--out", "x.bin/x.jsonl"], "--out: expected a folder, this is a file"],
     ["no rows", ["empty.jsonl"], "expected rows, got none"],
     ["a line that is not JSON", ["broken.jsonl"], "broken.jsonl:2:8: expected a JSON object, got } here"],
-    ["a header that repeats a name", ["twice.csv"], 'expected a name for each column, each another, got "a"'],
-    ["a record with too many values", ["long.csv"], "long.csv:3: expected CSV: Invalid Record Length"],
+    ["a header that repeats a name", ["twice.csv"], 'expected another name for each column, got "a" twice'],
+    ["a record with too many values", ["long.csv"], "long.csv:3: expected 2 cells (question, answer), got 3 cells"],
   ])("refuses %s in one line", async (_, [input, flag = "--out", out = "out.jsonl"], message) => {
     await writeFile(at("x.jsonl"), lines(asked));
     await writeFile(at("x.bin"), "");
@@ -246,4 +246,104 @@ describe.skipIf(!hasData)("real data", () => {
       ),
     );
   });
+});
+
+describe("medgpt data convert of what people have", () => {
+  it("makes the folders that it writes to", async () => {
+    await writeFile(at("x.jsonl"), lines(asked, { ...asked, output: null }));
+    const { code } = await convert("x.jsonl", "sharegpt", "a/b/out.jsonl", "--quarantine", at("c/bad.jsonl"));
+    expect(code).toBe(0);
+    expect(await rowsOf(at("a/b/out.jsonl"))).toEqual([conversation]);
+    expect(await rowsOf(at("c/bad.jsonl"))).toHaveLength(1);
+  });
+
+  it("keeps numbers and names of columns that JavaScript cannot hold as they stand", async () => {
+    const extra = '"patient":9223372036854775807,"weight":1e999,"score":1.0,"__proto__":{"n":-0}';
+    await writeFile(at("x.jsonl"), `${JSON.stringify(asked).slice(0, -1)},${extra}}\n`);
+    for (const [from, to] of [
+      ["x.jsonl", "y.jsonl"],
+      ["y.jsonl", "z.parquet"],
+      ["z.parquet", "w.jsonl"],
+    ])
+      expect((await convert(from!, "sharegpt", to!)).code).toBe(0);
+    const said = `{"conversations":${JSON.stringify(conversation.conversations)},`;
+    expect(await readFile(at("y.jsonl"), "utf8")).toBe(`${said}${extra}}\n`);
+    const back = extra.replace("1e999", '"1e999"').replace("-0", "0");
+    expect((await readFile(at("w.jsonl"), "utf8")).replace('"n":-0', '"n":0')).toBe(`${said}${back}}\n`);
+  });
+
+  it("keeps the spelling of numbers in tools and calls", async () => {
+    const tools = [{ name: "dose", parameters: { maximum: 1.5, default: 12345678901234567890n } }];
+    const text = JSON.stringify(tools, (_, value: unknown) => (typeof value === "bigint" ? "@" : value));
+    const row = `{"messages":[{"role":"user","content":"Q"},{"role":"assistant","content":null,"tool_calls":[{"function":{"name":"dose","arguments":{"mg":1.0}}}]},{"role":"tool","content":"ok"},{"role":"assistant","content":"A"}],"tools":${text.replace('"@"', "12345678901234567890")}}\n`;
+    await writeFile(at("x.jsonl"), row);
+    expect((await convert("x.jsonl", "sharegpt", "y.jsonl")).code).toBe(0);
+    const written = await readFile(at("y.jsonl"), "utf8");
+    expect(written).toContain(String.raw`\"arguments\":{\"mg\":1.0}`);
+    expect(written).toContain(String.raw`\"default\":12345678901234567890`);
+  });
+
+  it("puts a row with half of a character aside, and writes none to any file", async () => {
+    const half = String.raw`{"instruction":"\ud83e\udd27?","output":"\u559d\u6c34 \ud83d"}`;
+    const key = String.raw`{"instruction":"Q","output":"A","\udd27":1}`;
+    await writeFile(at("x.jsonl"), `${half}\n${lines(asked)}${key}\n`);
+    const { code } = await convert("x.jsonl", "messages", "out.jsonl", "--quarantine", at("bad.jsonl"));
+    expect(code).toBe(0);
+    expect(await rowsOf(at("bad.jsonl"))).toEqual([
+      { place: `${at("x.jsonl")}:1:55`, reason: expect.stringContaining(String.raw`got \ud83d, half of`), text: half },
+      { place: `${at("x.jsonl")}:3:34`, reason: expect.stringContaining(String.raw`got \udd27, half of`), text: key },
+    ]);
+    for (const file of ["out.jsonl", "bad.jsonl"])
+      expect((await readFile(at(file), "utf8")).replaceAll("\\\\", "")).not.toMatch(/\\ud/i);
+    expect((await convert("x.jsonl", "messages", "out2.jsonl")).stderr).toContain("x.jsonl:1:55: expected Unicode");
+  });
+
+  it.each<[string, string, number]>([
+    ["is null first", lines({ ...asked, output: null }, asked, asked), 1],
+    ["is null in most rows", lines(...Array.from({ length: 5 }, () => ({ ...asked, output: null })), asked), 5],
+    ["comes in later rows only", lines({ instruction: "Q" }, asked, asked), 1],
+    ["has the wrong type first", lines({ ...asked, output: 5 }, asked), 1],
+    ["is in no row that is empty or no object", `{}\nnull\n7\n${lines(asked)}`, 3],
+    ["is null beside a question of another format", lines({ ...asked, instruction: null, text: "T" }, asked), 1],
+  ])("takes a row for faulty, not for one of another format, where a column %s", async (_, content, refused) => {
+    await writeFile(at("x.jsonl"), content);
+    const { code, stderr } = await convert("x.jsonl", "sharegpt", "out.jsonl", "--quarantine", at("bad.jsonl"));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringContaining(": alpaca (instruction, output)\n") });
+    expect(await rowsOf(at("bad.jsonl"))).toHaveLength(refused);
+    expect(await rowsOf(at("out.jsonl"))).toHaveLength(content.trim().split("\n").length - refused);
+  });
+
+  it("says how columns should be called", async () => {
+    for (const [header, said] of [
+      ["问题,回答", "rename 问题 to question, 回答 to answer, and they are qa"],
+      ["指令,输入,输出", "rename 指令 to instruction, 输出 to output, and they are alpaca"],
+      ["Question, ANSWER", "rename Question to question, ANSWER to answer, and they are qa"],
+      ["a,b", "rename them (question and answer; instruction and output;"],
+    ]) {
+      await writeFile(at("x.csv"), `${header}\n1,2${header!.split(",").length === 3 ? ",3" : ""}\n`);
+      expect((await convert("x.csv", "sharegpt", "out.jsonl")).stderr).toContain(said);
+    }
+  });
+
+  it.skipIf(!existsSync(shared))(
+    "reads what spreadsheets wrote, with bad rows in quarantine by the line they begin on",
+    async () => {
+      const folder = join(shared, "cases/22-csv");
+      const quarantined: unknown[] = [];
+      for (const file of ["cell", "semicolon", "short"]) {
+        const { code } = await medgptData(
+          ...["convert", join(folder, `${file}.csv`), "--to", "sharegpt", "--out", at(`${file}.jsonl`)],
+          ...["--quarantine", at(`${file}.bad.jsonl`)],
+        );
+        expect(code).toBe(0);
+        if (file !== "semicolon") quarantined.push(...(await rowsOf(at(`${file}.bad.jsonl`))));
+      }
+      expect(quarantined).toMatchObject([
+        { place: join(folder, "cell.csv:2"), reason: expect.stringContaining("got 3 cells") },
+        { place: join(folder, "short.csv:3"), reason: expect.stringContaining("got 1 cell;") },
+      ]);
+      expect(await rowsOf(at("short.jsonl"))).toHaveLength(2);
+      expect(await rowsOf(at("semicolon.jsonl"))).toMatchObject([{ conversations: [{}, { value: "喝水；慢慢喝" }] }]);
+    },
+  );
 });

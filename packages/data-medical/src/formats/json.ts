@@ -1,9 +1,9 @@
-import { describeJson, snippet } from "@medgpt/core/data";
+import { describeJson, parseJson as parse, snippet } from "@medgpt/core/data";
 
-/** undefined where the text is not JSON. */
+/** Numbers stay as they are written; undefined where the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parse(text);
   } catch {
     return undefined;
   }

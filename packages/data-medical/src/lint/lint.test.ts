@@ -301,6 +301,54 @@ describe("medgpt data lint", () => {
     expect(findings.map(({ line }) => line)).toEqual([1, 2, 3, 4]);
   });
 
+  it("finds halves of characters in values and keys, takes them away with --fix, and quarantines none", async () => {
+    const content = [
+      String.raw`{"text":"a 🤧 \ud83e\udd27 b\ud83d"}`,
+      String.raw`{"text":"ok","\udd27tag":{"deep":["\uD83D\uD83E\uDD27"]},"n":1.0}`,
+      String.raw`{"text":"\\ud83d is how it is written"}`,
+    ];
+    const file = join(dir, "rows.jsonl");
+    await writeFile(file, content.map((line) => `${line}\n`).join(""));
+    const { findings } = await lint({ in: [file] });
+    expect(places(findings)).toEqual(["1:28 encoding", "2:15 encoding", "2:36 encoding"]);
+    await lint({ in: [file], fix: true, out: join(dir, "fixed") });
+    expect(await readFile(join(dir, "fixed/rows.jsonl"), "utf8")).toBe(
+      String.raw`{"text":"a 🤧 \ud83e\udd27 b"}` +
+        "\n" +
+        String.raw`{"text":"ok","tag":{"deep":["\uD83E\uDD27"]},"n":1.0}` +
+        `\n${content[2]}\n`,
+    );
+    const aside = join(dir, "aside.jsonl");
+    await lint({ in: [file], quarantine: aside, out: join(dir, "rest") });
+    const put = (await readFile(aside, "utf8")).trim().split("\n");
+    expect(put.map((line) => (JSON.parse(line) as { text: string }).text)).toEqual(content.slice(0, 2));
+  });
+
+  it("keeps numbers as they are in the rows that it puts aside", async () => {
+    const [file, aside] = [join(dir, "rows.jsonl"), join(dir, "aside.jsonl")];
+    const bad = '{"text":"a\\u200b","id":9223372036854775807,"x":1e999,"__proto__":1.0}';
+    await writeFile(file, `${bad}\n{"text":"ok。"}\n`);
+    await lint({ in: [file], quarantine: aside, out: join(dir, "rest") });
+    const row = bad.replace("\\u200b", "\u200b");
+    expect(await readFile(aside, "utf8")).toMatch(`"row":${row}}\n`);
+  });
+
+  it("says of plain text that is JSON all through how to call it, and nothing of a line of it", async () => {
+    await writeFile(join(dir, "all.txt"), '{"text":"走路。"}\n\n{"text":"Walk every day."}\n');
+    await writeFile(join(dir, "some.txt"), '散文第一行。\n{"note": "one line like this is text"}\n');
+    const { findings } = await lint({ in: [join(dir, "all.txt"), join(dir, "some.txt")] });
+    expect(findings).toMatchObject([
+      { rule: "json", file: join(dir, "all.txt"), line: 1, advice: expect.stringContaining(".jsonl") as string },
+    ]);
+  });
+
+  it("finds records of tables with other cells than columns, and looks at those after them", async () => {
+    const file = join(dir, "rows.csv");
+    await writeFile(file, 'question,answer\n头痛？,"休息。\n多睡。"\n发热？\n咳嗽？,多喝水。\u200b\n');
+    const { findings } = await lint({ in: [file] });
+    expect(places(findings)).toEqual(["4:1 json", "5:33 encoding"]);
+  });
+
   it("is called in the README as it can be called", async () => {
     const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
     const calls = [...readme.matchAll(/^medgpt data lint (.*)$/gm)];

@@ -1,5 +1,5 @@
 import { InputError } from "@medgpt/artifacts";
-import { JsonNumber, stringifyJson, type DataRow } from "@medgpt/core/data";
+import { halfPairs, JsonNumber, stringifyJson, type DataRow } from "@medgpt/core/data";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 
 import type { ColumnType } from "./column-types.js";
@@ -25,6 +25,7 @@ const PRIMITIVES = {
 export async function* parquetBlocks(
   rows: AsyncIterable<DataRow>,
   columns: ReadonlyMap<string, ColumnType>,
+  path: string,
 ): AsyncGenerator<Uint8Array> {
   if (columns.size === 0) throw new InputError("expected rows to write to parquet, got none; write them to .jsonl");
   const root = { name: "schema", num_children: columns.size };
@@ -40,7 +41,9 @@ export async function* parquetBlocks(
   const write = async (group: readonly DataRow[]): Promise<Uint8Array> => {
     const columnData = [...columns].map(([name, type]) => ({
       name,
-      data: group.map((row) => encode(valueOf(row, name), type)),
+      data: group.map((row) => encode(valueOf(row, name), type, path)),
+      // A dictionary would take 0 and -0 for one.
+      ...(hasNumber(type) && { encoding: "PLAIN" as const }),
     }));
     await parquet.write({ columnData, rowGroupSize: GROUP_ROWS });
     return taken();
@@ -55,6 +58,12 @@ export async function* parquetBlocks(
   if (group.length > 0) yield await write(group);
   await parquet.finish();
   yield taken();
+}
+
+function hasNumber(type: ColumnType | undefined): boolean {
+  if (type?.kind === "list") return hasNumber(type.items);
+  if (type?.kind === "struct") return [...type.fields.values()].some(hasNumber);
+  return type?.kind === "number";
 }
 
 /** A row may lack a column that every object has, such as "constructor". */
@@ -79,29 +88,41 @@ function elements(name: string, type: ColumnType): SchemaElement[] {
 }
 
 /** A value as the writer takes it. */
-function encode(value: unknown, type: ColumnType | undefined): unknown {
+function encode(value: unknown, type: ColumnType | undefined, path: string): unknown {
   if (value === null || value === undefined) return null;
   switch (type?.kind) {
     case "json":
-      return text(stringifyJson(value));
+      return jsonText(value, path);
     case "integer":
     case "long":
       return BigInt(value instanceof JsonNumber ? value.text : (value as number));
     case "number":
       return Number(value instanceof JsonNumber ? value.text : value);
     case "list":
-      return (value as unknown[]).map((item) => encode(item, type.items));
+      return (value as unknown[]).map((item) => encode(item, type.items, path));
     case "struct":
       return Object.fromEntries(
-        [...type.fields].map(([name, field]) => [name, encode(valueOf(value as DataRow, name), field)]),
+        [...type.fields].map(([name, field]) => [name, encode(valueOf(value as DataRow, name), field, path)]),
       );
     default:
-      return typeof value === "string" ? text(value) : value;
+      return typeof value === "string" ? text(value, path) : value;
   }
 }
 
-/** UTF-8 has no halves of surrogate pairs, which JSON may escape; they would become other characters. */
-function text(value: string): string {
+function jsonText(value: unknown, path: string): string {
+  const json = stringifyJson(value);
+  if (halfPairs(json).next().done === true) return json;
+  throw halfPair(path);
+}
+
+function text(value: string, path: string): string {
   if (value.isWellFormed()) return value;
-  throw new InputError("expected text that parquet can hold, got half of a surrogate pair; write it to .jsonl");
+  throw halfPair(path);
+}
+
+/** UTF-8 has no halves of surrogate pairs, which JSON may escape; whoever reads them cannot write them. */
+export function halfPair(path: string): InputError {
+  return new InputError("expected text to write, got half of a surrogate pair; medgpt data lint --fix takes it away", {
+    place: path,
+  });
 }

@@ -1,11 +1,11 @@
 import { extname } from "node:path";
 
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
-import { stringifyJson, type DataRow } from "@medgpt/core/data";
+import { halfPairs, stringifyJson, type DataRow } from "@medgpt/core/data";
 
 import { makeFolderOf } from "../output-files.js";
 import { typeOf, unite, type ColumnType } from "./column-types.js";
-import { parquetBlocks } from "./parquet-blocks.js";
+import { halfPair, parquetBlocks } from "./parquet-blocks.js";
 
 /** The extensions of files that rows are written to. */
 export const WRITTEN_EXTENSIONS: readonly string[] = [".jsonl", ".parquet"];
@@ -42,11 +42,11 @@ export async function writeRows(
   if (WRITTEN_EXTENSIONS.includes(ending)) await makeFolderOf(path);
   switch (ending) {
     case ".jsonl":
-      await writeFileAtomic(path, jsonLines(counted()));
+      await writeFileAtomic(path, jsonLines(counted(), path));
       return { rows: count, json: [] };
     case ".parquet": {
       const columns = await columnTypes(rows(), json);
-      await writeFileAtomic(path, parquetBlocks(counted(), columns));
+      await writeFileAtomic(path, parquetBlocks(counted(), columns, path));
       return { rows: count, json: [...columns].flatMap(([name, { kind }]) => (kind === "json" ? [name] : [])) };
     }
     default:
@@ -57,10 +57,12 @@ export async function writeRows(
 /** Bytes gathered before they are written. */
 const BLOCK = 1 << 16;
 
-async function* jsonLines(rows: AsyncIterable<DataRow>): AsyncGenerator<Uint8Array> {
+async function* jsonLines(rows: AsyncIterable<DataRow>, path: string): AsyncGenerator<Uint8Array> {
   let text = "";
   for await (const row of rows) {
-    text += `${stringifyJson(row)}\n`;
+    const line = stringifyJson(row);
+    if (halfPairs(line).next().done !== true) throw halfPair(path);
+    text += `${line}\n`;
     if (text.length < BLOCK) continue;
     yield Buffer.from(text);
     text = "";

@@ -1,4 +1,5 @@
 import { readCalls, type FunctionCall } from "@medgpt/core/chat";
+import { halfPairs } from "@medgpt/core/data";
 
 import type { Turn } from "../formats/example.js";
 import { parseJson, shown } from "../formats/json.js";
@@ -17,7 +18,10 @@ export const messages: Target = {
 
 /** The `tools` column as a list. */
 export function toolList(tools: string | null): { tools?: unknown } {
-  return tools === null ? {} : { tools: parseJson(tools) };
+  if (tools === null) return {};
+  if (halfPairs(tools).next().done !== true)
+    throw new RefusedRow("expected Unicode in the tools, got half of a character whose other half is missing");
+  return { tools: parseJson(tools) };
 }
 
 interface Message {
