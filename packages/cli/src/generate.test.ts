@@ -42,7 +42,7 @@ async function medgpt(...argv: string[]) {
   const [out, err]: [string[], string[]] = [[], []];
   const stream = (into: string[]) => Object.assign(new EventEmitter(), { write: (text: string) => into.push(text) });
   const io = Object.assign(new EventEmitter(), { stdout: stream(out), stderr: stream(err), env: {}, exit: () => {} });
-  const code = await main(argv, io as unknown as CommandIo);
+  const code = await main(argv, io);
   return { code, out: out.join(""), err: err.join("") };
 }
 

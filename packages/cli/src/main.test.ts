@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 
-import type { CommandEntry, CommandIo } from "@medgpt/core/config";
+import type { CommandEntry } from "@medgpt/core/config";
 import { describe, expect, it } from "vitest";
 
 import { COMMANDS } from "./commands.js";
@@ -17,7 +17,7 @@ async function medgpt(...argv: string[]) {
   const err: string[] = [];
   const stream = (into: string[]) => Object.assign(new EventEmitter(), { write: (text: string) => into.push(text) });
   const io = Object.assign(new EventEmitter(), { stdout: stream(out), stderr: stream(err), env: {}, exit: () => {} });
-  const code = await main(argv, io as unknown as CommandIo, [...COMMANDS, broken]);
+  const code = await main(argv, io, [...COMMANDS, broken]);
   return { code, out: out.join(""), err: err.join("") };
 }
 

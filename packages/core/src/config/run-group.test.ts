@@ -36,7 +36,7 @@ async function medgpt(...argv: string[]) {
   const [out, err]: [string[], string[]] = [[], []];
   const stream = (into: string[]) => Object.assign(new EventEmitter(), { write: (text: string) => into.push(text) });
   const io = Object.assign(new EventEmitter(), { stdout: stream(out), stderr: stream(err), env: {}, exit: () => {} });
-  const code = await runGroup(all, argv, io as unknown as CommandIo, "medgpt");
+  const code = await runGroup(all, argv, io, "medgpt");
   return { code, out: out.join(""), err: err.join("") };
 }
 

@@ -2,6 +2,12 @@ import { isUtf8 } from "node:buffer";
 import { InputError } from "@medgpt/artifacts";
 import { guessEncoding } from "./file-kind.js";
 
+/** A Buffer, as declarations can say it to users without the types of Node.js. */
+export interface Bytes extends Uint8Array {
+  toString(encoding?: "utf8" | "latin1", start?: number, end?: number): string;
+  subarray(start?: number, end?: number): Bytes;
+}
+
 /** Where bytes begin in a file, in characters from 1; or a place that has no columns, ready to be shown. */
 export type TextPlace = string | { readonly file: string; readonly line: number; readonly column: number };
 
@@ -9,7 +15,7 @@ export type TextPlace = string | { readonly file: string; readonly line: number;
  * Bytes as text.
  * @throws InputError at the first byte that is not UTF-8
  */
-export function decodeUtf8(bytes: Buffer, place: TextPlace): string {
+export function decodeUtf8(bytes: Bytes, place: TextPlace): string {
   if (isUtf8(bytes)) return bytes.toString("utf8");
   // Byte by byte up to the first bad sequence, whose place is what the user needs to find it.
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -1,6 +1,6 @@
 export { collate, labelCount, type Row } from "./collate.js";
 export { describeJson } from "../checkpoint/read-json-object.js";
-export { decodeUtf8, placeWithin, snippet } from "./decode-utf8.js";
+export { decodeUtf8, placeWithin, snippet, type Bytes } from "./decode-utf8.js";
 export { halfPairs, JsonNumber, parseJson, stringifyJson } from "./exact-json.js";
 export { checkIsText } from "./file-kind.js";
 export { firstRows, type FirstRows } from "./first-rows.js";

@@ -3,7 +3,7 @@
  * (JSON lines, or objects over several lines). Only one value is held at a time, so a list may be larger than memory.
  */
 import { InputError } from "@medgpt/artifacts";
-import { decodeUtf8, placeWithin, snippet } from "./decode-utf8.js";
+import { decodeUtf8, placeWithin, snippet, type Bytes } from "./decode-utf8.js";
 import { scanJson } from "./scan-json.js";
 
 export interface JsonValue {
@@ -23,7 +23,7 @@ export interface JsonValue {
  * @throws InputError (from the iteration) at file:line:column for malformed JSON and bytes that are not UTF-8
  */
 export async function* readJsonValues(
-  chunks: AsyncIterable<Buffer>,
+  chunks: AsyncIterable<Bytes>,
   file: string,
   parse: (text: string) => unknown = JSON.parse,
 ): AsyncGenerator<JsonValue> {
@@ -56,11 +56,11 @@ class Scanner {
   #inList = false;
   #expected: Expected = "a JSON value";
   /** The object that holds the list being read: its text up to there. */
-  #holder: Buffer[] | undefined;
+  #holder: Bytes[] | undefined;
 
   // The value that is being collected.
   #kind: "none" | "nested" | "scalar" = "none";
-  #pieces: Buffer[] = [];
+  #pieces: Bytes[] = [];
   #start: Place;
   #depth = 0;
   #inString = false;
@@ -79,7 +79,7 @@ class Scanner {
     this.#start = this.#place;
   }
 
-  *write(chunk: Buffer): Generator<JsonValue> {
+  *write(chunk: Bytes): Generator<JsonValue> {
     if (!this.#started && chunk[0] === 0xef && chunk[1] === 0xbb && chunk[2] === 0xbf) chunk = chunk.subarray(3);
     this.#started ||= chunk.length > 0;
     let counted = 0;
@@ -177,7 +177,7 @@ class Scanner {
   }
 
   /** Moves to the end of the string, or to that of the chunk. */
-  #skipString(chunk: Buffer, from: number): number {
+  #skipString(chunk: Bytes, from: number): number {
     const remember = this.#depth === 1 && !this.#inList;
     for (let at = from; at < chunk.length; at++) {
       const byte = chunk[at]!;
@@ -199,7 +199,7 @@ class Scanner {
     return first && this.#afterColon && this.#key === "data" && !this.#hasText;
   }
 
-  #finish(last: Buffer): JsonValue {
+  #finish(last: Bytes): JsonValue {
     const { line, column } = this.#start;
     const { value, source } = this.#parse(last, (before) => placeWithin(this.#start, before));
     this.#values++;
@@ -208,8 +208,8 @@ class Scanner {
   }
 
   /** @param placeAfter the place of an error, given the text before it */
-  #parse(last: Buffer, placeAfter: (before: string) => string): { value: unknown; source: string } {
-    const source = decodeUtf8(this.#pieces.length === 0 ? last : Buffer.concat([...this.#pieces, last]), this.#start);
+  #parse(last: Bytes, placeAfter: (before: string) => string): { value: unknown; source: string } {
+    const source = decodeUtf8(this.#pieces.length === 0 ? last : Bytes.concat([...this.#pieces, last]), this.#start);
     this.#pieces = [];
     this.#kind = "none";
     try {

@@ -7,7 +7,7 @@ import { isUtf8 } from "node:buffer";
 import { extname } from "node:path";
 import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
-import { decodeUtf8, snippet } from "./decode-utf8.js";
+import { decodeUtf8, snippet, type Bytes } from "./decode-utf8.js";
 import { halfPairError, parseJson } from "./exact-json.js";
 import { holdsJsonTexts, jsonInText } from "./holds-json-texts.js";
 import { beginsList, listInLines } from "./list-in-lines.js";
@@ -110,7 +110,7 @@ function rowOrFault(read: () => DataRow, file: string, line: number, source: () 
 }
 
 /** Bytes as they are kept for whoever mends them. */
-function bytesOrText(bytes: Buffer): RowFault["source"] {
+function bytesOrText(bytes: Bytes): RowFault["source"] {
   return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
 }
 
@@ -155,7 +155,7 @@ async function* readJsonLines(file: string, { onBytes, onHalfPair }: ReadOptions
  * @throws InputError at file:line:column for what is neither
  */
 export function parseJsonLine(
-  bytes: Buffer,
+  bytes: Bytes,
   file: string,
   line: number,
   { parse = JSON.parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },

@@ -1,11 +1,12 @@
 /** Files as chunks of bytes and as lines. */
 import { createReadStream } from "node:fs";
 import { InputError, readError } from "@medgpt/artifacts";
+import type { Bytes } from "./decode-utf8.js";
 import { checkIsText } from "./file-kind.js";
 
 export interface Line {
   /** Without its line break, and without a byte order mark. */
-  readonly bytes: Buffer;
+  readonly bytes: Bytes;
   /** Whether a byte order mark was before it. */
   readonly marked: boolean;
   /** Whether it had a line break. */
@@ -29,12 +30,12 @@ export async function* splitLines(
   start = 0,
   onBytes: (count: number) => void = () => undefined,
 ): AsyncGenerator<Line> {
-  let pieces: Buffer[] = []; // of a line that began in an earlier chunk
+  let pieces: Bytes[] = []; // of a line that began in an earlier chunk
   let lineStart = start;
   let chunkStart = start;
   let held = 0; // their bytes
   let afterReturn = false; // a "\n" at the start of this chunk belongs to a "\r" at the end of the last
-  const line = (last: Buffer[], ended: boolean): Line => {
+  const line = (last: Bytes[], ended: boolean): Line => {
     const bytes = pieces.length === 0 && last.length === 1 ? last[0]! : Buffer.concat([...pieces, ...last]);
     const marked = lineStart === 0 && bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf;
     return { bytes: marked ? bytes.subarray(3) : bytes, marked, ended, offset: lineStart };
@@ -81,7 +82,7 @@ export async function* readChunks(
   file: string,
   start = 0,
   onBytes: (count: number) => void = () => undefined,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Bytes> {
   const stream = createReadStream(file, { highWaterMark: 1 << 20, start });
   try {
     let begun = start > 0;

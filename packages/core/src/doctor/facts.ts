@@ -40,7 +40,9 @@ export interface MachineFacts {
 }
 
 /** Looks at the machine and at what a run started here would use. */
-export async function machineFacts(env: Readonly<Record<string, string | undefined>> = process.env): Promise<MachineFacts> {
+export async function machineFacts(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Promise<MachineFacts> {
   const { backend, nativeProblem, threads } = await backendFacts();
   const loaded = loadNative();
   return {

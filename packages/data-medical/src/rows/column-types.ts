@@ -31,7 +31,7 @@ export function typeOf(value: unknown): ColumnType | undefined {
     const items = value.reduce<ColumnType | undefined>((type, item) => unite(type, typeOf(item)), undefined);
     return items?.kind === "json" ? items : { kind: "list", items };
   }
-  const fields = new Map(Object.entries(value as object).map(([name, field]) => [name, typeOf(field)]));
+  const fields = new Map(Object.entries(value).map(([name, field]) => [name, typeOf(field)]));
   return checked({ kind: "struct", fields });
 }
 
