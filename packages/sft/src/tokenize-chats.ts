@@ -4,6 +4,7 @@ import {
   chatReader,
   joinTurns,
   proveLabels,
+  REWRITTEN,
   sayLeftOut,
   type Changed,
   type Conversation,
@@ -210,8 +211,8 @@ function report(name: string, cache: TokenCache, ignored: number, { log }: RunCo
     log({ type: "message", level: "info", text: `${name}: columns not read: ${listed(columns)}` });
   for (const [what, times] of Object.entries(others)) {
     if (times === 0 || what.startsWith("column ")) continue;
-    // Only this one loses nothing.
-    const level = what === "split" ? "info" : "warn";
+    // Only these lose nothing.
+    const level = what === "split" || what === REWRITTEN ? "info" : "warn";
     log({ type: "message", level, text: `${name}: ${sayLeftOut(what, times)}` });
   }
 }

@@ -3,7 +3,7 @@ import { ChatTemplate } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Conversation } from "./conversation.js";
 import { createDialog } from "./dialog.js";
-import { DialogEncoder, joinTurns } from "./encode-dialog.js";
+import { DialogEncoder, joinTurns, REWRITTEN } from "./encode-dialog.js";
 import { proveLabels } from "./prove-labels.js";
 
 const SPECIAL = ["<eos>", "<end>"];
@@ -94,13 +94,13 @@ describe("what a model meets otherwise in use", () => {
 
   it("is an answer with spaces around it that the prompt has not", () => {
     expect(counts(template("'A: ' + m.content + ' <end>'", "A:"), turns)).toEqual([
-      "earlier answer that stands in a prompt as other tokens than it is learnt as",
+      "turn whose earlier answers stand in a prompt as other tokens",
     ]);
   });
 
   it("is a prompt that no answer of the template follows", () => {
     expect(counts(template("'A:' + m.content + '<end>'", "A:<think>"), turns)).toEqual([
-      "split",
+      REWRITTEN,
       "prompt that the template itself does not write before an answer",
     ]);
   });

@@ -18,7 +18,7 @@ export interface RenderedTurn {
 
 /** Where training and use cannot be alike. */
 export type Unlike =
-  | "earlier answer that stands in a prompt as other tokens than it is learnt as"
+  | "turn whose earlier answers stand in a prompt as other tokens"
   | "prompt that the template itself does not write before an answer";
 
 /** A text and its ids. */
@@ -117,7 +117,7 @@ export function messagesOf({ system, turns }: Conversation): ChatMessage[] {
   return system === "" ? said : [{ role: "system", content: system }, ...said];
 }
 
-export const EARLIER: Unlike = "earlier answer that stands in a prompt as other tokens than it is learnt as";
+export const EARLIER: Unlike = "turn whose earlier answers stand in a prompt as other tokens";
 const ELSEWHERE: Unlike = "prompt that the template itself does not write before an answer";
 
 function* renderTemplate(

@@ -27,7 +27,7 @@ interface Result {
 
 /** What length has no part in. */
 const UNLIKE: ReadonlySet<string> = new Set<Unlike>([
-  "earlier answer that stands in a prompt as other tokens than it is learnt as",
+  "turn whose earlier answers stand in a prompt as other tokens",
   "prompt that the template itself does not write before an answer",
 ]);
 

@@ -21,9 +21,17 @@ export interface EncodedTurn {
   readonly unlike?: readonly Unlike[];
 }
 
+/** A conversation that becomes several rows, whatever its length. */
+export const REWRITTEN = "conversation whose earlier turns are written or read otherwise later on";
+
 /** What length did to a conversation, and what is otherwise in use. */
 export type Cut =
-  Unlike | "question cut at its beginning" | "answer cut at its end" | "no room for the answer" | "split";
+  | Unlike
+  | "question cut at its beginning"
+  | "answer cut at its end"
+  | "no room for the answer"
+  | "split"
+  | typeof REWRITTEN;
 
 export class DialogEncoder {
   /** What `prepare` made, and ids of the texts that were met since. */
@@ -63,7 +71,8 @@ export class DialogEncoder {
       else rows.push(row);
       learnt += row?.filter((turn) => turn.learnt).length ?? 1;
     }
-    if (rows.length > 1) onCut("split");
+    const rewritten = this.#render(conversation).some((turn) => turn.rewritten);
+    if (rows.length > 1) onCut(rewritten ? REWRITTEN : "split");
     for (const { learnt, unlike = [] } of rows.flat()) if (learnt) unlike.forEach(onCut);
     return rows;
   }

@@ -2,7 +2,7 @@ export { createChatForm, encodePrompt, jinjaTemplate, type ChatForm } from "./ch
 export { chatReader } from "./chat-reader.js";
 export { readConversation, type Conversation, type ReadConversationOptions } from "./conversation.js";
 export { createDialog, messagesOf, type Dialog, type RenderedTurn, type Unlike } from "./dialog.js";
-export { DialogEncoder, joinTurns, type Cut, type EncodedTurn } from "./encode-dialog.js";
+export { DialogEncoder, REWRITTEN, joinTurns, type Cut, type EncodedTurn } from "./encode-dialog.js";
 export { encodingFlags, templateFlag } from "./flags.js";
 export { isBlank } from "./is-blank.js";
 export { sayLeftOut, type Changed, type LeftOut } from "./left-out.js";

@@ -1,6 +1,8 @@
 /** What of the data is not learnt as it stands, in words: each begins with what is counted. */
 
 import { counted } from "../training/counted.js";
+import { EARLIER } from "./dialog.js";
+import { REWRITTEN } from "./encode-dialog.js";
 
 /** Turns that are left out, and what of a row is not read. */
 export type LeftOut =
@@ -44,6 +46,12 @@ const ADVICE: readonly (readonly [what: string, advice: string])[] = [
   ["system prompt that the chat template does not show", "give another --template_name"],
   ["answer that the tokenizer does not give back to the letter", "learnt as the tokenizer has it"],
   ["split", "each becomes several rows"],
+  [REWRITTEN, "each becomes several rows, with those turns as they are in use"],
+  [EARLIER, "the template or the tokenizer writes them otherwise in use than they are learnt"],
+  [
+    "prompt that the template itself does not write before an answer",
+    "a model is given it in use, and learns to answer after it",
+  ],
   ["question cut at its beginning", "raise --model_max_length to keep it whole"],
   ["answer cut at its end", "raise --model_max_length to keep it whole"],
   ["no room for the answer", "left out; raise --model_max_length"],

@@ -99,7 +99,7 @@ function compare(tokenizer: Tokenizer, dialog: Dialog, rows: readonly Record<str
       let unlike = false;
       for (const turn of turns) {
         at += turn.source.length;
-        unlike ||= turn.unlike?.some((what) => what.startsWith("earlier answer")) === true;
+        unlike ||= turn.unlike?.some((what) => what.startsWith("turn whose earlier answers")) === true;
         if (turn.learnt) {
           const prompt = [...encodePrompt(tokenizer, dialog, messagesBefore(conversation, learnt++))];
           if (unlike && learnt > 1) said++;
