@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { appendFile, mkdir, stat, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { decodeUtf8, scanJson, splitLines } from "@medgpt/core/data";
+import { decodeUtf8, scanJson, splitLines, type Bytes } from "@medgpt/core/data";
 
 export interface Prompt {
   readonly text: string;
@@ -66,7 +66,7 @@ export async function continueAnswers(
   return done;
 }
 
-function isAnswer(bytes: Buffer, prompt: string): boolean {
+function isAnswer(bytes: Bytes, prompt: string): boolean {
   if (!isUtf8(bytes)) return false;
   try {
     const row = JSON.parse(bytes.toString("utf8")) as { Input?: unknown; Output?: unknown } | null;
@@ -77,10 +77,10 @@ function isAnswer(bytes: Buffer, prompt: string): boolean {
 }
 
 /** Whether bytes are the beginning of `answerLine(prompt, …)`: anything else is the user's own, and stays. */
-function isTornAnswer(bytes: Buffer, prompt: string): boolean {
+function isTornAnswer(bytes: Bytes, prompt: string): boolean {
   const head = Buffer.from(answerLine(prompt, "").slice(0, -'"}\n'.length));
   const length = Math.min(head.length, bytes.length);
-  if (!bytes.subarray(0, length).equals(head.subarray(0, length))) return false;
+  if (!head.subarray(0, length).equals(bytes.subarray(0, length))) return false;
   if (bytes.length <= head.length) return true;
   // Characters may be torn too; one byte as one character changes nothing of what JSON is.
   const text = bytes.toString("latin1");

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { EventEmitter } from "node:events";
 
 import { createJsBackend } from "@medgpt/core/backends";
-import { parseFlags, type CommandIo } from "@medgpt/core/config";
+import { parseFlags } from "@medgpt/core/config";
 import { generate } from "@medgpt/core/generation";
 import { initCausalLm, loadCausalLm } from "@medgpt/core/models";
 import { loadTokenizer } from "@medgpt/core/tokenizer";

@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import type { Command, CommandIo } from "./run-command.js";
+import type { Command } from "./run-command.js";
 import { runGroup, type CommandGroup } from "./run-group.js";
 import { commandFlags, flag, positional } from "./schema.js";
 

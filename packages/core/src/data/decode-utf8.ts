@@ -4,7 +4,7 @@ import { guessEncoding } from "./file-kind.js";
 
 /** A Buffer, as declarations can say it to users without the types of Node.js. */
 export interface Bytes extends Uint8Array {
-  toString(encoding?: "utf8" | "latin1", start?: number, end?: number): string;
+  toString(encoding?: "utf8" | "latin1" | "base64", start?: number, end?: number): string;
   subarray(start?: number, end?: number): Bytes;
 }
 

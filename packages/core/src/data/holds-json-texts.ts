@@ -1,5 +1,6 @@
 import { InputError } from "@medgpt/artifacts";
 import { isJsonObject } from "../checkpoint/read-json-object.js";
+import type { Bytes } from "./decode-utf8.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readChunks } from "./split-lines.js";
 
@@ -13,7 +14,7 @@ const MAX_CHUNKS = 64;
  */
 export async function holdsJsonTexts(file: string): Promise<boolean> {
   let ahead = 0; // since the last value
-  const chunks = async function* (): AsyncGenerator<Buffer> {
+  const chunks = async function* (): AsyncGenerator<Bytes> {
     let first = true;
     for await (const chunk of readChunks(file)) {
       if (++ahead > MAX_CHUNKS || (first && !/^(?:\xef\xbb\xbf)?\s*[[{]/.test(chunk.toString("latin1", 0, 64)))) return;

@@ -6,7 +6,7 @@ import { extname } from "node:path";
 import { Readable } from "node:stream";
 import { InputError } from "@medgpt/artifacts";
 import { CsvError, parse } from "csv-parse";
-import { decodeUtf8, snippet } from "./decode-utf8.js";
+import { decodeUtf8, snippet, type Bytes } from "./decode-utf8.js";
 import type { ReadOptions, RowOrFault } from "./read-rows.js";
 import { readChunks, splitLines } from "./split-lines.js";
 
@@ -91,7 +91,7 @@ export async function* readCsv(file: string, { onBytes, onNote }: ReadOptions): 
  * The lines of the file, each with "\n", checked to be UTF-8. Line by line, so that bytes that are not UTF-8 have a place; a
  * record may go over several of these. Blank ones outside of records take part, but are not remembered.
  */
-async function* linesOf(file: string, given: GivenLine[], onBytes: (count: number) => void): AsyncGenerator<Buffer> {
+async function* linesOf(file: string, given: GivenLine[], onBytes: (count: number) => void): AsyncGenerator<Bytes> {
   const onlyReturns = await hasOnlyReturns(file);
   let [line, begin] = [0, 0];
   for await (const { bytes, ended } of splitLines(file, !onlyReturns, 0, onBytes)) {

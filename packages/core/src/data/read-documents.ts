@@ -6,7 +6,7 @@
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { describeJson } from "../checkpoint/read-json-object.js";
-import { decodeUtf8, placeWithin, snippet } from "./decode-utf8.js";
+import { decodeUtf8, placeWithin, snippet, type Bytes } from "./decode-utf8.js";
 import { beginsList, listInLines } from "./list-in-lines.js";
 import { readJsonValues } from "./read-json-values.js";
 import { readParquet } from "./read-parquet.js";
@@ -105,7 +105,7 @@ async function* readLines(
 }
 
 /** The "text" of a line of .jsonl, "" for a blank line. */
-function jsonLine(bytes: Buffer, place: { file: string; line: number; column: number }): string {
+function jsonLine(bytes: Bytes, place: { file: string; line: number; column: number }): string {
   const source = decodeUtf8(bytes, place);
   if (place.line === 1 && beginsList(source)) throw listInLines(`${place.file}:1:1`);
   let value: unknown;

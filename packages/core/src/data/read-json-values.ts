@@ -209,7 +209,7 @@ class Scanner {
 
   /** @param placeAfter the place of an error, given the text before it */
   #parse(last: Bytes, placeAfter: (before: string) => string): { value: unknown; source: string } {
-    const source = decodeUtf8(this.#pieces.length === 0 ? last : Bytes.concat([...this.#pieces, last]), this.#start);
+    const source = decodeUtf8(this.#pieces.length === 0 ? last : Buffer.concat([...this.#pieces, last]), this.#start);
     this.#pieces = [];
     this.#kind = "none";
     try {

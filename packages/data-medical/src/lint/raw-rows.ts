@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { extname } from "node:path";
-import { splitLines } from "@medgpt/core/data";
+import { splitLines, type Bytes } from "@medgpt/core/data";
 
 /** A row, or a blank line, whose `raw` is only space. */
 export interface RawRow {
@@ -18,7 +18,7 @@ export interface RawRow {
   /** Why it is no row, where that does not show in `raw`. */
   readonly fault?: string;
   /** The row as it is, where that is no UTF-8. */
-  readonly bytes?: Buffer;
+  readonly bytes?: Bytes;
 }
 
 const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
@@ -31,7 +31,7 @@ export async function* readLines(file: string, onBytes: (count: number) => void)
     yield { ...decode(marked ? Buffer.concat([BYTE_ORDER_MARK, bytes]) : bytes), plain, line: line++, column: 1 };
 }
 
-function decode(bytes: Buffer): Pick<RawRow, "raw" | "badByte" | "bytes"> {
+function decode(bytes: Bytes): Pick<RawRow, "raw" | "badByte" | "bytes"> {
   const raw = bytes.toString("utf8");
   if (isUtf8(bytes)) return { raw, badByte: undefined };
   const again = Buffer.from(raw);

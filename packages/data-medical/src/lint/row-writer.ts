@@ -1,4 +1,5 @@
 import { extname } from "node:path";
+import type { Bytes } from "@medgpt/core/data";
 import type { OutputFile } from "../output-files.js";
 
 /** Writes rows as the file that they come from has them: lines, or a list of JSON. */
@@ -12,7 +13,7 @@ export class RowWriter {
     this.#isList = extname(file.path) === ".json";
   }
 
-  async write(raw: string | Buffer): Promise<void> {
+  async write(raw: string | Bytes): Promise<void> {
     if (this.#isList) await this.#file.write(Buffer.from(this.#rows++ === 0 ? "[\n" : ",\n"));
     await this.#file.write(Buffer.from(raw));
     if (!this.#isList) await this.#file.write(Buffer.from("\n"));
