@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openDataset } from "@medgpt/artifacts";
 import { parseFlags, type Command } from "@medgpt/core/config";
+import { readRows } from "@medgpt/core/data";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { command as dedup } from "./dedup/command.js";
@@ -402,5 +403,68 @@ describe("every verb", () => {
     const running = verb.run(config, { log, signal: controller.signal }, { given: new Set() });
     await expect(running).rejects.toThrow(expect.objectContaining({ name: "AbortError" }));
     expect(readdirSync(dir)).toEqual(["rows.jsonl"]);
+  });
+});
+
+describe("every command that writes rows", () => {
+  const odd =
+    '{"instruction":"Q","output":"A","id":9223372036854775807,"w":1e999,"s":1.0,"z":-0,"__proto__":{"toString":1.50}}';
+  const verbs = (out: string): [Command, string[]][] => [
+    [mix, ["--rows", "1", "--out", join(out, "mix.jsonl")]],
+    [split, ["--validation", "0", "--out", join(out, "split")]],
+    [dedup, ["--out", join(out, "dedup.jsonl")]],
+    [sample, ["--rows", "1", "--out", join(out, "sample.jsonl")]],
+  ];
+  const written = (out: string): string[] =>
+    ["mix.jsonl", "split/train.jsonl", "dedup.jsonl", "sample.jsonl"].map((name) =>
+      readFileSync(join(out, name), "utf8"),
+    );
+
+  it.each([
+    ["rows.jsonl", odd],
+    ["rows.json", `[\n${odd}\n]`],
+  ])("keeps numbers and names of %s as they are, and makes its folders", async (name, content) => {
+    const path = write(name, [content]);
+    const out = join(dir, "new/deeper");
+    for (const [command, flags] of verbs(out)) {
+      const { code, err } = await run(command, command === mix ? `${path}:1` : path, ...flags);
+      expect({ code, err }).toEqual({ code: 0, err: expect.stringContaining("") });
+    }
+    expect(written(out)).toEqual([odd, odd, odd, odd].map((line) => `${line}\n`));
+  });
+
+  it("keeps what parquet has", async () => {
+    const path = join(dir, "rows.parquet");
+    await writeRows(path, async function* () {
+      for await (const { row } of readRows([write("rows.jsonl", [odd])])) yield row;
+    });
+    const out = join(dir, "out");
+    for (const [command, flags] of verbs(out)) await run(command, command === mix ? `${path}:1` : path, ...flags);
+    const back = odd.replace("1e999", '"1e999"').replace('"z":-0', '"z":-0.0').replace("1.50", "1.5");
+    expect(written(out)).toEqual([back, back, back, back].map((line) => `${line}\n`));
+  });
+
+  it("refuses half of a character with its place, and leaves nothing behind", async () => {
+    const path = write("rows.jsonl", [String.raw`{"instruction":"Q","output":"A\ud83d"}`]);
+    for (const [command, flags] of verbs(dir)) {
+      const { code, err } = await run(command, command === mix ? `${path}:1` : path, ...flags);
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("rows.jsonl:1:31: expected Unicode") });
+    }
+    expect(readdirSync(dir)).toEqual(["rows.jsonl"]);
+  });
+
+  it("takes a row with a null for a faulty one, not for one of another format", async () => {
+    const path = write("rows.jsonl", [{ instruction: "Q", output: null }, odd, odd]);
+    for (const [command, flags] of verbs(dir)) {
+      const { code, err } = await run(command, command === mix ? `${path}:1` : path, ...flags);
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringMatching(/rows.jsonl:1: .*"output".*null/) });
+    }
+  });
+
+  it("says in words that there is no such file", async () => {
+    for (const [command, flags] of verbs(dir)) {
+      const { err } = await run(command, command === mix ? "none.jsonl:1" : "none.jsonl", ...flags);
+      expect(err).toBe("error: none.jsonl: there is no such file or folder; check the name\n");
+    }
   });
 });

@@ -66,6 +66,20 @@ describe("the texts", () => {
 });
 
 describe("what is said of the text", () => {
+  it("names files of plain text that are JSON all through, and documents with half of a character", async () => {
+    await toys.write("odd/all.txt", '{"text": "one"}\n\n{"text": "two"}\n');
+    await toys.write("odd/some.txt", 'plain\n{"text": "two"}\n');
+    await toys.write("odd/half.jsonl", '{"text": "cut \\ud83d"}\n{"text": "whole \\ud83e\\udd27"}\n');
+    for (const flags of [{}, { streaming: true, max_steps: 1 }]) {
+      const { messages } = await load({ train_file_dir: toys.at("odd"), packing: false, ...flags });
+      expect(messages.filter((text) => text.includes("JSON"))).toEqual([
+        expect.stringMatching(/odd\/all\.txt: every line is JSON with a "text".* ends in \.jsonl/),
+      ]);
+      if (flags.streaming === undefined)
+        expect(messages).toContainEqual(expect.stringMatching(/: 1 document with half of a character .*read as U\+FFFD;/));
+    }
+  });
+
   it("counts one as one, and names a text that is shorter than a block", async () => {
     await toys.write("short/a.txt", "a short text\n");
     const { messages } = await load({ train_file_dir: toys.at("short") });

@@ -49,6 +49,19 @@ const rows = (...conversations: unknown[]): string =>
   conversations.map((conversations) => JSON.stringify({ conversations }) + "\n").join("");
 
 describe("the rows to train on", () => {
+  it("have U+FFFD for half of a character, which is counted", async () => {
+    const half = {
+      conversations: [
+        { from: "human", value: "Q \ud83d" },
+        { from: "gpt", value: "A \udd27." },
+      ],
+    };
+    await toys.write("halves/a.jsonl", `${JSON.stringify(half)}\n`);
+    const { batches, messages } = await load({ train_file_dir: toys.at("halves") });
+    expect(batches).toHaveLength(1);
+    expect(messages).toContainEqual(expect.stringMatching(/1 row with half of a character: .*read as U\+FFFD/));
+  });
+
   it("carry loss on the answers alone, each ended", async () => {
     const { batches, messages } = await load();
     expect(batches).toHaveLength(20);

@@ -82,13 +82,13 @@ export const texts: readonly HostileCase[] = [
     "text in UTF-16",
     "a.txt",
     Buffer.from("\uFEFFone\n", "utf16le"),
-    '%s/text/a.txt:1:1: expected UTF-8, got the byte 0xff after ""; save the file as UTF-8',
+    '%s/text/a.txt:1:1: expected UTF-8, got the byte 0xff after ""; save the file as UTF-8 (it looks like UTF-16: iconv -f utf-16 -t utf-8 %s/text/a.txt > NEW)',
   ),
   text(
     "text in GBK",
     "a.txt",
     Buffer.from([0xc4, 0xe3, 0xba, 0xc3, 10]),
-    '%s/text/a.txt:1:1: expected UTF-8, got the byte 0xc4 after ""; save the file as UTF-8',
+    '%s/text/a.txt:1:1: expected UTF-8, got the byte 0xc4 after ""; save the file as UTF-8 (it looks like GBK: iconv -f gbk -t utf-8 %s/text/a.txt > NEW)',
   ),
   text(
     "text that ends within a character",
@@ -106,7 +106,7 @@ export const texts: readonly HostileCase[] = [
     "text that is compressed",
     "a.txt",
     Buffer.from([0x1f, 0x8b, 8, 0, 0, 0]),
-    /^%s\/text\/a.txt:1:2: expected UTF-8, got the byte 0x8b after "\\u001f"/,
+    "%s/text/a.txt: expected text in UTF-8, but this is a gzip archive; unpack it first: gunzip -c %s/text/a.txt > NEW",
   ),
   text(
     "a .jsonl that is not UTF-8",
@@ -148,7 +148,7 @@ export const texts: readonly HostileCase[] = [
     "a .jsonl that is a list over all lines",
     "a.jsonl",
     '[{"text": "one"},\n{"text": "two"}]\n',
-    /^%s\/text\/a.jsonl:1:18: expected a JSON object .* got the end of the line here/,
+    /^%s\/text\/a.jsonl:1:1: expected a JSON object on each line, got a list; .* that ends in .json$/,
   ),
   special("is a pipe", pipe, "%s/text/a.txt: expected a file of text, but this is a pipe or device"),
   special(
