@@ -76,7 +76,9 @@ describe("what is said of the text", () => {
         expect.stringMatching(/odd\/all\.txt: every line is JSON with a "text".* ends in \.jsonl/),
       ]);
       if (flags.streaming === undefined)
-        expect(messages).toContainEqual(expect.stringMatching(/: 1 document with half of a character .*read as U\+FFFD;/));
+        expect(messages).toContainEqual(
+          expect.stringMatching(/: 1 document with half of a character .*read as U\+FFFD;/),
+        );
     }
   });
 
