@@ -105,7 +105,7 @@ describe("a run on org/tiny and org/texts", () => {
     const split = { dataset_name: "org/plain", validation_split_percentage: 30 };
     const { code, stderr } = await run("plain", split);
     expect(stderr).toMatch(/^org\/plain, train: \d+ documents/m);
-    expect(stderr).toMatch(/^validation: \d+ blocks/m);
+    expect(stderr).toMatch(/^validation: \d+ rows/m);
     expect(code).toBe(0);
     const folder = await run("folder", { ...split, dataset_name: await only("plain-folder", "text/one.txt") });
     expect(folder.code).toBe(0);

@@ -61,6 +61,8 @@ export function isLegacy(config: Json): boolean {
  */
 export async function mergeAddedTokens(jsons: TokenizerJsons, warn: Warn): Promise<readonly AddedToken[] | undefined> {
   const { dir, tokenizer, config } = jsons;
+  // What is no list is left to the engine, which refuses it.
+  if (!Array.isArray(tokenizer["added_tokens"] ?? [])) return undefined;
   const own = addedTokens(tokenizer);
   const tokens = new Map(own.map((token) => [token.content, token]));
   const named = namedTokens(jsons);
