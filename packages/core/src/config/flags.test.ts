@@ -226,6 +226,10 @@ describe("unknown flags", () => {
     );
   });
 
+  it("names dashes with nothing but a value after them", () => {
+    expect(messageOf("--=1")).toBe("--: unknown flag; --help all lists them all");
+  });
+
   it("names all unknown keys of a file, each with its place", () => {
     const readText = (): string => "model_name_or_path: m\nlr: 1\nblock_size: 8\nepoch: 2\n";
     expect(() => parseFlags(training, ["--config", "a.yaml"], { readText })).toThrow(

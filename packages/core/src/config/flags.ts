@@ -48,7 +48,7 @@ export function parseFlags<S extends z.ZodObject>(
   // No value begins with two dashes, so all unknown flags can be named before any other fault.
   const unknown = argv.flatMap((argument) => {
     const written = argument.split("=", 1)[0]!;
-    return /^--./.test(written) && !byName.has(fieldName(written)) ? [{ written, place: written }] : [];
+    return /^--./.test(argument) && !byName.has(fieldName(written)) ? [{ written, place: written }] : [];
   });
   if (unknown.length > 0) throw unknownNames(unknown, fields);
 
