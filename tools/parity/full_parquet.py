@@ -17,7 +17,7 @@ await writeRows(target, async function* () { yield* rows; }, { json: ["tools"] }
 
 CONVERT = """
 import { main } from "./packages/cli/dist/main.js";
-process.exitCode = await main(["data", "convert", ...process.argv.slice(-5)]);
+process.exitCode = await main(["data", "convert", ...process.argv.slice(-7)]);
 """
 
 
@@ -77,6 +77,8 @@ with scratch() as folder:
             source = shared(f"data/{name}.jsonl")
             outputs = [folder / f"{Path(name).name}.{ending}" for ending in ("jsonl", "parquet")]
             for output in outputs:
-                node(CONVERT, source, "--to", target, "--out", output)
+                # Rows with a question or an answer without text are refused.
+                refused = f"{output}.refused.jsonl"
+                node(CONVERT, source, "--to", target, "--out", output, "--quarantine", refused)
             found = parquet.read_table(outputs[1]).to_pylist()
             assert plain(found) == plain(lines(outputs[0])), "other values than the JSON lines have"
