@@ -88,7 +88,7 @@ export interface MemoryNeed {
 
 /** The code of Node.js and of the native library, and their threads. */
 const PROGRAM = 64 << 20;
-/** How far the estimate may be off either way. Measured runs are within 5 %, but not every model was measured. */
+/** How far the estimate may be off either way. Measured runs are within 10 %, but not every model was measured. */
 const MARGIN = 0.15;
 
 /**
