@@ -1,6 +1,8 @@
 import js from "@eslint/js";
 import nx from "@nx/eslint-plugin";
 import { defineConfig, globalIgnores } from "eslint/config";
+import { createTypeScriptImportResolver } from "eslint-import-resolver-typescript";
+import importX from "eslint-plugin-import-x";
 import tseslint from "typescript-eslint";
 
 /** A package of layer `source` may depend on packages of layers `targets`; TensorFlow.js is core's business alone. */
@@ -9,6 +11,22 @@ const may = (source, ...targets) => ({
   onlyDependOnLibsWithTags: targets.map((target) => `layer:${target}`),
   ...(source === "engine" ? {} : { bannedExternalImports: ["@tensorflow/*"] }),
 });
+
+/**
+ * The folders of core, from the ground up: each imports from those before it alone. What stands before `backends` knows
+ * nothing of tensors.
+ */
+const FLOORS = [
+  ...["numeric", "text", "run", "json", "config", "tokenizer", "data", "checkpoint", "chat", "hub"],
+  ...["backends", "tensor", "ops", "nn", "optim", "models", "generation", "training", "stage", "doctor"],
+];
+
+const floors = FLOORS.map((floor, index) => ({
+  target: `packages/core/src/${floor}/!(*.test).ts`,
+  from: "packages/core/src",
+  except: FLOORS.slice(0, index + 1),
+  message: `${floor} stands below it: see FLOORS in eslint.config.mjs.`,
+}));
 
 const TENSORFLOW = "TensorFlow.js is reached through a backend of @medgpt/core.";
 
@@ -57,6 +75,19 @@ export default defineConfig(
           ],
         },
       ],
+    },
+  },
+  {
+    files: ["packages/*/src/**/*.ts"],
+    plugins: { "import-x": importX },
+    settings: {
+      "import-x/resolver-next": [
+        createTypeScriptImportResolver({ project: "packages/*/tsconfig.json", noWarnOnMultipleProjects: true }),
+      ],
+    },
+    rules: {
+      "import-x/no-cycle": "error",
+      "import-x/no-restricted-paths": ["error", { zones: floors }],
     },
   },
   {

@@ -3,7 +3,8 @@ import { isUtf8 } from "node:buffer";
 import { appendFile, mkdir, stat, truncate } from "node:fs/promises";
 import { dirname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { decodeUtf8, scanJson, splitLines, type Bytes } from "@medgpt/core/data";
+import { decodeUtf8, splitLines, type Bytes } from "@medgpt/core/text";
+import { scanJson } from "@medgpt/core/json";
 
 export interface Prompt {
   readonly text: string;

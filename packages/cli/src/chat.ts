@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { InputError } from "@medgpt/artifacts";
 import { commandFlags, type Command } from "@medgpt/core/config";
 import { TextDecoderStreamer, type ChatMessage } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 import { generationFlags } from "./generation-flags.js";
 import { repeatsItself } from "./repeats-itself.js";

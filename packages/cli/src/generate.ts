@@ -2,7 +2,7 @@ import { appendFile } from "node:fs/promises";
 import { commandFlags, flag, topic, type Command } from "@medgpt/core/config";
 import { generate, seedOf } from "@medgpt/core/generation";
 import { TextDecoderStreamer } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 import { answerLine, continueAnswers, readPrompts, type Prompt } from "./answers-file.js";
 import { generationFlags } from "./generation-flags.js";

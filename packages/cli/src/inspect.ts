@@ -23,7 +23,7 @@ import {
 } from "@medgpt/core/config";
 import { readRows } from "@medgpt/core/data";
 import { loadChatTemplate, loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 
 export const schema = z.strictObject({

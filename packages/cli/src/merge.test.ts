@@ -8,7 +8,7 @@ import { openArtifact } from "@medgpt/artifacts";
 import { createJsBackend } from "@medgpt/core/backends";
 import { parseFlags, withOptionTable } from "@medgpt/core/config";
 import { initCausalLm, loadCausalLm, saveAdapter } from "@medgpt/core/models";
-import { seededRandom } from "@medgpt/core/nn";
+import { seededRandom } from "@medgpt/core/numeric";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { mergeSchema } from "./config.js";

@@ -2,7 +2,7 @@ import { chooseBackend } from "@medgpt/core/backends";
 import { parseShardSize } from "@medgpt/core/checkpoint";
 import type { Command } from "@medgpt/core/config";
 import { mergeAdapter } from "@medgpt/core/models";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 
 import { mergeSchema, type MergeConfig } from "./config.js";
 

@@ -1,6 +1,6 @@
 /** The second reading of files of which the rows were counted: gives those that are asked for. */
 import { InputError } from "@medgpt/artifacts";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import type { OneFormat } from "./one-format.js";
 import { eachLine, wholeLine } from "./parallel/chunk-rows.js";
 import { readChunks } from "./parallel/read-chunks.js";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { parseFlags } from "@medgpt/core/config";
 import { loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
-import type { RunEvent } from "@medgpt/core/training";
+import type { RunEvent } from "@medgpt/core/run";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
 import { batchesOf, loadData } from "./data.js";

@@ -7,8 +7,6 @@ import {
   documentCount,
   documentsInMemory,
   firstRows,
-  holdsJsonTexts,
-  jsonInText,
   packBlocks,
   packNeatly,
   padBlocks,
@@ -25,8 +23,9 @@ import {
   type TokenCache,
   type TokenDocuments,
 } from "@medgpt/core/data";
+import { holdsJsonTexts, jsonInText } from "@medgpt/core/json";
 import type { ResolvedDataset } from "@medgpt/core/hub";
-import type { Batch } from "@medgpt/core/nn";
+import type { Batch } from "@medgpt/core/data";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
 import {
   digestOf,
@@ -39,7 +38,8 @@ import {
   type Sources,
   type Traits,
 } from "@medgpt/core/stage";
-import { counted, type BatchStream, type RunContext } from "@medgpt/core/training";
+import { counted, type RunContext } from "@medgpt/core/run";
+import type { BatchStream } from "@medgpt/core/training";
 import type { PretrainConfig } from "./config.js";
 
 export interface PretrainData {

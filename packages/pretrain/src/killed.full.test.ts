@@ -1,6 +1,6 @@
 /** Twenty kills at random moments, ten of a run with LoRA and ten of one without. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { seededRandom } from "@medgpt/core/nn";
+import { seededRandom } from "@medgpt/core/numeric";
 import { surviveKills, writeLongText, type Moment, type Phase } from "./testing/kill.js";
 import type { Flags, Toys } from "@medgpt/core/testing";
 import { makeToys } from "./testing/toys.js";

@@ -1,6 +1,6 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
 import { openModel, planStageMemory, trainAndEvaluate, withSummary, type StageInfo } from "@medgpt/core/stage";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { pretrainSchema, type PretrainConfig } from "./config.js";
 import { batchesOf, batchStream, loadData } from "./data.js";
 import { causalLoss } from "./loss.js";

@@ -5,7 +5,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { ArtifactError, openArtifact } from "@medgpt/artifacts";
 import { checkpoints, medgpt, readJson, snapshot, type Flags, type Toys } from "@medgpt/core/testing";
-import type { RunEvent } from "@medgpt/core/training";
+import type { RunEvent } from "@medgpt/core/run";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { makeToys } from "./testing/toys.js";
 

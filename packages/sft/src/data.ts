@@ -23,7 +23,7 @@ import {
   type Traits,
 } from "@medgpt/core/stage";
 import { loadChatTemplate, type Tokenizer } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import type { SftConfig } from "./config.js";
 import { conversationsOf, labelledRow, tokenizeChats } from "./tokenize-chats.js";
 

@@ -1,5 +1,6 @@
 import type { CausalLm } from "@medgpt/core/models";
-import type { Batch, DropoutDraw } from "@medgpt/core/nn";
+import type { Batch } from "@medgpt/core/data";
+import type { DropoutDraw } from "@medgpt/core/nn";
 import type { Tensor } from "@medgpt/core/tensor";
 
 export interface AnswerLossOptions {

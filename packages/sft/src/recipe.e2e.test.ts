@@ -2,7 +2,7 @@ import { chooseBackend } from "@medgpt/core/backends";
 import { createChatForm } from "@medgpt/core/chat";
 import { parseFlags } from "@medgpt/core/config";
 import { loadCausalLm } from "@medgpt/core/models";
-import type { Batch } from "@medgpt/core/nn";
+import type { Batch } from "@medgpt/core/data";
 import { noGrad } from "@medgpt/core/tensor";
 import {
   backends,

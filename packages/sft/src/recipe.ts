@@ -1,7 +1,7 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
 import { jinjaTemplate } from "@medgpt/core/chat";
 import { openModel, planStageMemory, trainAndEvaluate, withSummary, type StageInfo } from "@medgpt/core/stage";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { sftSchema, type SftConfig } from "./config.js";
 import { EXTENSIONS, loadData } from "./data.js";
 import { answerLoss } from "./loss.js";

@@ -23,7 +23,7 @@ import {
   type TokenSource,
 } from "@medgpt/core/data";
 import type { Source } from "@medgpt/core/stage";
-import { counted, type RunContext } from "@medgpt/core/training";
+import { counted, type RunContext } from "@medgpt/core/run";
 import type { SftConfig } from "./config.js";
 
 /** Part of the digest: raised when the same conversations would give other rows. */

@@ -4,7 +4,7 @@
  * id that is not there) surfaces at the next `read` or `sync`, with the kernel's name, and the queue is then empty again.
  * Backends know buffers, not tensors, shapes or models.
  */
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import type { KernelName, Kernels, View } from "./kernels.js";
 
 export type HostArray = Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array;

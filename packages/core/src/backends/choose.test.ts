@@ -1,9 +1,9 @@
 import { InputError } from "@medgpt/artifacts";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { chooseBackend } from "./choose.js";
-import * as native from "../native.js";
+import * as native from "../run/native.js";
 
-vi.mock(import("../native.js"), async (original) => ({
+vi.mock(import("../run/native.js"), async (original) => ({
   ...(await original()),
   loadNative: vi.fn((await original()).loadNative),
 }));

@@ -1,7 +1,7 @@
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "./backend.js";
 import { createJsBackend } from "./js/js-backend.js";
-import { loadNative } from "../native.js";
+import { loadNative } from "../run/native.js";
 import { createNativeBackend } from "./native/native-backend.js";
 
 export interface BackendChoice {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import { expectClose } from "../testing/all-close.js";
 import { backendVariants } from "../testing/each-backend.js";
 import {
@@ -16,7 +16,7 @@ import {
   type KernelCase,
 } from "../testing/kernel-cases.js";
 import type { Backend } from "./backend.js";
-import { f32ToBf16 } from "./js/half.js";
+import { f32ToBf16 } from "../numeric/half.js";
 import { KERNELS, type KernelArgs, type KernelName, type View } from "./kernels.js";
 
 type Outputs = Record<string, Awaited<ReturnType<Backend["read"]>>>;

@@ -12,7 +12,7 @@
 export interface View {
   readonly buffer: number;
   readonly offset: number;
-  readonly dtype: import("../tensor/dtype.js").DType;
+  readonly dtype: import("../numeric/dtype.js").DType;
 }
 
 /**

@@ -3,7 +3,7 @@
  * `messages` (role, content). What tools do is part of the text, in a tool format.
  */
 import { InputError } from "@medgpt/artifacts";
-import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, isJsonObject } from "../json/read-json-object.js";
 import { isBlank } from "./is-blank.js";
 import type { LeftOut } from "./left-out.js";
 import { listElements, pythonJson, valueOf } from "./python-json.js";

@@ -1,6 +1,6 @@
 /** What of the data is not learnt as it stands, in words: each begins with what is counted. */
 
-import { counted } from "../training/counted.js";
+import { counted } from "../run/counted.js";
 import { EARLIER } from "./dialog.js";
 import { REWRITTEN } from "./encode-dialog.js";
 

@@ -1,7 +1,7 @@
 /** Calls of tools, and the tools that may be called, as the JSON texts in which training reads them. */
 import { InputError } from "@medgpt/artifacts";
-import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
-import { stringifyJson } from "../data/exact-json.js";
+import { describeJson, isJsonObject } from "../json/read-json-object.js";
+import { stringifyJson } from "../json/exact-json.js";
 import type { FunctionCall } from "./tool-formats.js";
 import { fieldsOf, listElements, valueOf } from "./python-json.js";
 

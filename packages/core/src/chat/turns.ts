@@ -3,7 +3,7 @@
  * every name that their roles have, and the tools beside them.
  */
 import { InputError } from "@medgpt/artifacts";
-import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, isJsonObject } from "../json/read-json-object.js";
 import { callsText, toolCallText } from "./tool-calls.js";
 
 export type Role = "system" | "user" | "assistant" | "tool_call" | "tool";

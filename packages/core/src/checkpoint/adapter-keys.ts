@@ -1,5 +1,5 @@
 /** The keys of adapter_config.json: what PEFT writes for a plain LoRA adapter, and what is done about every key. */
-import type { KeyTable, RefusedKey } from "./known-keys.js";
+import type { KeyTable, RefusedKey } from "../json/known-keys.js";
 
 /** What PEFT 0.21 writes of keys that nothing here acts on. */
 export const UNUSED = {

@@ -1,7 +1,7 @@
 /** config.json of a Hugging Face model, and the parts of it that every model family reads the same way. */
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { describeJson, isJsonObject, readJsonObject } from "./read-json-object.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 
 export interface HfConfig {
   /** The file, for error messages. */

@@ -13,7 +13,7 @@ export {
   type HfConfig,
   type RopeParameters,
 } from "./hf-config.js";
-export { describeJson, isJsonObject, readJsonObject } from "./read-json-object.js";
+export { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 export {
   loadableDType,
   openSafetensors,

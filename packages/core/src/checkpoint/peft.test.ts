@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
-import type { LoraConfig } from "../nn/lora.js";
+import type { LoraConfig } from "./lora-config.js";
 import { adapterTensors, openAdapter, writeAdapter } from "./peft.js";
 import { writeSafetensors } from "./safetensors.js";
 

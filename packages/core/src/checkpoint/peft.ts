@@ -1,11 +1,11 @@
 /** Adapter folders as PEFT reads and writes them: adapter_config.json and adapter_model.safetensors. */
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
-import type { LoraConfig } from "../nn/lora.js";
+import type { LoraConfig } from "./lora-config.js";
 import { ADAPTER_KEYS, UNUSED } from "./adapter-keys.js";
 import { KEY_PREFIX, plainNames } from "./adapter-names.js";
-import { checkKeys, type Warn } from "./known-keys.js";
-import { isJsonObject, readJsonObject } from "./read-json-object.js";
+import { checkKeys, type Warn } from "../json/known-keys.js";
+import { isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { openSafetensors, writeSafetensors, type TensorInfo, type TensorToWrite } from "./safetensors.js";
 
 /** The PEFT release whose files these are. */

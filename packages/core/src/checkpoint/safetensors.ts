@@ -5,9 +5,9 @@
  */
 import { open, stat, type FileHandle } from "node:fs/promises";
 import { InputError, MedgptError, nestsTooDeeply, writeFileAtomic } from "@medgpt/artifacts";
-import { BYTES, type DType } from "../tensor/dtype.js";
-import { scanJson } from "../data/scan-json.js";
-import { describeJson, isJsonObject } from "./read-json-object.js";
+import { BYTES, type DType } from "../numeric/dtype.js";
+import { scanJson } from "../json/scan-json.js";
+import { describeJson, isJsonObject } from "../json/read-json-object.js";
 
 export interface TensorInfo {
   readonly name: string;

@@ -1,8 +1,8 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { BYTES } from "../tensor/dtype.js";
-import { describeJson, isJsonObject, readJsonObject } from "./read-json-object.js";
+import { BYTES } from "../numeric/dtype.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { openSafetensors, type TensorInfo } from "./safetensors.js";
 
 export const SINGLE = "model.safetensors";

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from "yaml";
 
-import { scanJson } from "../data/scan-json.js";
+import { scanJson } from "../json/scan-json.js";
 
 export interface ConfigEntry {
   readonly key: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import { resolvePrecision, type PrecisionFlags } from "./precision.js";
 
 const WITH_BF16: DType[] = ["f32", "bf16", "i32"];

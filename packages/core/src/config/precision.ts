@@ -1,4 +1,4 @@
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 
 /** "fp32": products of float32 factors. "bf16": products of bfloat16 factors, summed in float32. */
 export type Precision = "fp32" | "bf16";

@@ -6,8 +6,8 @@
 import { InputError, MedgptError } from "@medgpt/artifacts";
 import type { z } from "zod";
 
-import { createReporter, type Reporter, type TextStream } from "../training/report.js";
-import type { RunContext } from "../training/run-context.js";
+import { createReporter, type Reporter, type TextStream } from "../run/report.js";
+import type { RunContext } from "../run/run-context.js";
 import { asksForHelp, parseFlags } from "./flags.js";
 import { fieldsOf, shownName } from "./schema.js";
 import { helpText } from "./table.js";

@@ -1,22 +1,17 @@
-export { collate, labelCount, type Row } from "./collate.js";
-export { describeJson } from "../checkpoint/read-json-object.js";
-export { decodeUtf8, placeWithin, snippet, type Bytes } from "./decode-utf8.js";
-export { halfPairs, JsonNumber, parseJson, stringifyJson } from "./exact-json.js";
-export { checkIsText } from "./file-kind.js";
-export { firstRows, type FirstRows } from "./first-rows.js";
-export { holdsJsonTexts, jsonInText } from "./holds-json-texts.js";
-export { listTextFiles, type TextFiles } from "./list-text-files.js";
-export { packLengths } from "./pack-lengths.js";
-export { packBlocks, packNeatly, padBlocks, sumOfLongest, type PackOptions, type Rows } from "./packing.js";
+export type { Batch } from "./packing/batch.js";
+export { collate, labelCount, type Row } from "./packing/collate.js";
+export { firstRows, type FirstRows } from "./stream/first-rows.js";
+export { listTextFiles, type TextFiles } from "./files/list-text-files.js";
+export { packLengths } from "./packing/pack-lengths.js";
+export { packBlocks, packNeatly, padBlocks, sumOfLongest, type PackOptions, type Rows } from "./packing/packing.js";
 export {
   readDocuments,
   type DocumentPosition,
   type DocumentReader,
   type ReadDocumentsOptions,
   type TextDocument,
-} from "./read-documents.js";
-export { readJsonValues, type JsonValue } from "./read-json-values.js";
-export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from "./read-parquet.js";
+} from "./files/read-documents.js";
+export { readParquet, type ParquetFile, type ParquetRow, type ParquetRows } from "./files/read-parquet.js";
 export {
   parseJsonLine,
   readRows,
@@ -27,12 +22,10 @@ export {
   type ReadOptions,
   type RowFault,
   type SourceRow,
-} from "./read-rows.js";
-export type { Packing, RowPackerOptions, Sequences } from "./row-packer.js";
-export { readChunks, splitLines } from "./split-lines.js";
-export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./row-stream.js";
-export { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCount } from "./sampler.js";
-export { scanJson, type JsonScan } from "./scan-json.js";
+} from "./files/read-rows.js";
+export type { Packing, RowPackerOptions, Sequences } from "./packing/row-packer.js";
+export { streamRows, type RowStream, type RowStreamOptions, type StreamedRows } from "./stream/row-stream.js";
+export { epochOrder, shuffledOrder, torchRandperm, trainTestSplit, validationCount } from "./order/sampler.js";
 export {
   cachedTokens,
   cacheNote,
@@ -41,7 +34,7 @@ export {
   type TokenCacheOptions,
   type TokenizeFilesOptions,
   type TokenSource,
-} from "./token-cache.js";
+} from "./tokens/token-cache.js";
 export {
   documentCount,
   documentsInMemory,
@@ -49,4 +42,4 @@ export {
   sliceDocuments,
   tokenCount,
   type TokenDocuments,
-} from "./token-documents.js";
+} from "./tokens/token-documents.js";

@@ -2,12 +2,12 @@ import { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { runCommand, type CommandIo } from "../config/run-command.js";
-import * as native from "../native.js";
+import * as native from "../run/native.js";
 import { checkMachine, OLDEST_NODE, type Check } from "./checks.js";
 import { command, examine } from "./command.js";
 import type { MachineFacts } from "./facts.js";
 
-vi.mock(import("../native.js"), async (original) => ({
+vi.mock(import("../run/native.js"), async (original) => ({
   ...(await original()),
   loadNative: vi.fn((await original()).loadNative),
 }));

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { InputError } from "@medgpt/artifacts";
 import { chooseBackend } from "../backends/choose.js";
-import { loadNative, type NativeProblem } from "../native.js";
+import { loadNative, type NativeProblem } from "../run/native.js";
 
 /** A folder and the disk that it is on, or would be on: the folder itself may not exist yet. */
 export interface FolderFacts {

@@ -1,6 +1,6 @@
 /** How fast matrix products are here, beside what the arithmetic units could do. */
 import { createNativeBackend } from "../backends/native/native-backend.js";
-import { loadNative } from "../native.js";
+import { loadNative } from "../run/native.js";
 
 export interface Measurement {
   readonly dtype: "f32" | "bf16";

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../backends/backend.js";
 import { readHfConfig } from "../checkpoint/hf-config.js";
 import { families, loadCausalLm, type CausalLm } from "../models/index.js";
-import { seededRandom } from "../nn/lora.js";
+import { seededRandom } from "../numeric/seeded-random.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { goldenDir, hasGoldens } from "../testing/goldens.js";
 import { generate, type GenerationConfig } from "./index.js";

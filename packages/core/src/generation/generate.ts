@@ -1,7 +1,7 @@
 /** Continues texts token by token: greedily, by sampling, or with beams. */
 import { InputError } from "@medgpt/artifacts";
 import type { CausalLm } from "../models/causal-lm.js";
-import { seededRandom } from "../nn/lora.js";
+import { seededRandom } from "../numeric/seeded-random.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { beamSearch } from "./beam-search.js";
 import { eosIds, resolveGenerationConfig, type GenerationConfig } from "./generation-config.js";

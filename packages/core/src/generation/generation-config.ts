@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { z } from "zod";
-import { checkKeys, type KeyTable, type Warn } from "../checkpoint/known-keys.js";
-import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { checkKeys, type KeyTable, type Warn } from "../json/known-keys.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 
 /** @param expected what the value must be, in the words of an error */
 const setting = <T extends z.ZodType>(type: T, value: z.output<T>, expected: string) =>

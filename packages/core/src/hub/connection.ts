@@ -4,7 +4,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InputError } from "@medgpt/artifacts";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 
 export interface HubConnection {
   /** Without a slash at its end. */

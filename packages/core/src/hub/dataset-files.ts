@@ -5,7 +5,7 @@
 import { InputError } from "@medgpt/artifacts";
 import { minimatch } from "minimatch";
 import { parseDocument } from "yaml";
-import { describeJson, isJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, isJsonObject } from "../json/read-json-object.js";
 
 /** Files of each split, by their paths in the data set. */
 export type Splits = ReadonlyMap<string, readonly string[]>;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { InputError, openArtifact } from "@medgpt/artifacts";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { failure, HubServer, type Answer } from "../testing/hub-server.js";
-import type { RunEvent } from "../training/run-context.js";
+import type { RunEvent } from "../run/run-context.js";
 import { connectHub, type HubConnection } from "./connection.js";
 import { resolveModel, type ResolvedFolder } from "./resolve-model.js";
 

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, type HubOrigin } from "@medgpt/artifacts";
-import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { TOKENIZER_FILES } from "../tokenizer/load-tokenizer.js";
 import type { HubConnection } from "./connection.js";
 import { isRepositoryId } from "./repository.js";

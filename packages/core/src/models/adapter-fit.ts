@@ -4,7 +4,7 @@ import { InputError } from "@medgpt/artifacts";
 import type { Adapter } from "../checkpoint/peft.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
 import type { DecoderOptions } from "../nn/decoder.js";
-import type { LoraConfig, LoraTargets } from "../nn/lora.js";
+import type { LoraConfig, LoraTargets } from "../checkpoint/lora-config.js";
 import { sameTensor } from "./stored-weights.js";
 import { isOf, savedSpecs } from "./weight-specs.js";
 

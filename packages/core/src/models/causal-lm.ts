@@ -1,6 +1,7 @@
 /** Causal language models: a decoder, its weights mapped from a Hugging Face folder, and what is trained on top. */
 import { InputError, oneLine } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
+import type { Batch } from "../data/packing/batch.js";
 import {
   changeConfig,
   optionalNumber,
@@ -9,7 +10,7 @@ import {
   type HfConfig,
   type RopeScaling,
 } from "../checkpoint/hf-config.js";
-import type { Warn } from "../checkpoint/known-keys.js";
+import type { Warn } from "../json/known-keys.js";
 import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
 import { openCheckpoint, type Checkpoint } from "../checkpoint/shards.js";
 import { weightDType, type TensorInfo } from "../checkpoint/safetensors.js";
@@ -18,7 +19,6 @@ import {
   batchInputs,
   decoderForward,
   layerLinears,
-  type Batch,
   type DecoderCache,
   type DecoderOptions,
   type DecoderWeights,
@@ -29,14 +29,13 @@ import {
 import {
   checkTargets,
   endsWithAny,
-  initLoraA,
-  initZero,
   loraRank,
   loraScale,
   resolveTargets,
   type LoraConfig,
   type LoraTargets,
-} from "../nn/lora.js";
+} from "../checkpoint/lora-config.js";
+import { initLoraA, initZero } from "../nn/lora.js";
 import { createArena, decays, disposeArena, type ParameterArena, type ParameterSpec } from "../nn/parameters.js";
 import { linear, linearCrossEntropy, type Compute } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";

@@ -11,7 +11,7 @@ import {
   ropeReach,
   type HfConfig,
 } from "../checkpoint/hf-config.js";
-import { describeJson } from "../checkpoint/read-json-object.js";
+import { describeJson } from "../json/read-json-object.js";
 import type { RotaryEmbedding } from "../nn/decoder.js";
 
 /** The config with the values that transformers gives to keys that are absent; a key that is null stays so. */

@@ -1,6 +1,6 @@
 /** The keys of config.json: those that all families read or leave alone alike. What a family has of its own is in its file. */
 import type { HfConfig } from "../checkpoint/hf-config.js";
-import { checkKeys, type KeyTable, type RefusedKey, type Warn } from "../checkpoint/known-keys.js";
+import { checkKeys, type KeyTable, type RefusedKey, type Warn } from "../json/known-keys.js";
 import type { Family } from "./family.js";
 
 const oneMlp: RefusedKey = { idle: [0], why: "layers have one MLP" };

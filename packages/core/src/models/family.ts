@@ -1,5 +1,5 @@
 import type { HfConfig } from "../checkpoint/hf-config.js";
-import type { KeyTable } from "../checkpoint/known-keys.js";
+import type { KeyTable } from "../json/known-keys.js";
 import type { DecoderOptions } from "../nn/decoder.js";
 
 /** One model family: its `model_type` in config.json and how that file describes the decoder. */

@@ -2,7 +2,7 @@ import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
 import { writeSafetensors } from "../checkpoint/safetensors.js";
-import { seededRandom } from "../nn/lora.js";
+import { seededRandom } from "../numeric/seeded-random.js";
 import { decoderOptions } from "./causal-lm.js";
 import { weightSpecs } from "./weight-specs.js";
 

@@ -18,12 +18,12 @@ import {
   type RewardModelArtifact,
 } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { editJson } from "../checkpoint/edit-json.js";
+import { editJson } from "../json/edit-json.js";
 import { openAdapter, type Adapter } from "../checkpoint/peft.js";
-import { describeJson, readJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, readJsonObject } from "../json/read-json-object.js";
 import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
 import { writeCheckpoint } from "../checkpoint/write-checkpoint.js";
-import { collate } from "../data/collate.js";
+import { collate } from "../data/packing/collate.js";
 import { linear } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
@@ -31,7 +31,7 @@ import { mapped, sizeOf, type Tensor } from "../tensor/tensor.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import { otherBase } from "./adapter-base.js";
 import { loadCausalLm, type CausalLm } from "./causal-lm.js";
 import { checkTokenizer } from "./check-tokenizer.js";

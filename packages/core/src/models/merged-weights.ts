@@ -1,12 +1,12 @@
 /** The weights of base + adapter as they go into the merged model's files, in blocks of rows. */
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { f32ToBf16, f32ToF16 } from "../backends/js/half.js";
+import { f32ToBf16, f32ToF16 } from "../numeric/half.js";
 import type { View } from "../backends/kernels.js";
 import { byteLength, loadableDType, type TensorInfo, type TensorToWrite } from "../checkpoint/safetensors.js";
 import { scope } from "../tensor/scope.js";
 import { empty, mapped, type Tensor } from "../tensor/tensor.js";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import type { CausalLm } from "./causal-lm.js";
 import { findWeight } from "./stored-weights.js";
 import { weightSpecs } from "./weight-specs.js";

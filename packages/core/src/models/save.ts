@@ -3,10 +3,10 @@ import { readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
-import { editJson } from "../checkpoint/edit-json.js";
+import { editJson } from "../json/edit-json.js";
 import { writeAdapter } from "../checkpoint/peft.js";
 import { writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
-import type { LoraConfig } from "../nn/lora.js";
+import type { LoraConfig } from "../checkpoint/lora-config.js";
 import type { CausalLm } from "./causal-lm.js";
 
 /** Writes adapter_config.json and adapter_model.safetensors. */

@@ -3,6 +3,7 @@
  * tokens. A family file says which pieces it has and what its modules are called; a piece that it leaves out is not there.
  */
 import type { Backend } from "../backends/backend.js";
+import type { Batch } from "../data/packing/batch.js";
 import type { Activation } from "../backends/kernels.js";
 import {
   activation,
@@ -28,7 +29,7 @@ import {
   type Projection,
 } from "../ops/index.js";
 import { checkpoint } from "../tensor/autograd.js";
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import { scope } from "../tensor/scope.js";
 import { tensor, type Tensor } from "../tensor/tensor.js";
 import { embeddingNoise, type EmbeddingNoise } from "./embedding-noise.js";
@@ -120,18 +121,6 @@ export interface DecoderWeights {
   weight(name: string): Tensor;
   /** The adapter on a linear module, if it has one. */
   lora(module: string): Omit<LoraFactors, "dropout"> | undefined;
-}
-
-/** Sequences of one micro-batch, end to end, without padding. */
-export interface Batch {
-  /** (tokens) */
-  readonly ids: Int32Array;
-  /** (tokens), position of each token in its sequence */
-  readonly positions: Int32Array;
-  /** (sequences + 1), first token of each sequence, then the number of tokens */
-  readonly segments: Int32Array;
-  /** (tokens), the id that each token must predict, or -100 */
-  readonly labels: Int32Array;
 }
 
 export interface ForwardOptions {

@@ -1,4 +1,4 @@
-import { philox } from "../backends/js/philox.js";
+import { philox } from "../numeric/philox.js";
 
 export interface EmbeddingNoise {
   readonly alpha: number;

@@ -4,7 +4,7 @@
  */
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { machineMemory } from "../machine-memory.js";
+import { machineMemory } from "../run/machine-memory.js";
 import { empty, Parameter, sizeOf, type Tensor } from "../tensor/tensor.js";
 
 export interface ParameterSpec {

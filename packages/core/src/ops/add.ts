@@ -1,5 +1,5 @@
 import { record } from "../tensor/autograd.js";
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import { expectShape } from "./rows.js";

@@ -1,6 +1,6 @@
 import { keptScale, type MatMulTerm } from "../backends/kernels.js";
 import { gradOf, record } from "../tensor/autograd.js";
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import type { Compute } from "./attention.js";

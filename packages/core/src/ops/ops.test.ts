@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Backend } from "../backends/backend.js";
 import { createJsBackend } from "../backends/js/js-backend.js";
 import { createArena, disposeArena } from "../nn/parameters.js";
-import { seededRandom } from "../nn/lora.js";
+import { seededRandom } from "../numeric/seeded-random.js";
 import { backward, noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { tensor, type Parameter } from "../tensor/tensor.js";

@@ -1,6 +1,7 @@
 import { InputError } from "@medgpt/artifacts";
 import type { CausalLm } from "../models/causal-lm.js";
-import { seededRandom, suffixes, type LoraConfig, type LoraTargets } from "../nn/lora.js";
+import { suffixes, type LoraConfig, type LoraTargets } from "../checkpoint/lora-config.js";
+import { seededRandom } from "../numeric/seeded-random.js";
 import type { StageFlags } from "./flags.js";
 
 /** The flags that describe an adapter. */

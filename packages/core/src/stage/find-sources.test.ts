@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { RunEvent } from "../training/run-context.js";
+import type { RunEvent } from "../run/run-context.js";
 import { findSources, type Sources } from "./find-sources.js";
 
 let root: string;

@@ -1,8 +1,8 @@
 import { realpath, stat } from "node:fs/promises";
 import { fileDigest } from "@medgpt/artifacts";
-import { listTextFiles, type TextFiles } from "../data/list-text-files.js";
+import { listTextFiles, type TextFiles } from "../data/files/list-text-files.js";
 import type { ResolvedDataset } from "../hub/resolve-dataset.js";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import { evaluates } from "./check-flags.js";
 import type { StageFlags } from "./flags.js";
 

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
-import type { LoraConfig } from "../nn/lora.js";
+import type { LoraConfig } from "../checkpoint/lora-config.js";
 import type { StageInfo } from "./save-artifact.js";
 
 /**

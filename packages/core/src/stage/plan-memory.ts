@@ -1,5 +1,5 @@
 import { planTraining } from "../training/memory-plan.js";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import { evaluates } from "./check-flags.js";
 import type { StageFlags } from "./flags.js";
 import type { OpenedModel, OpenModelOptions } from "./open-model.js";

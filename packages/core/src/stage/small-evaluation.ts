@@ -1,5 +1,5 @@
-import { counted } from "../training/counted.js";
-import type { RunContext } from "../training/run-context.js";
+import { counted } from "../run/counted.js";
+import type { RunContext } from "../run/run-context.js";
 import { limits } from "./check-flags.js";
 import type { StageFlags } from "./flags.js";
 

@@ -1,5 +1,5 @@
 import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import type { StageFlags } from "./flags.js";
 import type { OpenedModel } from "./open-model.js";
 import type { StageInfo } from "./save-artifact.js";

@@ -6,7 +6,7 @@ import { writeLogRow } from "../training/log-row.js";
 import { prepareOutputDir } from "../training/output-dir.js";
 import { profileSteps } from "../training/profile-steps.js";
 import { writeResults } from "../training/results.js";
-import type { RunContext } from "../training/run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import { createTensorBoardWriter, defaultLoggingDir, type TensorBoardWriter } from "../training/tensorboard.js";
 import { train, type TrainingResult, type TrainingTask } from "../training/train.js";
 import type { LogRow } from "../training/trainer-state.js";

@@ -6,7 +6,7 @@ import { MedgptError } from "@medgpt/artifacts";
 import type { Backend, HostArray } from "../backends/backend.js";
 import type { View } from "../backends/kernels.js";
 import type { GraphNode } from "./autograd.js";
-import type { DType } from "./dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import { adopt, currentOp, keep } from "./scope.js";
 
 export type Shape = readonly number[];

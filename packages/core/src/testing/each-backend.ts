@@ -2,7 +2,7 @@
 import type { Backend } from "../backends/backend.js";
 import { createJsBackend } from "../backends/js/js-backend.js";
 import { createNativeBackend } from "../backends/native/native-backend.js";
-import { loadNative } from "../native.js";
+import { loadNative } from "../run/native.js";
 
 export interface TestBackend {
   readonly name: string;

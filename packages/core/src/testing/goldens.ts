@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openSafetensors, readTensorData } from "../checkpoint/safetensors.js";
-import type { Row } from "../data/collate.js";
+import type { Row } from "../data/packing/collate.js";
 
 const repository = fileURLToPath(new URL("../../../../", import.meta.url));
 

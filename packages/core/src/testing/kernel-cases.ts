@@ -2,11 +2,11 @@
  * The shared tests' inputs: for every kernel in KERNELS a list of cases. A backend runs each and is compared with the js
  * backend in double precision. Outputs that a kernel overwrites start as NaN, so that a left-over or a gap shows.
  */
-import { f32ToBf16, bf16ToF32, f16ToF32 } from "../backends/js/half.js";
+import { f32ToBf16, bf16ToF32, f16ToF32 } from "../numeric/half.js";
 import { jsKernels } from "../backends/js/js-kernels.js";
 import { JsMemory } from "../backends/js/memory.js";
 import { ACTIVATIONS, type KernelArgs, type KernelName, type MatMulTerm, type View } from "../backends/kernels.js";
-import type { DType } from "../tensor/dtype.js";
+import type { DType } from "../numeric/dtype.js";
 import type { Tolerance } from "./all-close.js";
 import { createRandom, type Random } from "./random.js";
 

@@ -2,7 +2,7 @@
 import type { Backend } from "../backends/backend.js";
 import * as ops from "../ops/index.js";
 import { tensor, type Parameter, type Tensor } from "../tensor/tensor.js";
-import { seededRandom } from "../nn/lora.js";
+import { seededRandom } from "../numeric/seeded-random.js";
 
 export interface OpCase {
   readonly op: keyof typeof ops;

@@ -10,7 +10,7 @@ import { chooseBackend } from "../backends/choose.js";
 import { parseFlags } from "../config/flags.js";
 import { runCommand, type Command, type CommandIo } from "../config/run-command.js";
 import { initCausalLm } from "../models/init.js";
-import type { RunEvent } from "../training/run-context.js";
+import type { RunEvent } from "../run/run-context.js";
 import type { TrainerState } from "../training/trainer-state.js";
 
 const repository = fileURLToPath(new URL("../../../../", import.meta.url));

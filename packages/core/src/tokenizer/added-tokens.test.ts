@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { loadNative } from "../native.js";
+import { loadNative } from "../run/native.js";
 import { goldenDir, hasGoldens, sharedDir } from "../testing/goldens.js";
 import { loadTokenizer } from "./load-tokenizer.js";
 import { saveTokenizer } from "./save-tokenizer.js";

@@ -6,8 +6,8 @@
  */
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import type { Warn } from "../checkpoint/known-keys.js";
-import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import type { Warn } from "../json/known-keys.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 
 type Json = Readonly<Record<string, unknown>>;
 

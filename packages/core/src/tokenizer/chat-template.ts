@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { readFile } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
-import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { isLegacy } from "./added-tokens.js";
 import { JinjaTemplate, type Rendered } from "./jinja/render.js";
 import type { PromptTemplate } from "./prompt-templates.js";

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Tokenizer as JsTokenizer } from "@huggingface/tokenizers";
-import type { NativeModule } from "../native.js";
+import type { NativeModule } from "../run/native.js";
 
 export interface TokenizerEngine {
   readonly name: "native" | "js";

@@ -5,7 +5,7 @@ import { gunzipSync } from "node:zlib";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens } from "../testing/goldens.js";
-import { loadNative } from "../native.js";
+import { loadNative } from "../run/native.js";
 import { loadChatTemplate } from "./chat-template.js";
 import { loadTokenizer } from "./load-tokenizer.js";
 import { saveTokenizer } from "./save-tokenizer.js";

@@ -1,8 +1,8 @@
 /** What is done about the keys of tokenizer_config.json and special_tokens_map.json, where tokenizer.json is what counts. */
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { checkKeys, type KeyTable, type Warn } from "../checkpoint/known-keys.js";
-import { isJsonObject } from "../checkpoint/read-json-object.js";
+import { checkKeys, type KeyTable, type Warn } from "../json/known-keys.js";
+import { isJsonObject } from "../json/read-json-object.js";
 import type { TokenizerJsons } from "./added-tokens.js";
 import type { TokenizerEngine } from "./engine.js";
 

@@ -7,7 +7,7 @@ import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError, syncFolder, writeError, writeFileAtomic } from "@medgpt/artifacts";
 import { openSafetensors, writeSafetensors, type TensorToWrite } from "../checkpoint/safetensors.js";
-import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import type { AdamW } from "../optim/adamw.js";
 import { mapped, type Tensor } from "../tensor/tensor.js";

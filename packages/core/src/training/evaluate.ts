@@ -1,10 +1,10 @@
-import { labelCount } from "../data/collate.js";
-import type { Batch } from "../nn/decoder.js";
+import { labelCount } from "../data/packing/collate.js";
+import type { Batch } from "../data/packing/batch.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { sum } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { RunContext } from "./run-context.js";
+import type { RunContext } from "../run/run-context.js";
 
 export interface EvaluationTask {
   /** Number of rows and how to get a micro-batch of them. */

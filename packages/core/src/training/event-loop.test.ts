@@ -7,13 +7,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Backend } from "../backends/backend.js";
-import { collate } from "../data/collate.js";
+import { collate } from "../data/packing/collate.js";
 import { initCausalLm, loadCausalLm, type CausalLm } from "../models/index.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { argumentsFor } from "../testing/training-arguments.js";
 import { evaluate } from "./evaluate.js";
-import type { RunEvent } from "./run-context.js";
+import type { RunEvent } from "../run/run-context.js";
 import { train, type TrainingArguments } from "./train.js";
 
 const tokenizer = fileURLToPath(new URL("../../../../datasets/sample/tokenizer", import.meta.url));

@@ -1,11 +1,8 @@
 export { singleProcess, type AllReduce } from "./all-reduce.js";
 export { evaluate, type EvaluationTask } from "./evaluate.js";
-export { counted } from "./counted.js";
 export { checkFolder, checkNewFile, checkOutputDir, prepareOutputDir } from "./output-dir.js";
-export { createReporter, type Reporter } from "./report.js";
 export { writeLogRow } from "./log-row.js";
 export { writeResults } from "./results.js";
-export type { RunContext, RunEvent } from "./run-context.js";
 export { createTensorBoardWriter, defaultLoggingDir, tensorBoardTag, type TensorBoardWriter } from "./tensorboard.js";
 export { train, type TrainingArguments, type TrainingResult, type TrainingTask } from "./train.js";
 export { writeTrainerState, type LogRow, type TrainerState } from "./trainer-state.js";

@@ -9,7 +9,7 @@ import { open, readdir, realpath, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { isRunning } from "./is-running.js";
+import { isRunning } from "../run/is-running.js";
 
 /** `.run-<pid>-<start>-<machine>`. */
 const NAME = /^\.run-(\d+)-(\d+)-(.+)$/;

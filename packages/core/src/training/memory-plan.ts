@@ -1,9 +1,9 @@
 /** What a training run needs of memory, and how many layers to recompute so that it fits. */
 import { InputError } from "@medgpt/artifacts";
-import { machineMemory } from "../machine-memory.js";
+import { machineMemory } from "../run/machine-memory.js";
 import type { CausalLm } from "../models/causal-lm.js";
 import type { DecoderOptions } from "../nn/decoder.js";
-import { bytes, count } from "./figures.js";
+import { bytes, count } from "../run/figures.js";
 
 export interface StepShape {
   readonly options: DecoderOptions;

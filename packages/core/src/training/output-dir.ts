@@ -2,7 +2,7 @@ import { constants, existsSync } from "node:fs";
 import { access, mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { InputError, MANIFEST_FILE, writeError } from "@medgpt/artifacts";
-import { readJsonObject } from "../checkpoint/read-json-object.js";
+import { readJsonObject } from "../json/read-json-object.js";
 import { isLeftover, listCheckpoints, stepOf } from "./checkpoint-folders.js";
 import { findCheckpoint } from "./checkpoints.js";
 import { lockFolder, refuseLocked } from "./lock.js";

@@ -1,7 +1,7 @@
 import { writeFileAtomic } from "@medgpt/artifacts";
 import { chromeTrace, profileSummary } from "../backends/profile.js";
 import type { Backend } from "../backends/backend.js";
-import type { RunContext } from "./run-context.js";
+import type { RunContext } from "../run/run-context.js";
 
 /** Optimizer steps that are recorded, after a first one that warms up. */
 const STEPS = 3;

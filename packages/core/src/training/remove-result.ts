@@ -1,7 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE, syncFolder } from "@medgpt/artifacts";
-import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { resultFiles } from "./results.js";
 
 /**

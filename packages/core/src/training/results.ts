@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
-import { readJsonObject } from "../checkpoint/read-json-object.js";
+import { readJsonObject } from "../json/read-json-object.js";
 import { stringifySorted } from "./trainer-state.js";
 
 const ALL = "all_results.json";

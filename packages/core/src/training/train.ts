@@ -6,8 +6,8 @@
 import { existsSync } from "node:fs";
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { labelCount } from "../data/collate.js";
-import type { Batch } from "../nn/decoder.js";
+import { labelCount } from "../data/packing/collate.js";
+import type { Batch } from "../data/packing/batch.js";
 import type { ParameterArena } from "../nn/parameters.js";
 import type { DropoutDraw } from "../ops/index.js";
 import { sum } from "../ops/index.js";
@@ -22,7 +22,7 @@ import { findCheckpoint, resumeFrom, rotateCheckpoints, saveCheckpoint } from ".
 import { speedMetrics } from "./evaluate.js";
 import { loggingInterval } from "./logging-interval.js";
 import { stepHere } from "./output-dir.js";
-import type { RunContext } from "./run-context.js";
+import type { RunContext } from "../run/run-context.js";
 import type { LogRow, TrainerState } from "./trainer-state.js";
 import { windowsOfRows, windowsOfStream, type BatchStream } from "./windows.js";
 

@@ -1,7 +1,7 @@
 /** trainer_state.json: where a run is and what it logged, in the layout of transformers' TrainerState. */
 import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
-import { describeJson, isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 
 export type LogRow = Readonly<Record<string, number>>;
 

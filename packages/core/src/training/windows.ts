@@ -1,7 +1,7 @@
 /** The windows of a run: the micro-batches of one optimizer step after the other, from rows by number or from a stream. */
 import { InputError } from "@medgpt/artifacts";
-import { epochOrder } from "../data/sampler.js";
-import type { Batch } from "../nn/decoder.js";
+import { epochOrder } from "../data/order/sampler.js";
+import type { Batch } from "../data/packing/batch.js";
 
 export interface Window {
   readonly micro: readonly Batch[];

@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 
 import { artifactRef, MANIFEST_FILE, openArtifact, readError, splitOf, type ArtifactRef } from "@medgpt/artifacts";
 import { listTextFiles, ROW_EXTENSIONS } from "@medgpt/core/data";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 
 import { FORMATS } from "../formats/formats.js";
 import type { ConvertConfig } from "./config.js";

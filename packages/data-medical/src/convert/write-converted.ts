@@ -4,7 +4,8 @@ import { dirname, extname, join } from "node:path";
 
 import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
 import type { SourceRow } from "@medgpt/core/data";
-import { checkFolder, type RunContext } from "@medgpt/core/training";
+import { checkFolder } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 
 import type { Format } from "../formats/format.js";
 import { writeRows, WRITTEN_EXTENSIONS } from "../rows/write-rows.js";

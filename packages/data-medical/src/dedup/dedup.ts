@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { OneFormat } from "../one-format.js";
 import { writeOutputs } from "../output-files.js";
 import { checkOut, findRowFiles, mapRows } from "../row-inputs.js";

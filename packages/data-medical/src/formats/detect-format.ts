@@ -1,5 +1,6 @@
 import type { DatasetFormat } from "@medgpt/artifacts";
-import { snippet, type DataRow } from "@medgpt/core/data";
+import { snippet } from "@medgpt/core/text";
+import type { DataRow } from "@medgpt/core/data";
 
 import { FORMATS } from "./formats.js";
 import { has, type Format } from "./format.js";

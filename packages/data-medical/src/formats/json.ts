@@ -1,4 +1,5 @@
-import { describeJson, parseJson as parse, snippet } from "@medgpt/core/data";
+import { describeJson, parseJson as parse } from "@medgpt/core/json";
+import { snippet } from "@medgpt/core/text";
 
 /** Numbers stay as they are written; undefined where the text is not JSON. */
 export function parseJson(text: string): unknown {

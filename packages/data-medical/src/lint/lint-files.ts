@@ -1,7 +1,7 @@
 /** Reads files row by row, has every rule look at each row, and writes what --fix and --quarantine leave of them. */
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { halfPairs, holdsJsonTexts, parseJson, stringifyJson } from "@medgpt/core/data";
+import { halfPairs, holdsJsonTexts, parseJson, stringifyJson } from "@medgpt/core/json";
 import type { OutputFile } from "../output-files.js";
 import { findingOf, type Finding } from "./finding.js";
 import { lintRow, repairRow, type RowContext } from "./lint-row.js";

@@ -2,7 +2,7 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseFlags } from "@medgpt/core/config";
-import type { RunEvent } from "@medgpt/core/training";
+import type { RunEvent } from "@medgpt/core/run";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DEFECTS, seedDefects } from "../testing/seed-defects.js";
 import { command } from "./command.js";

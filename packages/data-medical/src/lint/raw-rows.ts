@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { extname } from "node:path";
-import { splitLines, type Bytes } from "@medgpt/core/data";
+import { splitLines, type Bytes } from "@medgpt/core/text";
 
 /** A row, or a blank line, whose `raw` is only space. */
 export interface RawRow {

@@ -1,5 +1,5 @@
 import { extname } from "node:path";
-import type { Bytes } from "@medgpt/core/data";
+import type { Bytes } from "@medgpt/core/text";
 import type { OutputFile } from "../output-files.js";
 
 /** Writes rows as the file that they come from has them: lines, or a list of JSON. */

@@ -1,5 +1,7 @@
 import { extname } from "node:path";
-import { readChunks, readJsonValues, readRowsOrFaults, stringifyJson } from "@medgpt/core/data";
+import { readChunks } from "@medgpt/core/text";
+import { readJsonValues, stringifyJson } from "@medgpt/core/json";
+import { readRowsOrFaults } from "@medgpt/core/data";
 import { readLines, type RawRow } from "./raw-rows.js";
 
 /** Files whose rows have their text in the file, so that --fix and --quarantine can write them. */

@@ -1,4 +1,4 @@
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 
 import { listCards } from "../cards/card.js";
 

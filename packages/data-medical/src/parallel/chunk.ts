@@ -1,7 +1,7 @@
 /** Files cut into pieces of whole lines, which threads work on; a line is looked at by them alone. */
 import { open } from "node:fs/promises";
 import { InputError, readError } from "@medgpt/artifacts";
-import { checkIsText } from "@medgpt/core/data";
+import { checkIsText } from "@medgpt/core/text";
 
 /** Rows as lines of JSON. */
 export interface Chunk {

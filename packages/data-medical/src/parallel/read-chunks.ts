@@ -1,5 +1,6 @@
 import { extname } from "node:path";
-import { readRows, refuseHalfPair, stringifyJson } from "@medgpt/core/data";
+import { readRows, refuseHalfPair } from "@medgpt/core/data";
+import { stringifyJson } from "@medgpt/core/json";
 import { cutLines, CHUNK_BYTES, type Chunk } from "./chunk.js";
 
 /** The rows of data files as chunks: JSON lines as they stand, of other files each row as a line of JSON. */

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { InputError, type ArtifactRef, type DatasetFormat } from "@medgpt/artifacts";
 import type { SourceRow } from "@medgpt/core/data";
 import { connectHub, fetchUrl, resolveFiles, type HubConnection } from "@medgpt/core/hub";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 
 import { findCard, type Card, type Subset } from "../cards/card.js";
 import { writeConverted } from "../convert/write-converted.js";

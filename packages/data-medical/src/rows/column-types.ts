@@ -1,5 +1,5 @@
 /** The types that columns of rows have as parquet, found by looking at every value. */
-import { JsonNumber } from "@medgpt/core/data";
+import { JsonNumber } from "@medgpt/core/json";
 
 export type ColumnType =
   /** A "long" has 64 bits, of which floating point holds 53. */

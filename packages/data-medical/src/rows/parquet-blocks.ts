@@ -1,5 +1,6 @@
 import { InputError } from "@medgpt/artifacts";
-import { halfPairs, JsonNumber, stringifyJson, type DataRow } from "@medgpt/core/data";
+import { halfPairs, JsonNumber, stringifyJson } from "@medgpt/core/json";
+import type { DataRow } from "@medgpt/core/data";
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 
 import type { ColumnType } from "./column-types.js";

@@ -1,7 +1,8 @@
 import { extname } from "node:path";
 
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
-import { halfPairs, stringifyJson, type DataRow } from "@medgpt/core/data";
+import { halfPairs, stringifyJson } from "@medgpt/core/json";
+import type { DataRow } from "@medgpt/core/data";
 
 import { makeFolderOf } from "../output-files.js";
 import { typeOf, unite, type ColumnType } from "./column-types.js";

@@ -1,5 +1,5 @@
 import { InputError } from "@medgpt/artifacts";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { chooseRows, countRows } from "../choose-rows.js";
 import { OneFormat } from "../one-format.js";
 import { writeOutputs } from "../output-files.js";

@@ -1,7 +1,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, writeArtifact, type Details } from "@medgpt/artifacts";
-import { checkFolder, type RunContext } from "@medgpt/core/training";
+import { checkFolder } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { packageVersion } from "../convert/write-converted.js";
 import { OneFormat } from "../one-format.js";
 import { writeOutputs } from "../output-files.js";

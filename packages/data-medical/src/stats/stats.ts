@@ -1,5 +1,5 @@
 import { writeFileAtomic } from "@medgpt/artifacts";
-import type { RunContext } from "@medgpt/core/training";
+import type { RunContext } from "@medgpt/core/run";
 import { makeFolderOf } from "../output-files.js";
 import { checkOut, findRowFiles, mapRows } from "../row-inputs.js";
 import { FileStats } from "./file-stats.js";

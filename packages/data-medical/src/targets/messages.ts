@@ -1,5 +1,5 @@
 import { readCalls, type FunctionCall } from "@medgpt/core/chat";
-import { halfPairs } from "@medgpt/core/data";
+import { halfPairs } from "@medgpt/core/json";
 
 import type { Turn } from "../formats/example.js";
 import { parseJson, shown } from "../formats/json.js";

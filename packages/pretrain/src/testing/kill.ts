@@ -7,7 +7,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { MANIFEST_FILE, openArtifact } from "@medgpt/artifacts";
-import type { RunEvent } from "@medgpt/core/training";
+import type { RunEvent } from "@medgpt/core/run";
 import { expect } from "vitest";
 import { bin, checkpoints, logged, readJson, type Flags, type Toys } from "@medgpt/core/testing";
 

@@ -2,7 +2,7 @@
  * The backend in plain TypeScript: the oracle that the other backends are compared with, and the fallback that runs
  * anywhere. It keeps floats in f32 (or, as an oracle, in f64), computes in double precision and is written to be read.
  */
-import { BYTES, type DType } from "../../tensor/dtype.js";
+import { BYTES, type DType } from "../../numeric/dtype.js";
 import type { Backend, HostArray, MemoryStats } from "../backend.js";
 import { KERNELS, type KernelArgs, type KernelName, type Kernels, type MatMulTerm, type View } from "../kernels.js";
 import { jsKernels } from "./js-kernels.js";

@@ -1,6 +1,6 @@
 import { dropThreshold, keptScale, type KernelArgs } from "../kernels.js";
 import type { JsMemory } from "./memory.js";
-import { philox } from "./philox.js";
+import { philox } from "../../numeric/philox.js";
 
 type Draw = Pick<KernelArgs<"loraDown">, "cols" | "p" | "seed" | "step" | "microStep" | "site">;
 

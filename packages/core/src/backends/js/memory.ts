@@ -3,9 +3,9 @@
  * dtype and length here, and kernels get a subarray that starts at the view's offset, so a buffer overrun is an error.
  */
 import { closeSync, openSync, readSync, statSync } from "node:fs";
-import { BYTES, type DType } from "../../tensor/dtype.js";
+import { BYTES, type DType } from "../../numeric/dtype.js";
 import type { View } from "../kernels.js";
-import { bf16ToF32, f16ToF32 } from "./half.js";
+import { bf16ToF32, f16ToF32 } from "../../numeric/half.js";
 
 export type Floats = Float32Array | Float64Array;
 type Stored = Floats | Int32Array | Uint8Array;

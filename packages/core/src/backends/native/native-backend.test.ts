@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DType } from "../../tensor/dtype.js";
+import type { DType } from "../../numeric/dtype.js";
 import type { Backend } from "../backend.js";
 import { KERNELS, type View } from "../kernels.js";
-import { loadNative } from "../../native.js";
+import { loadNative } from "../../run/native.js";
 import { checkKernelTable, createNativeBackend } from "./native-backend.js";
 
 const loaded = loadNative();

@@ -1,8 +1,8 @@
 /** The backend in Rust: encodes calls and hands them to the engine of @medgpt/native, which works on its own threads. */
 import { InputError } from "@medgpt/artifacts";
 import type { Engine } from "@medgpt/native";
-import { loadNative, type NativeModule } from "../../native.js";
-import { BYTES, DTYPES, type DType } from "../../tensor/dtype.js";
+import { loadNative, type NativeModule } from "../../run/native.js";
+import { BYTES, DTYPES, type DType } from "../../numeric/dtype.js";
 import type { Backend, HostArray, KernelEvent, MemoryStats } from "../backend.js";
 import { KERNELS, type KernelArgs, type KernelName, type Kernels, type MatMulTerm, type View } from "../kernels.js";
 import { Recording } from "./recording.js";

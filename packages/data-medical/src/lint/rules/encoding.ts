@@ -1,4 +1,4 @@
-import { halfPairs } from "@medgpt/core/data";
+import { halfPairs } from "@medgpt/core/json";
 import type { LintRow, Problem, Rule } from "../rule.js";
 import { stringsOf } from "../strings-of.js";
 

@@ -1,5 +1,5 @@
 import { nestsTooDeeply } from "@medgpt/artifacts";
-import { scanJson } from "@medgpt/core/data";
+import { scanJson } from "@medgpt/core/json";
 import type { LintRow, Problem, Rule } from "../rule.js";
 
 export const json: Rule = {

@@ -1,0 +1,224 @@
+/**
+ * Streams the rows of data files as objects: a line of .jsonl, a value of .json, a record of .csv and .tsv (whose values are
+ * all strings, named by its first line), a row of .parquet, and for a line of .txt its `text`. Memory is bounded by the longest
+ * row or row group.
+ */
+import { isUtf8 } from "node:buffer";
+import { extname } from "node:path";
+import { InputError, nestsTooDeeply } from "@medgpt/artifacts";
+import { describeJson, isJsonObject } from "../../json/read-json-object.js";
+import { decodeUtf8, snippet, type Bytes } from "../../text/decode-utf8.js";
+import { halfPairError, parseJson } from "../../json/exact-json.js";
+import { holdsJsonTexts, jsonInText } from "../../json/holds-json-texts.js";
+import { beginsList, listInLines } from "./list-in-lines.js";
+import { readCsv } from "./read-csv.js";
+import { readJsonValues } from "../../json/read-json-values.js";
+import { readParquet } from "./read-parquet.js";
+import { plainValue } from "./plain-value.js";
+import { scanJson } from "../../json/scan-json.js";
+import { readChunks, splitLines } from "../../text/split-lines.js";
+
+export type DataRow = Readonly<Record<string, unknown>>;
+
+interface Located {
+  readonly file: string;
+  /** From 1: the line that the row begins on, of .parquet the row. */
+  readonly line: number;
+  /** file:line, or file:row N, for an error. */
+  readonly place: string;
+}
+
+export interface SourceRow extends Located {
+  /** As JSON has it, whatever the file: no bytes, dates or bigints; a number that JavaScript would change is a JsonNumber. */
+  readonly row: DataRow;
+}
+
+/** What stands where a row should be, and is none. The place may have a column. */
+export interface RowFault extends Located {
+  readonly refused: string;
+  /** It, in a form that JSON can hold: a value, or where it is no JSON its text, or where it is no text its bytes. */
+  readonly source: { readonly row: unknown } | { readonly text: string } | { readonly base64: string };
+}
+
+export interface ReadOptions {
+  /** Told of the bytes that were read, over all files. */
+  readonly onBytes: (count: number) => void;
+  /** Told, in a line that names the file, of what one would not expect in a file of its name. */
+  readonly onNote: (text: string) => void;
+  /** Told of a row with half of a surrogate pair, which is no Unicode; what it throws is a fault of the row. */
+  readonly onHalfPair: (error: InputError) => void;
+}
+
+/** For rows that are written again: nobody else could read them. */
+export const refuseHalfPair: ReadOptions["onHalfPair"] = (error) => {
+  throw error;
+};
+
+const DEFAULTS: ReadOptions = { onBytes: () => undefined, onNote: () => undefined, onHalfPair: () => undefined };
+
+/** A row, or a fault, of a file that is known. */
+export type RowOrFault = Omit<SourceRow, "file"> | Omit<RowFault, "file">;
+type FileReader = (file: string, options: ReadOptions) => AsyncIterable<RowOrFault>;
+
+const READERS: Readonly<Record<string, FileReader>> = {
+  ".txt": readTextLines,
+  ".jsonl": readJsonLines,
+  ".json": readJsonFile,
+  ".csv": readCsv,
+  ".tsv": readCsv,
+  ".parquet": readParquetRows,
+};
+
+/** The extensions of files that hold rows, dots included. */
+export const ROW_EXTENSIONS: readonly string[] = Object.keys(READERS);
+
+/** @throws InputError (from the iteration) as `readRowsOrFaults` does, and for a fault */
+export async function* readRows(
+  files: readonly string[],
+  options: Partial<ReadOptions> = {},
+): AsyncGenerator<SourceRow> {
+  for await (const read of readRowsOrFaults(files, options)) {
+    if ("refused" in read) throw new InputError(read.refused, { place: read.place });
+    yield read;
+  }
+}
+
+/**
+ * Rows, and what stands where rows should be and leaves those after it readable.
+ * @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what nothing can be read after
+ */
+export async function* readRowsOrFaults(
+  files: readonly string[],
+  options: Partial<ReadOptions> = {},
+): AsyncGenerator<SourceRow | RowFault> {
+  for (const file of files) {
+    const reader = READERS[extname(file)];
+    if (reader === undefined)
+      throw new InputError(`expected a file ending in ${ROW_EXTENSIONS.join(", ")}`, { place: file });
+    for await (const read of reader(file, { ...DEFAULTS, ...options })) yield { ...read, file };
+  }
+}
+
+/** The row that `read` gives, or the fault that it throws. */
+function rowOrFault(read: () => DataRow, file: string, line: number, source: () => RowFault["source"]): RowOrFault {
+  try {
+    return { row: read(), line, place: `${file}:${line}` };
+  } catch (error) {
+    if (!(error instanceof InputError) || error.place === undefined) throw error;
+    return { refused: error.message.slice(error.place.length + 2), place: error.place, line, source: source() };
+  }
+}
+
+/** Bytes as they are kept for whoever mends them. */
+function bytesOrText(bytes: Bytes): RowFault["source"] {
+  return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
+}
+
+/** Blank lines are no rows. */
+async function* readTextLines(file: string, { onBytes, onNote }: ReadOptions): AsyncGenerator<RowOrFault> {
+  if (await holdsJsonTexts(file)) onNote(jsonInText(file));
+  let line = 0;
+  for await (const { bytes } of splitLines(file, false, 0, onBytes)) {
+    line++;
+    const read = rowOrFault(
+      () => ({ text: decodeUtf8(bytes, { file, line, column: 1 }) }),
+      file,
+      line,
+      () => bytesOrText(bytes),
+    );
+    if ("refused" in read || (read.row["text"] as string).trim() !== "") yield read;
+  }
+}
+
+async function* readJsonLines(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {
+  let line = 0;
+  for await (const { bytes } of splitLines(file, true, 0, onBytes)) {
+    line++;
+    let blank = false;
+    const read = rowOrFault(
+      () => {
+        const row = parseJsonLine(bytes, file, line, { parse: parseJson, onHalfPair });
+        blank = row === undefined;
+        return row ?? {};
+      },
+      file,
+      line,
+      () => bytesOrText(bytes),
+    );
+    if (!blank) yield read;
+  }
+}
+
+/**
+ * The object on a line of .jsonl; undefined for a blank line.
+ * @param parse JSON.parse, or parseJson where the row is written again
+ * @throws InputError at file:line:column for what is neither
+ */
+export function parseJsonLine(
+  bytes: Bytes,
+  file: string,
+  line: number,
+  { parse = JSON.parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
+): DataRow | undefined {
+  const source = decodeUtf8(bytes, { file, line, column: 1 });
+  if (line === 1 && beginsList(source)) throw listInLines(`${file}:1:1`);
+  let value: unknown;
+  try {
+    value = parse(source);
+  } catch (cause) {
+    if (source.trim() === "") return undefined;
+    const at = scanJson(source).errorAt ?? source.length;
+    const got = snippet(source.slice(at)) || "the end of the line";
+    throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
+      place: `${file}:${line}:${[...source.slice(0, at)].length + 1}`,
+      cause,
+    });
+  }
+  const begin = { file, line, column: 1 };
+  return checkRow(value, source, begin, onHalfPair);
+}
+
+async function* readJsonFile(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {
+  for await (const { value, source, inList, line, column } of readJsonValues(
+    readChunks(file, 0, onBytes),
+    file,
+    parseJson,
+  )) {
+    // A list of strings is one of texts, as datasets takes it.
+    const given = inList && typeof value === "string" ? { text: value } : value;
+    yield rowOrFault(
+      () => checkRow(given, source, { file, line, column }, onHalfPair),
+      file,
+      line,
+      () => ({ text: source }),
+    );
+  }
+}
+
+function checkRow(
+  value: unknown,
+  source: string,
+  begin: { file: string; line: number; column: number },
+  onHalfPair: ReadOptions["onHalfPair"],
+): DataRow {
+  const place = `${begin.file}:${begin.line}:${begin.column}`;
+  // Whoever writes the row again could not: JSON.parse goes deeper than JSON.stringify.
+  if (nestsTooDeeply(source))
+    throw new InputError("expected a JSON object, got one that is nested too deeply", { place });
+  const half = halfPairError(source, begin);
+  if (half !== undefined) onHalfPair(half);
+  if (isJsonObject(value)) return value;
+  throw new InputError(`expected a JSON object, got ${snippet(describeJson(value))}`, { place });
+}
+
+async function* readParquetRows(file: string, { onBytes }: ReadOptions): AsyncGenerator<RowOrFault> {
+  const parquet = await readParquet(file);
+  for await (const { rows, firstRow, bytes } of parquet.read({ bytes: true, exact: true })) {
+    for (const [index, row] of rows.entries()) {
+      const line = firstRow + index + 1;
+      const place = `${file}:row ${line}`;
+      yield { row: plainValue(row, place) as DataRow, line, place };
+    }
+    onBytes(bytes);
+  }
+}
