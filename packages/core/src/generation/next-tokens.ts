@@ -1,6 +1,6 @@
 import type { CausalLm } from "../models/causal-lm.js";
 import { passValues, type PassValues } from "../nn/decoder.js";
-import { embedding } from "../ops/index.js";
+import { takeRows } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { empty, tensor, type Tensor } from "../tensor/tensor.js";
@@ -152,7 +152,7 @@ function promptPass(model: CausalLm, cache: KvCache, prompts: readonly Prompt[],
     const batch = { ids, positions, segments, labels: new Int32Array(ids.length).fill(-100) };
     const hidden = model.forward(batch, { cache: cache.at(tensor(backend, slots, [slots.length])) });
     const last = segments.subarray(1).map((end) => end - 1);
-    return embedding(hidden, tensor(backend, last, [last.length]), { dtype: hidden.dtype });
+    return takeRows(hidden, tensor(backend, last, [last.length]));
   });
 }
 

@@ -157,8 +157,9 @@ export class CausalLm implements DecoderWeights {
     return this.#sourceOf(name);
   }
 
-  lora(module: string): { readonly a: Tensor; readonly b: Tensor; readonly scale: number } | undefined {
-    return this.#adapters.get(module);
+  loras(module: string): readonly { readonly a: Tensor; readonly b: Tensor; readonly scale: number }[] {
+    const found = this.#adapters.get(module);
+    return found === undefined ? [] : [found];
   }
 
   /** The output head: its own weight, or the embedding where they are tied and the head was not saved apart. */

@@ -170,7 +170,7 @@ function withConfig(base: string, values: Record<string, unknown>): string {
 
 /** A weight with its adapter folded in: W + scale * B A, as the model stores W. */
 async function mergedWeight(model: CausalLm, name: string): Promise<Float64Array> {
-  const lora = model.lora(name.replace(/\.weight$/, "")) as NonNullable<ReturnType<CausalLm["lora"]>>;
+  const lora = model.loras(name.replace(/\.weight$/, ""))[0]!;
   const weight = Float64Array.from(await model.weight(name).read());
   const [a, b] = [await lora.a.read(), await lora.b.read()];
   const [rank, width] = lora.a.shape as [number, number];

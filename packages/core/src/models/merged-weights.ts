@@ -45,7 +45,7 @@ export function mergedParts(model: CausalLm, asked: WeightDType | undefined, sco
     const module = name.replace(/\.weight$/, "");
     const part = { name, shape, dtype, changed: true };
     if (trained.has(name)) return { ...part, data: () => blocks(model.weight(name), dtype) };
-    if (module !== name && model.lora(module) !== undefined)
+    if (module !== name && model.loras(module).length > 0)
       return { ...part, data: () => mergedBlocks(model, module, dtype) };
     return { ...part, changed: dtype !== own, data: () => mappedBlocks(backend, source, dtype) };
   });
@@ -69,7 +69,7 @@ function floatDType(info: TensorInfo): WeightDType {
 async function* mergedBlocks(model: CausalLm, module: string, dtype: WeightDType): AsyncIterable<Uint8Array> {
   const { backend, options } = model;
   const weight = model.weight(`${module}.weight`);
-  const { a, b, scale } = model.lora(module) as NonNullable<ReturnType<CausalLm["lora"]>>;
+  const { a, b, scale } = model.loras(module)[0]!;
   const [rows, cols] = weight.shape as [number, number];
   const [rank, width] = a.shape as [number, number];
   const transposed = "fanInFanOut" in options && options.fanInFanOut === true;

@@ -22,7 +22,7 @@ import {
   type AttentionOptions,
   type Compute,
   type DropoutDraw,
-  type Heads,
+  type HeadView,
   type KeyValues,
   type LoraFactors,
   type Packing,
@@ -119,15 +119,15 @@ export interface RotaryEmbedding {
 export interface DecoderWeights {
   /** A tensor by its full Hugging Face name. */
   weight(name: string): Tensor;
-  /** The adapter on a linear module, if it has one. */
-  lora(module: string): Omit<LoraFactors, "dropout"> | undefined;
+  /** The adapters on a linear module. */
+  loras(module: string): readonly Omit<LoraFactors, "dropout">[];
 }
 
 export interface ForwardOptions {
   readonly compute: Compute;
   /** That many layers, from the first on, are recomputed in the backward pass instead of keeping what they computed. */
   readonly recomputedLayers?: number;
-  /** Where dropout masks are drawn, while training with dropout. */
+  /** Where the dropout masks of trained adapters are drawn, while training with dropout. */
   readonly dropout?: Omit<DropoutDraw, "site"> | undefined;
 }
 
@@ -186,13 +186,15 @@ export function decoderForward(
     const project = (x: Tensor, prefix: string, modules: readonly LinearModule[], dtype?: DType): Tensor[] => {
       const projections = modules.map((module): Projection => {
         const name = `${prefix}.${module.name}`;
-        const lora = weights.lora(name);
-        const dropout = run.dropout && { ...run.dropout, site: site(name) };
+        const loras = weights.loras(name).map((lora, adapter): LoraFactors => {
+          const dropout = run.dropout !== undefined && lora.a.requiresGrad;
+          return dropout ? { ...lora, dropout: { ...run.dropout, site: site(name, adapter) } } : lora;
+        });
         return {
           weight: weights.weight(`${name}.weight`),
           fanInFanOut: options.fanInFanOut,
           bias: module.bias ? weights.weight(`${name}.bias`) : undefined,
-          lora: lora && { ...lora, dropout },
+          loras,
           dtype,
         };
       });
@@ -217,7 +219,7 @@ export function decoderForward(
       const shape = { ...attentionShape(options, index), slopes, compute };
       /** Attention on what the batch has or, once that has this too, on what the cache has. */
       const attend = (
-        [q, k, v]: readonly [Heads, Heads, Heads],
+        [q, k, v]: readonly [HeadView, HeadView, HeadView],
         inBatch: (options: AttentionOptions) => Tensor,
       ): Tensor => {
         const layer = cache?.layer(index);
@@ -242,7 +244,7 @@ export function decoderForward(
           return table === undefined ? scaled : rope(scaled, table, heads);
         };
         const [q, k] = [placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm)];
-        const heads = (x: Tensor): Heads => ({ x, offset: 0, head: options.headDim, stride: x.shape[1] as number });
+        const heads = (x: Tensor): HeadView => ({ x, offset: 0, head: options.headDim, stride: x.shape[1] as number });
         return attend([heads(q), heads(k), heads(v)], (options) => attention(q, k, v, options));
       });
       return add(residual, output(heads, prefix, options.attentionOutput, options.attentionNorm));
@@ -352,12 +354,12 @@ export function layerLinears(options: DecoderOptions): LinearModule[] {
   return [...inputs, attentionOutput, ...(mlp.gate === undefined ? [] : [mlp.gate]), mlp.up, mlp.down];
 }
 
-/** Numbers linear modules through the model, so that each draws its own dropout masks. */
-function siteNumbers(options: DecoderOptions): (name: string) => number {
+/** Numbers the adapters of linear modules through the model, so that each draws its own dropout masks. */
+function siteNumbers(options: DecoderOptions): (name: string, adapter: number) => number {
   const names = layerLinears(options).map((module) => module.name);
-  return (name) => {
-    const [index, ...rest] = name.slice(options.names.layers.length + 1).split(".");
-    return Number(index) * names.length + names.indexOf(rest.join("."));
+  return (name, adapter) => {
+    const [layer, ...rest] = name.slice(options.names.layers.length + 1).split(".");
+    return (adapter * options.layers + Number(layer)) * names.length + names.indexOf(rest.join("."));
   };
 }
 

@@ -19,7 +19,7 @@ export const activation = op("activation", (x: Tensor, name: Activation, up?: Te
   };
   const out = compute(x, up);
   out.recomputable(up === undefined ? [x] : [x, up], ([x, up]) => compute(x as Tensor, up));
-  record("activation", [x, up], [out], up === undefined ? [x] : [x, up], ([dOut], [x, up]) => {
+  record("activation", { inputs: [x, up] }, [out], up === undefined ? [x] : [x, up], ([dOut], [x, up]) => {
     if (dOut === undefined || x === undefined) return [];
     const dx = empty(x.backend, x.shape, x.dtype);
     const dUp = up && empty(up.backend, up.shape, up.dtype);

@@ -10,7 +10,9 @@ export const add = op("add", (a: Tensor, b: Tensor, dtype: DType = a.dtype === "
   const out = empty(a.backend, a.shape, dtype);
   a.backend.kernels.add({ out, a, b, count: out.size, alpha: 1, beta: 1 });
   const dtypes = [a.dtype, b.dtype] as const;
-  record("add", [a, b], [out], [], ([gradient]) => dtypes.map((wanted) => gradient && cast(gradient, wanted)));
+  record("add", { inputs: [a, b] }, [out], [], ([gradient]) =>
+    dtypes.map((wanted) => gradient && cast(gradient, wanted)),
+  );
   return out;
 });
 

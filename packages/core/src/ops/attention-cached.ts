@@ -1,3 +1,4 @@
+import { refuseGradients } from "../tensor/autograd.js";
 import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import type { Packing } from "./attention.js";
@@ -19,8 +20,8 @@ export interface Places {
   readonly positions: Tensor;
 }
 
-/** Heads of every token in a tensor: where the first one's elements begin, and how far apart heads and tokens are. */
-export interface Heads {
+/** HeadView of every token in a tensor: where the first one's elements begin, and how far apart heads and tokens are. */
+export interface HeadView {
   readonly x: Tensor;
   readonly offset: number;
   readonly head: number;
@@ -32,14 +33,15 @@ export function packedHeads(
   qkv: Tensor,
   packing: Packing,
   { heads, dim }: { heads: number; dim: number },
-): [q: Heads, k: Heads, v: Heads] {
+): [q: HeadView, k: HeadView, v: HeadView] {
   const [head, next] = packing === "by head" ? [3 * dim, dim] : [dim, heads * dim];
-  const part = (index: number): Heads => ({ x: qkv, offset: index * next, head, stride: 3 * heads * dim });
+  const part = (index: number): HeadView => ({ x: qkv, offset: index * next, head, stride: 3 * heads * dim });
   return [part(0), part(1), part(2)];
 }
 
 /** Puts the keys or values of a batch into one of the cache's tensors. */
-export const cacheRows = op("cacheRows", (cache: Tensor, from: Heads, { slots, positions }: Places): void => {
+export const cacheRows = op("cacheRows", (cache: Tensor, from: HeadView, { slots, positions }: Places): void => {
+  refuseGradients("cacheRows", { cache, from: from.x, slots, positions });
   const [slotCount, heads, capacity, dim] = dimensions(cache);
   cache.backend.kernels.cacheRows({
     ...{ cache, x: elements(from), slots, positions, slotCount, capacity },
@@ -61,8 +63,9 @@ export interface CachedAttentionOptions {
  */
 export const attentionCached = op(
   "attentionCached",
-  (q: Heads, { keys, values }: KeyValues, { slots, positions }: Places, options: CachedAttentionOptions): Tensor => {
+  (q: HeadView, { keys, values }: KeyValues, { slots, positions }: Places, options: CachedAttentionOptions): Tensor => {
     const { heads, slopes, softCap = 0, window = 0 } = options;
+    refuseGradients("attentionCached", { q: q.x, keys, values, slots, positions, slopes });
     const [slotCount, kvHeads, capacity, dim] = dimensions(keys);
     if (heads % kvHeads !== 0) throw new ShapeError(`${heads} query heads cannot share ${kvHeads} key heads evenly`);
     const rows = slots.size;
@@ -89,7 +92,7 @@ export const attentionCached = op(
   },
 );
 
-function elements({ x, offset }: Heads): Tensor {
+function elements({ x, offset }: HeadView): Tensor {
   return x.view([x.size - offset], offset);
 }
 

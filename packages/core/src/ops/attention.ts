@@ -103,7 +103,7 @@ function attend<I extends readonly Tensor[]>(
   const lse = empty(first.backend, [heads, rows], "f32");
   first.backend.kernels.attention({ out, lse, ...parts(inputs), segments, slopes, ...args });
   const save = [out, lse, segments, ...(slopes === undefined ? [] : [slopes]), ...inputs];
-  record("attention", inputs, [out], save, ([dOut], saved) => {
+  record("attention", { inputs, constants: { segments, slopes } }, [out], save, ([dOut], saved) => {
     const [out, lse, segments] = saved as [Tensor, Tensor, Tensor];
     if (dOut === undefined) return [];
     const inputs = saved.slice(-count) as unknown as I;

@@ -26,7 +26,7 @@ export const embedding = op(
     const out = empty(ids.backend, [rows, cols], dtype);
     const shape = { rows, cols, vocab, factor };
     ids.backend.kernels.embedding({ out, table, ids, ...shape });
-    record("embedding", [table], [out], [ids], ([dOut], [savedIds]) => {
+    record("embedding", { weights: { table }, constants: { ids } }, [out], [ids], ([dOut], [savedIds]) => {
       const dTable = gradOf(table);
       if (dOut !== undefined && savedIds !== undefined && dTable !== undefined)
         dOut.backend.kernels.embeddingBackward({ dTable, dOut, ids: savedIds, ...shape, padding });

@@ -6,7 +6,7 @@ export {
   cacheRows,
   packedHeads,
   type CachedAttentionOptions,
-  type Heads,
+  type HeadView,
   type KeyValues,
   type Places,
 } from "./attention-cached.js";
@@ -17,3 +17,4 @@ export { layerNorm, rmsNorm } from "./norm.js";
 export { rope, ropeTable } from "./rope.js";
 export { ShapeError } from "./rows.js";
 export { sum } from "./sum.js";
+export { takeRows } from "./take-rows.js";

@@ -35,7 +35,8 @@ export const linearCrossEntropy = op(
     hidden.backend.kernels.linearCrossEntropy({ nll, lse, correct, dHidden: dLogP, hidden, weight, labels, ...shape });
     const save = [hidden, weight, labels, lse, ...(dLogP === undefined ? [] : [dLogP])];
     const parameter = weight;
-    record("linearCrossEntropy", [hidden, weight], [nll], save, ([upstream], saved) => {
+    const operands = { inputs: [hidden], weights: { weight }, constants: { labels } };
+    record("linearCrossEntropy", operands, [nll], save, ([upstream], saved) => {
       const [hidden, weight, labels, lse, dLogP] = saved as [Tensor, Tensor, Tensor, Tensor, Tensor?];
       if (upstream === undefined) return [];
       const { kernels } = hidden.backend;

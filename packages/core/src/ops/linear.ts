@@ -1,3 +1,4 @@
+import type { Backend } from "../backends/backend.js";
 import { keptScale, type MatMulTerm } from "../backends/kernels.js";
 import { gradOf, record } from "../tensor/autograd.js";
 import type { DType } from "../numeric/dtype.js";
@@ -34,14 +35,15 @@ export interface Projection {
   readonly fanInFanOut?: boolean | undefined;
   /** (out) */
   readonly bias?: Tensor | undefined;
-  readonly lora?: LoraFactors | undefined;
+  /** Adapters; what they give is summed. */
+  readonly loras?: readonly LoraFactors[];
   /** dtype of the output; default that of x. */
   readonly dtype?: DType | undefined;
 }
 
 /**
- * Several projections of one input: y_i = x W_i^T + b_i + scale_i * dropout_i(x) A_i^T B_i^T. They are one op so that the
- * gradient of x is one sum of products, complete in f32 before it is rounded.
+ * Several projections of one input: y_i = x W_i^T + b_i + the sum of scale * dropout(x) A^T B^T over its adapters. They
+ * are one op so that the gradient of x is one sum of products, complete in f32 before it is rounded.
  * @param x (tokens, in)
  * @returns one (tokens, out_i) for each projection
  */
@@ -49,55 +51,46 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
   const [rows, cols] = rowsOf(x);
   const { backend } = x;
   const { kernels } = backend;
-  const rounding = compute === "bf16" ? 1 : 0;
-  const product = (
-    out: Tensor,
-    m: number,
-    n: number,
-    terms: readonly MatMulTerm[],
-    bias?: Tensor,
-    accumulate = 0,
-  ): Tensor => {
-    kernels.matMul({ out, ldc: n, m, n, bias, accumulate, compute: rounding, terms });
-    return out;
-  };
-  const down: (Tensor | undefined)[] = []; // scale * dropout(x) A^T, (tokens, rank)
-  const outputs = projections.map(({ weight, fanInFanOut, bias, lora, dtype }) => {
+  const product = products(backend, compute);
+  const down: Tensor[][] = []; // scale * dropout(x) A^T of each adapter, (tokens, rank)
+  const outputs = projections.map(({ weight, fanInFanOut, bias, loras = [], dtype }) => {
     const width = rowsOf(weight, "weight")[fanInFanOut ? 1 : 0];
     expectShape(weight, fanInFanOut ? [cols, width] : [width, cols], "weight");
     expectShape(bias, [width], "bias");
-    const terms = [fanInFanOut ? through(x, weight, cols, width) : times(x, weight, cols)];
-    let u: Tensor | undefined;
-    if (lora !== undefined) {
-      const [rank] = rowsOf(lora.a, "lora_A");
-      expectShape(lora.a, [rank, cols], "lora_A");
-      expectShape(lora.b, [width, rank], "lora_B");
-      u = empty(backend, [rows, rank], "f32");
-      const { a, scale, dropout = NO_DROPOUT } = lora;
-      kernels.loraDown({ out: u, x, a, rows, cols, rank, scale, compute: rounding, ...dropout });
-      terms.push(times(u, lora.b, rank));
-    }
-    down.push(u);
+    const us = loras.map(({ a, b, scale, dropout = NO_DROPOUT }) => {
+      const [rank] = rowsOf(a, "lora_A");
+      expectShape(a, [rank, cols], "lora_A");
+      expectShape(b, [width, rank], "lora_B");
+      const u = empty(backend, [rows, rank], "f32");
+      kernels.loraDown({ out: u, x, a, rows, cols, rank, scale, compute: rounding(compute), ...dropout });
+      return u;
+    });
+    down.push(us);
+    const base = fanInFanOut ? through(x, weight, cols, width) : times(x, weight, cols);
+    const terms = [base, ...us.map((u, index) => times(u, loras[index]!.b, u.shape[1]!))];
     return product(empty(backend, [rows, width], dtype ?? x.dtype), rows, width, terms, bias);
   });
 
-  const wanted = x.requiresGrad;
-  const trained = projections.flatMap(({ weight, bias, lora }) => [weight, bias, lora?.a, lora?.b]);
-  const used = projections.flatMap(({ weight, lora }, index) => [
+  const { shape, dtype, requiresGrad: wanted } = x;
+  const saved = projections.flatMap(({ weight, loras = [] }, index) => [
     weight,
-    ...(lora === undefined ? [] : [down[index] as Tensor, lora.a, lora.b]),
+    ...loras.flatMap(({ a, b }, adapter) => [down[index]![adapter]!, a, b]),
   ]);
-  const { dtype, shape } = x;
   // The input is read again for the gradients of weights and factors only.
-  const needsInput = projections.some(({ weight, lora }) => lora !== undefined || weight.requiresGrad);
-  record("linear", [x, ...trained], outputs, needsInput ? [x, ...used] : used, (gradients, saved) => {
+  const needsInput = projections.some(({ weight, loras = [] }) =>
+    [weight, ...loras.map(({ a }) => a)].some((tensor) => tensor.requiresGrad),
+  );
+  const needsMask = wanted && projections.some(({ loras = [] }) => loras.some(({ dropout }) => dropout !== undefined));
+  const keepsInput = needsInput || needsMask;
+  const operands = { inputs: [x], weights: weightsOf(projections) };
+  record("linear", operands, outputs, keepsInput ? [x, ...saved] : saved, (gradients, saved) => {
     const rest = [...saved];
-    const next = () => rest.shift() as Tensor;
-    const x = needsInput ? next() : undefined;
+    const next = (): Tensor => rest.shift() as Tensor;
+    const x = keepsInput ? next() : undefined;
     const terms: MatMulTerm[] = []; // of dx
-    projections.forEach(({ weight: parameter, fanInFanOut, bias, lora }, index) => {
+    projections.forEach(({ weight: parameter, fanInFanOut, bias, loras = [] }, index) => {
       const weight = next();
-      const [u, a, b] = lora === undefined ? [] : [next(), next(), next()];
+      const adapters = loras.map((lora) => ({ lora, u: next(), a: next(), b: next() }));
       const dy = gradients[index];
       if (dy === undefined) return;
       const width = weight.shape[fanInFanOut ? 1 : 0] as number;
@@ -109,24 +102,71 @@ export const linear = op("linear", (x: Tensor, projections: readonly Projection[
       }
       if (dBias !== undefined) kernels.sumRows({ out: dBias, x: dy, rows, cols: width });
       if (wanted) terms.push(fanInFanOut ? times(dy, weight, width) : through(dy, weight, width, cols));
-      if (lora === undefined || u === undefined || a === undefined || b === undefined) return;
-      const { dropout, scale } = lora;
-      const rank = a.shape[0] as number;
-      const du = empty(backend, [rows, rank], "f32");
-      kernels.loraUpBackward({ du, dB: gradOf(lora.b), dy, u, b, rows, cols: width, rank, scale, compute: rounding });
-      const dA = gradOf(lora.a);
-      const mask = wanted && dropout !== undefined ? empty(backend, [rows, Math.ceil(cols / 32)], "i32") : undefined;
-      if (x !== undefined && (dA !== undefined || mask !== undefined))
-        kernels.loraDownBackward({
-          ...{ dA, mask, du, x, rows, cols, rank, compute: rounding },
-          ...(dropout ?? NO_DROPOUT),
-        });
-      if (wanted) terms.push({ ...through(du, a, rank, cols, keptScale(dropout?.p ?? 0)), mask });
+      for (const adapter of adapters) {
+        const term = loraBackward(adapter, dy, x, { wanted, cols, compute });
+        if (wanted) terms.push(term);
+      }
     });
     return [wanted && terms.length > 0 ? product(empty(backend, shape, dtype), rows, cols, terms) : undefined];
   });
   return outputs;
 });
+
+/**
+ * Adds to the gradients of an adapter's factors.
+ * @param x the projection's input, where a factor's gradient or a mask is made of it
+ * @returns what the adapter adds to the gradient of the input
+ */
+function loraBackward(
+  { lora, u, a, b }: { lora: LoraFactors; u: Tensor; a: Tensor; b: Tensor },
+  dy: Tensor,
+  x: Tensor | undefined,
+  { wanted, cols, compute }: { wanted: boolean; cols: number; compute: Compute },
+): MatMulTerm {
+  const { backend } = dy;
+  const [width, rank] = rowsOf(b, "lora_B");
+  const rows = rowsOf(dy)[0];
+  const { dropout = NO_DROPOUT, scale } = lora;
+  const shape = { rows, rank, compute: rounding(compute) };
+  const du = empty(backend, [rows, rank], "f32");
+  backend.kernels.loraUpBackward({ du, dB: gradOf(lora.b), dy, u, b, cols: width, scale, ...shape });
+  const dA = gradOf(lora.a);
+  const isMasked = wanted && lora.dropout !== undefined;
+  const mask = isMasked ? empty(backend, [rows, Math.ceil(cols / 32)], "i32") : undefined;
+  if (x !== undefined && (dA !== undefined || mask !== undefined))
+    backend.kernels.loraDownBackward({ dA, mask, du, x, cols, ...shape, ...dropout });
+  return { ...through(du, a, rank, cols, keptScale(dropout.p)), mask };
+}
+
+/** What is trained where it is a parameter, by its name in an error. */
+function weightsOf(projections: readonly Projection[]): Record<string, Tensor | undefined> {
+  const named = projections.flatMap(({ weight, bias, loras = [] }, index) => [
+    [`weight ${index}`, weight] as const,
+    [`bias ${index}`, bias] as const,
+    ...loras.flatMap(({ a, b }, adapter) => [
+      [`lora_A ${index}.${adapter}`, a] as const,
+      [`lora_B ${index}.${adapter}`, b] as const,
+    ]),
+  ]);
+  return Object.fromEntries(named);
+}
+
+/** Sums of products, written to `out` or added to it. */
+function products(backend: Backend, compute: Compute) {
+  return (
+    out: Tensor,
+    m: number,
+    n: number,
+    terms: readonly MatMulTerm[],
+    bias?: Tensor,
+    accumulate: 0 | 1 = 0,
+  ): Tensor => {
+    backend.kernels.matMul({ out, ldc: n, m, n, bias, accumulate, compute: rounding(compute), terms });
+    return out;
+  };
+}
+
+const rounding = (compute: Compute): number => (compute === "bf16" ? 1 : 0);
 
 /** x (m, k) times w^T, w (n, k). */
 function times(x: Tensor, w: Tensor, k: number, scale = 1): MatMulTerm {

@@ -35,14 +35,20 @@ export const rmsNorm = op(
     out.recomputable([kept, weight], ([x, weight]) => compute(x as Tensor, weight as Tensor).out);
     const [wanted, parameter] = [x.requiresGrad && x.dtype, weight];
     const residual = x.view();
-    record("rmsNorm", [x, weight], [out, residual], [kept, weight, rstd], ([dOut, base], saved) => {
-      const [x, weight, rstd] = saved as [Tensor, Tensor, Tensor];
-      if (dOut === undefined) return [base?.view()];
-      const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;
-      const gradients = { dx, base, dWeight: gradOf(parameter) };
-      x.backend.kernels.rmsNormBackward({ ...gradients, dOut, x, weight, rstd, rows, cols, offset });
-      return [dx];
-    });
+    record(
+      "rmsNorm",
+      { inputs: [x], weights: { weight } },
+      [out, residual],
+      [kept, weight, rstd],
+      ([dOut, base], saved) => {
+        const [x, weight, rstd] = saved as [Tensor, Tensor, Tensor];
+        if (dOut === undefined) return [base?.view()];
+        const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;
+        const gradients = { dx, base, dWeight: gradOf(parameter) };
+        x.backend.kernels.rmsNormBackward({ ...gradients, dOut, x, weight, rstd, rows, cols, offset });
+        return [dx];
+      },
+    );
     return [out, residual];
   },
 );
@@ -78,7 +84,8 @@ export const layerNorm = op(
     );
     const [wanted, parameter] = [x.requiresGrad && x.dtype, weight];
     const residual = x.view();
-    record("layerNorm", [x, weight, bias], [out, residual], [kept, weight, mean, rstd], ([dOut, base], saved) => {
+    const operands = { inputs: [x], weights: { weight, bias } };
+    record("layerNorm", operands, [out, residual], [kept, weight, mean, rstd], ([dOut, base], saved) => {
       const [x, weight, mean, rstd] = saved as [Tensor, Tensor, Tensor, Tensor];
       if (dOut === undefined) return [base?.view()];
       const dx = wanted ? empty(x.backend, x.shape, wanted) : undefined;

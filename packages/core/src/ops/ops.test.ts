@@ -5,7 +5,7 @@ import { createArena, disposeArena } from "../nn/parameters.js";
 import { seededRandom } from "../numeric/seeded-random.js";
 import { backward, noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
-import { tensor, type Parameter } from "../tensor/tensor.js";
+import { tensor, type Parameter, type Tensor } from "../tensor/tensor.js";
 import { expectClose } from "../testing/all-close.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { opCases, type OpCase } from "../testing/op-cases.js";
@@ -21,7 +21,7 @@ async function differentiate(test: OpCase, backend: Backend) {
     name,
     shape: test.parameters[name] as readonly number[],
     decay: true,
-    init: (value: Parameter | import("../tensor/tensor.js").Tensor) =>
+    init: (value: Tensor) =>
       backend.write(
         value,
         Float32Array.from({ length: value.size }, () => 2 * random() - 1),
@@ -29,7 +29,7 @@ async function differentiate(test: OpCase, backend: Backend) {
   }));
   const arena = createArena(backend, specs);
   const parameters = Object.fromEntries(names.map((name, index) => [name, arena.parameters[index] as Parameter]));
-  const out = scope(() => test.run(parameters, backend));
+  const out = scope(() => test.run(parameters, { backend, ops }));
   const weights = Float32Array.from({ length: out.size }, () => 2 * random() - 1);
   const value = await out.read();
   scope(() => backward(out, tensor(backend, weights, out.shape)));
@@ -54,7 +54,7 @@ describe("every differentiable op", () => {
       const backend = createJsBackend({ float64: true });
       const { arena, parameters, weights, gradients } = await differentiate(test, backend);
       const objective = async (): Promise<number> => {
-        const out = scope(() => noGrad(() => test.run(parameters, backend)));
+        const out = scope(() => noGrad(() => test.run(parameters, { backend, ops })));
         const value = await out.read();
         out.dispose();
         return Array.from(value).reduce((total, x, index) => total + x * (weights[index] as number), 0);

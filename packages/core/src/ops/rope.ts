@@ -1,4 +1,4 @@
-import { record } from "../tensor/autograd.js";
+import { record, refuseGradients } from "../tensor/autograd.js";
 import { op } from "../tensor/scope.js";
 import { empty, type Tensor } from "../tensor/tensor.js";
 import { expectShape, rowsOf, ShapeError } from "./rows.js";
@@ -11,6 +11,7 @@ import { expectShape, rowsOf, ShapeError } from "./rows.js";
  * @returns (tokens, 2 * half) f32, [cos | sin]
  */
 export const ropeTable = op("ropeTable", (positions: Tensor, invFreq: Tensor, factor: number = 1): Tensor => {
+  refuseGradients("ropeTable", { positions, invFreq });
   const rows = positions.size;
   const half = invFreq.size;
   const out = empty(positions.backend, [rows, 2 * half], "f32");
@@ -36,6 +37,8 @@ export const rope = op("rope", (x: Tensor, table: Tensor, heads: number): Tensor
     return out;
   };
   const out = rotate(x, table, 0);
-  record("rope", [x], [out], [table], ([dOut], [table]) => [dOut && table && rotate(dOut, table, 1)]);
+  record("rope", { inputs: [x], constants: { table } }, [out], [table], ([dOut], [table]) => [
+    dOut && table && rotate(dOut, table, 1),
+  ]);
   return out;
 });

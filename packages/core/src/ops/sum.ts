@@ -7,7 +7,7 @@ export const sum = op("sum", (x: Tensor, factor: number = 1): Tensor => {
   const out = empty(x.backend, [1], "f32");
   x.backend.kernels.sum({ out, x, count: x.size, factor });
   const { shape, dtype, size } = x;
-  record("sum", [x], [out], [], ([gradient]) => {
+  record("sum", { inputs: [x] }, [out], [], ([gradient]) => {
     if (gradient === undefined) return [];
     const dx = empty(gradient.backend, shape, dtype);
     gradient.backend.kernels.scale({ out: dx, x: gradient, xStride: 0, scalar: undefined, count: size, factor });

@@ -5,21 +5,20 @@
  */
 import { MedgptError } from "@medgpt/artifacts";
 import { keep, scope } from "./scope.js";
-import { empty, Parameter, type Tensor } from "./tensor.js";
+import { empty, Parameter, type GraphNode, type Origin, type Tensor } from "./tensor.js";
 
 type Gradients = readonly (Tensor | undefined)[];
 
 /**
  * @param gradients one per output of the op, undefined where nothing depends on that output
- * @returns one per input, undefined where none is needed; parameters are not returned but added to their `grad`
+ * @returns one per input, undefined where none is needed
  */
 export type BackwardPass = (gradients: Gradients) => Gradients;
 
 let counter = 0;
 let enabled = true;
 
-export class GraphNode {
-  /** Grows in the order of the forward pass, so sorting by it is a topological order. */
+class Operation implements GraphNode {
   readonly sequence = counter++;
   readonly gradients: (Tensor | undefined)[];
   #references = 0;
@@ -27,7 +26,9 @@ export class GraphNode {
 
   constructor(
     readonly name: string,
-    readonly parents: readonly ({ readonly node: GraphNode; readonly output: number } | undefined)[],
+    readonly parents: readonly (Origin | undefined)[],
+    /** The gradients of the inputs that are parameters. */
+    readonly leaves: readonly (Tensor | undefined)[],
     readonly saved: readonly Tensor[],
     readonly backward: BackwardPass,
     outputs: number,
@@ -49,7 +50,6 @@ export class GraphNode {
     if (--this.#references === 0) this.free();
   }
 
-  /** Adds to the gradient of one output; the caller keeps its handle. */
   accumulate(output: number, gradient: Tensor): void {
     const sum = this.gradients[output];
     if (sum === undefined) {
@@ -63,7 +63,19 @@ export class GraphNode {
     this.gradients[output] = keep(out);
   }
 
-  /** Frees the saved tensors and gradients, and lets go of the nodes before this one. */
+  propagate(): void {
+    if (this.gradients.every((gradient) => gradient === undefined)) return;
+    scope(() => {
+      this.backward(this.gradients).forEach((gradient, index) => {
+        if (gradient === undefined) return;
+        const parent = this.parents[index];
+        parent?.node.accumulate(parent.output, gradient);
+        const out = this.leaves[index];
+        out?.backend.kernels.add({ out, a: out, b: gradient, count: out.size, alpha: 1, beta: 1 });
+      });
+    });
+  }
+
   free(): void {
     if (this.#released) return;
     this.#released = true;
@@ -94,40 +106,68 @@ function withGrad<T>(value: boolean, body: () => T): T {
   }
 }
 
+/** The tensors that an op is given, by the names of its parameters where an error names them. */
+export interface Operands {
+  /** Differentiated: the op's backward pass returns their gradients, in this order. */
+  readonly inputs?: readonly (Tensor | undefined)[];
+  /** Trained where they are parameters: the op's backward pass adds to the `grad` of each. */
+  readonly weights?: Readonly<Record<string, Tensor | undefined>>;
+  /** Not differentiated. */
+  readonly constants?: Readonly<Record<string, Tensor | undefined>>;
+}
+
 /**
- * Makes `outputs` differentiable with respect to `inputs` where gradients are enabled and wanted.
- * @param save tensors the backward pass reads; `backward` receives them, those that have a recipe computed again
+ * Makes `outputs` differentiable with respect to what the op was given, where gradients are enabled and wanted.
+ * @param save tensors the backward pass reads; `backward` receives them, those that can be computed again computed again
+ * @throws MedgptError where a gradient is wanted that the op does not give
  */
 export function record(
   name: string,
-  inputs: readonly (Tensor | undefined)[],
+  { inputs = [], weights = {}, constants = {} }: Operands,
   outputs: readonly Tensor[],
   save: readonly Tensor[],
   backward: (gradients: Gradients, saved: readonly Tensor[]) => Gradients,
 ): void {
-  if (!enabled || !inputs.some((input) => input?.requiresGrad)) return;
+  if (!enabled) return;
+  const computed = Object.entries(weights).filter(([, weight]) => !(weight instanceof Parameter));
+  refuseGradients(name, { ...Object.fromEntries(computed), ...constants });
+  if (![...inputs, ...Object.values(weights)].some((tensor) => tensor?.requiresGrad)) return;
   const kept: Tensor[] = [];
   const handle = (tensor: Tensor): Tensor => {
     const copy = keep(tensor.view());
     kept.push(copy);
     return copy;
   };
-  const restore = save.map(({ recipe }, index) => {
-    if (recipe === undefined) {
-      const copy = handle(save[index] as Tensor);
+  const restore = save.map((tensor) => {
+    const { recompute } = tensor;
+    if (recompute === undefined) {
+      const copy = handle(tensor);
       return () => copy;
     }
-    const copies = recipe.inputs.map(handle);
-    return () => recipe.compute(copies);
+    const copies = recompute.inputs.map(handle);
+    return () => recompute.compute(copies);
   });
-  const parents = inputs.map((input) => input?.origin);
   const pass: BackwardPass = (gradients) =>
     backward(
       gradients,
       restore.map((get) => get()),
     );
-  const node = new GraphNode(name, parents, kept, pass, outputs.length);
+  const parents = inputs.map((input) => input?.origin);
+  const node = new Operation(name, parents, inputs.map(gradOf), kept, pass, outputs.length);
   outputs.forEach((output, index) => output.attach(node, index));
+}
+
+/**
+ * For tensors through which an op passes no gradient.
+ * @throws MedgptError where gradients are enabled and one of them wants one
+ */
+export function refuseGradients(name: string, tensors: Readonly<Record<string, Tensor | undefined>>): void {
+  if (!enabled) return;
+  const [wanting] = Object.entries(tensors).find(([, tensor]) => tensor?.requiresGrad) ?? [];
+  if (wanting !== undefined)
+    throw new MedgptError(
+      `${name}: no gradient passes through ${wanting}, but it is computed from something that is trained; run it under noGrad, or train ${wanting} itself`,
+    );
 }
 
 /**
@@ -150,7 +190,7 @@ export function backward(root: Tensor, gradient?: Tensor): void {
         origin.node.accumulate(origin.output, seed);
       });
       for (const node of nodes) {
-        if (node.gradients.some((value) => value !== undefined)) scope(() => step(node));
+        node.propagate();
         node.free();
       }
     });
@@ -162,14 +202,6 @@ export function backward(root: Tensor, gradient?: Tensor): void {
   }
 }
 
-function step(node: GraphNode): void {
-  const results = node.backward(node.gradients);
-  node.parents.forEach((parent, index) => {
-    const result = results[index];
-    if (parent !== undefined && result !== undefined) parent.node.accumulate(parent.output, result);
-  });
-}
-
 /** Every node that `last` depends on and itself, latest first. */
 function reachable(last: GraphNode): GraphNode[] {
   const found = new Set([last]);
@@ -177,7 +209,7 @@ function reachable(last: GraphNode): GraphNode[] {
   return [...found].sort((a, b) => b.sequence - a.sequence);
 }
 
-/** The gradient to add to where `weight` is trained, else undefined. */
+/** The gradient to add to where `weight` is trained, else undefined. `record` refuses weights for which that is too little. */
 export function gradOf(weight: Tensor | undefined): Tensor | undefined {
   return weight instanceof Parameter ? weight.grad : undefined;
 }
@@ -194,6 +226,7 @@ export function checkpoint<C extends Readonly<Record<string, Tensor | undefined>
   body: (input: Tensor, constants: C) => Tensor,
 ): Tensor {
   if (!enabled) return body(input, constants);
+  refuseGradients("checkpoint", constants);
   const output = noGrad(() => scope(() => body(input, constants)));
   const wanted = input.requiresGrad;
   const saved = keep(input.view());
@@ -212,7 +245,7 @@ export function checkpoint<C extends Readonly<Record<string, Tensor | undefined>
       }
     });
   const held = Object.values(kept).filter((tensor) => tensor !== undefined);
-  output.attach(new GraphNode("checkpoint", [input.origin], [saved, ...held], again, 1), 0);
+  output.attach(new Operation("checkpoint", [input.origin], [gradOf(input)], [saved, ...held], again, 1), 0);
   return output;
 }
 
@@ -229,6 +262,6 @@ class GradientLeaf {
       this.gradient = gradient && keep(gradient.view());
       return [];
     };
-    this.tensor.attach(new GraphNode("checkpoint input", [], [], pass, 1), 0);
+    this.tensor.attach(new Operation("checkpoint input", [], [], [], pass, 1), 0);
   }
 }

@@ -53,7 +53,7 @@ function trainingStep(backend: Backend, arena: ParameterArena): void {
   const layer = (x: Tensor): Tensor =>
     scope(() => {
       const [normed, residual] = rmsNorm(x, norm, { eps: 1e-5 });
-      const [y] = linear(normed, [{ weight: w, lora: { a, b, scale: 2, dropout } }], "f32") as [Tensor];
+      const [y] = linear(normed, [{ weight: w, loras: [{ a, b, scale: 2, dropout }] }], "f32") as [Tensor];
       return add(residual, y);
     });
   scope(() => {

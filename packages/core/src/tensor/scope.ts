@@ -3,20 +3,25 @@
  * after a throw all of them. They are synchronous, so "while they run" has no second meaning.
  */
 import { MedgptError } from "@medgpt/artifacts";
-import type { Tensor } from "./tensor.js";
 
 type NotPromise<T> = T extends PromiseLike<unknown> ? { error: "a scope is synchronous: await outside of it" } : T;
 
-const scopes: Set<Tensor>[] = [];
+/** A tensor, as far as its owner knows it. */
+interface Owned {
+  readonly storage: unknown;
+  dispose(): void;
+}
+
+const scopes: Set<Owned>[] = [];
 const ops: string[] = [];
 
 /** Registers a new tensor with the innermost scope; outside of every scope the caller owns it. */
-export function adopt(tensor: Tensor): void {
+export function adopt(tensor: Owned): void {
   scopes.at(-1)?.add(tensor);
 }
 
 /** Takes a tensor out of the innermost scope, so that it lives until its owner disposes it. */
-export function keep<T extends Tensor>(tensor: T): T {
+export function keep<T extends Owned>(tensor: T): T {
   scopes.at(-1)?.delete(tensor);
   return tensor;
 }
@@ -31,7 +36,7 @@ export function currentOp(): string {
  * pass to the surrounding scope. Returning a promise is an error, by type and at run time.
  */
 export function scope<T>(body: () => NotPromise<T>): T {
-  const owned = new Set<Tensor>();
+  const owned = new Set<Owned>();
   scopes.push(owned);
   let result: T;
   try {
@@ -70,9 +75,9 @@ function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
 }
 
-function forEachTensor(value: unknown, visit: (tensor: Tensor) => void): void {
+function forEachTensor(value: unknown, visit: (tensor: Owned) => void): void {
   if (typeof value !== "object" || value === null) return;
-  if ("storage" in value && "dispose" in value) visit(value as Tensor);
+  if ("storage" in value && "dispose" in value) visit(value as Owned);
   else if (Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype)
     for (const item of Object.values(value)) forEachTensor(item, visit);
 }

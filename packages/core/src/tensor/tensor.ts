@@ -5,7 +5,6 @@
 import { MedgptError } from "@medgpt/artifacts";
 import type { Backend, HostArray } from "../backends/backend.js";
 import type { View } from "../backends/kernels.js";
-import type { GraphNode } from "./autograd.js";
 import type { DType } from "../numeric/dtype.js";
 import { adopt, currentOp, keep } from "./scope.js";
 
@@ -51,16 +50,39 @@ export class FreedTensorError extends MedgptError {
   }
 }
 
+/** An operation as the tensors that it made see it; autograd.ts makes and walks them. */
+export interface GraphNode {
+  readonly name: string;
+  /** Grows in the order of the forward pass. */
+  readonly sequence: number;
+  readonly parents: readonly (Origin | undefined)[];
+  readonly released: boolean;
+  retain(): this;
+  release(): void;
+  /** Frees what it keeps, and lets go of the nodes before it. */
+  free(): void;
+  /** Adds to the gradient of one output; the caller keeps its handle. */
+  accumulate(output: number, gradient: Tensor): void;
+  /** Hands the gradients that it has to its parents. */
+  propagate(): void;
+}
+
+/** Which output of which operation a tensor is. */
+export interface Origin {
+  readonly node: GraphNode;
+  readonly output: number;
+}
+
 /** How to compute a tensor again from others. */
-export interface Recipe {
+export interface Recompute {
   readonly inputs: readonly Tensor[];
   readonly compute: (inputs: readonly Tensor[]) => Tensor;
 }
 
 export class Tensor implements View {
-  #recipe: Recipe | undefined;
+  #recompute: Recompute | undefined;
   /** The operation that made this tensor, while gradients can flow back through it. */
-  #origin: { readonly node: GraphNode; readonly output: number } | undefined;
+  #origin: Origin | undefined;
   #storage: Storage | undefined;
 
   constructor(
@@ -94,7 +116,7 @@ export class Tensor implements View {
     return this.#storage === undefined;
   }
 
-  get origin(): { readonly node: GraphNode; readonly output: number } | undefined {
+  get origin(): Origin | undefined {
     return this.#origin;
   }
 
@@ -109,13 +131,13 @@ export class Tensor implements View {
   }
 
   /** Set where this is cheaper to compute again than to keep for the backward pass. */
-  get recipe(): Recipe | undefined {
-    return this.#recipe;
+  get recompute(): Recompute | undefined {
+    return this.#recompute;
   }
 
   /** Says that `compute` gives this tensor again from `inputs`, of which handles are kept as long as this one lives. */
-  recomputable(inputs: readonly Tensor[], compute: Recipe["compute"]): void {
-    this.#recipe = { inputs: inputs.map((input) => keep(input.view())), compute };
+  recomputable(inputs: readonly Tensor[], compute: Recompute["compute"]): void {
+    this.#recompute = { inputs: inputs.map((input) => keep(input.view())), compute };
   }
 
   /** Another handle on `sizeOf(shape)` elements from `offset` (relative to this tensor), without history. */
@@ -132,8 +154,8 @@ export class Tensor implements View {
     this.#storage = undefined;
     this.#origin?.node.release();
     this.#origin = undefined;
-    for (const input of this.#recipe?.inputs ?? []) input.dispose();
-    this.#recipe = undefined;
+    for (const input of this.#recompute?.inputs ?? []) input.dispose();
+    this.#recompute = undefined;
   }
 
   /** Waits for the value. bf16 and f16 arrive as float32. */
