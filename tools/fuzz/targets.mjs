@@ -11,7 +11,7 @@ const { checkSafetensors } = await load("artifacts/dist/check-safetensors.js");
 const { safetensorsBytes, tinyAdapter, tinyCausalLm, tinyDataset, tinyTensor } = await load(
   "artifacts/dist/testing/index.js",
 );
-const { openAdapter } = await load("core/dist/checkpoint/peft.js");
+const { openAdapterFiles } = await load("core/dist/checkpoint/peft.js");
 const { readHfConfig } = await load("core/dist/checkpoint/hf-config.js");
 const { openSafetensors } = await load("core/dist/checkpoint/safetensors.js");
 const { openCheckpoint } = await load("core/dist/checkpoint/shards.js");
@@ -482,7 +482,7 @@ export async function makeTargets(scratch) {
         },
       ],
       mostly: "adapter_config.json",
-      run: async (dir) => void resolveTargets((await openAdapter(dir)).config, LINEARS),
+      run: async (dir) => void resolveTargets((await openAdapterFiles(dir)).config, LINEARS),
     },
     tokenizerTarget("js"),
     ...("reason" in loadNative() ? [] : [tokenizerTarget("native")]),

@@ -7,7 +7,8 @@ import { EventEmitter } from "node:events";
 import { openArtifact } from "@medgpt/artifacts";
 import { createJsBackend } from "@medgpt/core/backends";
 import { parseFlags, withOptionTable } from "@medgpt/core/config";
-import { initCausalLm, loadCausalLm, saveAdapter } from "@medgpt/core/models";
+import { initCausalLm, openBase } from "@medgpt/core/models";
+import { createArena, freshAdapter } from "@medgpt/core/nn";
 import { seededRandom } from "@medgpt/core/numeric";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
@@ -26,10 +27,10 @@ beforeAll(async () => {
   const tokenizer = fileURLToPath(new URL("../../../datasets/sample/tokenizer", import.meta.url));
   await initCausalLm(base, { ...config, tie_word_embeddings: true }, tokenizer);
   const backend = createJsBackend();
-  const model = await loadCausalLm(base, { backend });
   const lora = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: ["q_proj"], use_rslora: false };
-  model.addLora({ ...lora, modules_to_save: [] }, seededRandom(1));
-  await saveAdapter(model, { ...lora, modules_to_save: [] }, base, adapter);
+  const fresh = freshAdapter(await openBase(base, { backend }), { ...lora, modules_to_save: [] }, seededRandom(1));
+  fresh.train(createArena(backend, fresh.specs()));
+  await fresh.save(adapter, base);
   await backend.dispose();
 });
 

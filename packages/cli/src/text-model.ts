@@ -67,8 +67,8 @@ export async function openTextModel(config: ModelConfig & GenerationFlags, say: 
     say(`backend: ${backend.name} (${backend.description}): ${reason}`);
     const half = config.torch_dtype !== "float32" && backend.dtypes.includes("bf16");
     const { precision } = resolvePrecision({ fp16: false, bf16: half, torch_dtype: null }, backend.dtypes);
-    const model = await loadCausalLm(base.dir, { backend, compute: precision === "bf16" ? "bf16" : "f32", warn });
-    if (adapter !== undefined) await model.loadAdapter(adapter.dir);
+    const compute = precision === "bf16" ? "bf16" : "f32";
+    const model = await loadCausalLm(base.dir, { backend, compute, adapter: adapter?.dir, warn });
     checkTokenizer(tokenizer, model);
     const encodeChat = form && ((messages: readonly ChatMessage[]) => encodePrompt(tokenizer, form, messages));
     return { model, tokenizer, backend, generation, encodeChat, close: () => backend.dispose() };

@@ -1,4 +1,4 @@
-import type { CausalLm } from "@medgpt/core/models";
+import { tokenLoss, type CausalLm } from "@medgpt/core/models";
 import type { Batch } from "@medgpt/core/data";
 import type { DropoutDraw } from "@medgpt/core/nn";
 import type { Tensor } from "@medgpt/core/tensor";
@@ -11,5 +11,5 @@ import type { Tensor } from "@medgpt/core/tensor";
  */
 export function causalLoss(model: CausalLm, p: number, recomputedLayers: number) {
   return (batch: Batch, draw: Omit<DropoutDraw, "site" | "p">): Tensor =>
-    model.loss(batch, { recomputedLayers, dropout: p > 0 ? { ...draw, p } : undefined }).nll;
+    tokenLoss(model, batch, { recomputedLayers, dropout: p > 0 ? { ...draw, p } : undefined }).nll;
 }

@@ -2,7 +2,7 @@
 import { chooseBackend } from "@medgpt/core/backends";
 import { collate, type Sequences } from "@medgpt/core/data";
 import { parseFlags } from "@medgpt/core/config";
-import { loadCausalLm } from "@medgpt/core/models";
+import { loadCausalLm, tokenLoss } from "@medgpt/core/models";
 import { noGrad } from "@medgpt/core/tensor";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -28,7 +28,7 @@ describe.each(cases)("$family on the $backend backend", ({ backend: name, family
     const { config } = parseFlags(pretrainSchema, toys.argv("unused", { neat_packing: true, block_size: 64 }));
     const { train, close } = await loadData(config, tokenizer, { log: () => {} });
     const losses = (rows: Sequences): Promise<Float32Array> =>
-      noGrad(() => model.loss(collate(rows.map((ids) => ({ ids })))).nll.read()) as Promise<Float32Array>;
+      noGrad(() => tokenLoss(model, collate(rows.map((ids) => ({ ids })))).nll.read()) as Promise<Float32Array>;
     const sum = (values: Float32Array): number => values.reduce((total, value) => total + value, 0);
 
     let documents = 0;

@@ -5,7 +5,8 @@ import { openArtifact } from "@medgpt/artifacts";
 import { chooseBackend } from "@medgpt/core/backends";
 import { openSafetensors } from "@medgpt/core/checkpoint";
 import { parseFlags } from "@medgpt/core/config";
-import { loadCausalLm } from "@medgpt/core/models";
+import type { Batch } from "@medgpt/core/data";
+import { loadCausalLm, tokenLoss } from "@medgpt/core/models";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { evaluate } from "@medgpt/core/training";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -227,11 +228,10 @@ describe.each(backends)("on the %s backend", (backend) => {
     const chosen = (await chooseBackend({ backend })).backend;
     const [base, adapted] = [
       await loadCausalLm(toys.at("bloom"), { backend: chosen }),
-      await loadCausalLm(toys.at("bloom"), { backend: chosen }),
+      await loadCausalLm(toys.at("bloom"), { backend: chosen, adapter: dir }),
     ];
-    await adapted.loadAdapter(dir);
     const embedding = "transformer.word_embeddings.weight";
-    expect(await adapted.head.read()).toEqual(await base.weight(embedding).read());
+    expect(await adapted.head.weight.read()).toEqual(await base.weight(embedding).read());
     expect(await adapted.weight(embedding).read()).not.toEqual(await base.weight(embedding).read());
     await chosen.dispose();
   });
@@ -241,11 +241,10 @@ describe.each(backends)("on the %s backend", (backend) => {
     const { config } = parseFlags(pretrainSchema, toys.argv("unused", settings));
     const context = { log: () => {} };
     const chosen = (await chooseBackend({ backend })).backend;
-    const lm = await loadCausalLm(model, { backend: chosen });
-    if (adapter !== undefined) await lm.loadAdapter(adapter);
+    const lm = await loadCausalLm(model, { backend: chosen, adapter });
     const data = await loadData(config, await loadTokenizer(model), context);
     const { validation } = data;
-    const task = { ...batchesOf(validation), loss: lm.loss.bind(lm) };
+    const task = { ...batchesOf(validation), loss: (batch: Batch) => tokenLoss(lm, batch) };
     const metrics = await evaluate(task, config.per_device_eval_batch_size, context);
     await data.close();
     await chosen.dispose();

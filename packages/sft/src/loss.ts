@@ -1,4 +1,4 @@
-import type { CausalLm } from "@medgpt/core/models";
+import { tokenLoss, type CausalLm } from "@medgpt/core/models";
 import type { Batch } from "@medgpt/core/data";
 import type { DropoutDraw } from "@medgpt/core/nn";
 import type { Tensor } from "@medgpt/core/tensor";
@@ -18,7 +18,7 @@ export interface AnswerLossOptions {
  */
 export function answerLoss(model: CausalLm, { dropout, neftAlpha, recomputedLayers }: AnswerLossOptions) {
   return (batch: Batch, draw: Omit<DropoutDraw, "site" | "p">): Tensor =>
-    model.loss(batch, {
+    tokenLoss(model, batch, {
       recomputedLayers,
       dropout: dropout > 0 ? { ...draw, p: dropout } : undefined,
       noise: neftAlpha > 0 ? { ...draw, alpha: neftAlpha } : undefined,

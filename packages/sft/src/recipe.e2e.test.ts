@@ -1,7 +1,7 @@
 import { chooseBackend } from "@medgpt/core/backends";
 import { createChatForm } from "@medgpt/core/chat";
 import { parseFlags } from "@medgpt/core/config";
-import { loadCausalLm } from "@medgpt/core/models";
+import { loadCausalLm, tokenLoss, type CausalLm } from "@medgpt/core/models";
 import type { Batch } from "@medgpt/core/data";
 import { noGrad } from "@medgpt/core/tensor";
 import {
@@ -116,8 +116,7 @@ describe("a pack of conversations that stay apart", () => {
       const { config } = parseFlags(sftSchema, toys.argv("unused", { model_name_or_path: toys.at(family), ...flags }));
       const { train, close } = await loadData(config, tokenizer, { log: () => {} });
       const losses: number[] = [];
-      for (let row = 0; row < train.rows; row++)
-        losses.push(await sumOf(model.loss.bind(model), await train.batch([row])));
+      for (let row = 0; row < train.rows; row++) losses.push(await sumOfLoss(model, await train.batch([row])));
       await close();
       return losses;
     };
@@ -131,8 +130,8 @@ describe("a pack of conversations that stay apart", () => {
   });
 });
 
-async function sumOf(loss: Awaited<ReturnType<typeof loadCausalLm>>["loss"], batch: Batch): Promise<number> {
-  const { nll, correct } = noGrad(() => loss(batch));
+async function sumOfLoss(model: CausalLm, batch: Batch): Promise<number> {
+  const { nll, correct } = noGrad(() => tokenLoss(model, batch));
   correct.dispose();
   const values = await nll.read();
   nll.dispose();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
 import type { LoraConfig } from "./lora-config.js";
-import { adapterTensors, openAdapter, writeAdapter } from "./peft.js";
+import { adapterTensors, openAdapterFiles, writeAdapter } from "./peft.js";
 import { writeSafetensors } from "./safetensors.js";
 
 const dir = mkdtempSync(join(tmpdir(), "medgpt-peft-"));
@@ -17,12 +17,14 @@ const LORA: LoraConfig = {
   ...{ target_modules: ["q_proj"], modules_to_save: [] },
 };
 
+const MODEL = { base: "base", taskType: "CAUSAL_LM", fanInFanOut: false } as const;
+
 /** Reads an adapter without tensors whose configuration has these keys too. */
 async function open(values: Record<string, unknown>) {
-  await writeAdapter(dir, LORA, "base", [], false);
+  await writeAdapter(dir, LORA, [], MODEL);
   writeFileSync(join(dir, "adapter_config.json"), JSON.stringify({ ...PLAIN, ...values }));
   const said: string[] = [];
-  const adapter = await openAdapter(dir, (line) => said.push(line));
+  const adapter = await openAdapterFiles(dir, (line) => said.push(line));
   return { adapter, said };
 }
 
@@ -50,7 +52,7 @@ describe("an adapter_config.json", () => {
   ])("with %j is refused by name", async (values, message) => {
     const file = join(dir, "adapter_config.json");
     writeFileSync(file, JSON.stringify({ ...PLAIN, ...values }));
-    const failure: unknown = await openAdapter(dir).catch((error: unknown) => error);
+    const failure: unknown = await openAdapterFiles(dir).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(InputError);
     expect((failure as Error).message.startsWith(`${file}: ${message}`), (failure as Error).message).toBe(true);
   });
@@ -93,9 +95,9 @@ describe("an adapter_config.json", () => {
   });
 
   it("as PEFT writes it asks for nothing that is not known", async () => {
-    await writeAdapter(dir, LORA, "base", [], false);
+    await writeAdapter(dir, LORA, [], MODEL);
     const said: string[] = [];
-    await openAdapter(dir, (line) => said.push(line));
+    await openAdapterFiles(dir, (line) => said.push(line));
     expect(said).toEqual([]);
   });
 
@@ -106,8 +108,8 @@ describe("an adapter_config.json", () => {
       ...{ layers_to_transform: [0, 2], layers_pattern: ["layers"] },
       ...{ rank_pattern: { q_proj: 6 }, alpha_pattern: { "^v.*": 24 } },
     };
-    await writeAdapter(dir, config, "base", [], true);
-    const { config: read, factors, saved } = await openAdapter(dir);
+    await writeAdapter(dir, config, [], { ...MODEL, fanInFanOut: true });
+    const { config: read, factors, saved } = await openAdapterFiles(dir);
     expect(read).toEqual(config);
     expect([factors.size, saved.size]).toEqual([0, 0]);
   });
@@ -119,10 +121,10 @@ describe("names in an adapter file", () => {
 
   /** The names of an adapter with these tensors. */
   async function namesOf(...names: string[]): Promise<string[]> {
-    await writeAdapter(dir, LORA, "base", [], false);
+    await writeAdapter(dir, LORA, [], MODEL);
     const tensors = names.map((name) => ({ name, dtype: "f32" as const, shape: [1], data: new Uint8Array(4) }));
     await writeSafetensors(join(dir, "adapter_model.safetensors"), tensors);
-    return [...adapterTensors(await openAdapter(dir)).keys()].sort();
+    return [...adapterTensors(await openAdapterFiles(dir)).keys()].sort();
   }
 
   it.each([

@@ -5,14 +5,18 @@ import type { LoraConfig } from "./lora-config.js";
 import { ADAPTER_KEYS, UNUSED } from "./adapter-keys.js";
 import { KEY_PREFIX, plainNames } from "./adapter-names.js";
 import { checkKeys, type Warn } from "../json/known-keys.js";
-import { isJsonObject, readJsonObject } from "../json/read-json-object.js";
+import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { openSafetensors, writeSafetensors, type TensorInfo, type TensorToWrite } from "./safetensors.js";
 
 /** The PEFT release whose files these are. */
 const PEFT_VERSION = "0.21.2";
 
-export interface Adapter {
+/** What PEFT puts an adapter on: a causal language model, or a classifier that ends in a score. */
+export type TaskType = "CAUSAL_LM" | "SEQ_CLS";
+
+export interface AdapterFiles {
   readonly config: LoraConfig;
+  readonly taskType: TaskType;
   /** Weights by module: `lora_A` and `lora_B` of each targeted module. */
   readonly factors: ReadonlyMap<string, { readonly a: TensorInfo; readonly b: TensorInfo }>;
   /** Every other tensor, by full parameter name: weights that replace the base's (modules_to_save). */
@@ -26,7 +30,7 @@ export interface Adapter {
  * @param warn told of keys that are not known here
  * @throws InputError for a missing or malformed file and for adapter kinds that are not supported, by key
  */
-export async function openAdapter(dir: string, warn: Warn = () => {}): Promise<Adapter> {
+export async function openAdapterFiles(dir: string, warn: Warn = () => {}): Promise<AdapterFiles> {
   const place = join(dir, "adapter_config.json");
   const raw = await readJsonObject(place);
   if (raw === undefined)
@@ -50,6 +54,9 @@ export async function openAdapter(dir: string, warn: Warn = () => {}): Promise<A
     if (value === undefined) throw wrong(key, "a number");
     return value;
   };
+  const taskType = raw.task_type ?? "CAUSAL_LM";
+  if (taskType !== "CAUSAL_LM" && taskType !== "SEQ_CLS")
+    throw new InputError(`expected task_type "CAUSAL_LM" or "SEQ_CLS", got ${describeJson(taskType)}`, { place });
   const patterns = (key: string) => given(key, "an object of numbers", isNumbers) ?? {};
   const targets = given("target_modules", "names or a pattern", isNames);
   if (targets === undefined || targets.length === 0) throw wrong("target_modules", "names or a pattern");
@@ -87,29 +94,35 @@ export async function openAdapter(dir: string, warn: Warn = () => {}): Promise<A
     complete.set(module, { a, b });
   }
   const keepsTies = given("ensure_weight_tying", "true or false", isBoolean) ?? false;
-  return { config, factors: complete, saved, keepsTies };
+  return { config, taskType, factors: complete, saved, keepsTies };
 }
 
 /** Every tensor of an adapter by the name of the parameter it is the value of. */
-export function adapterTensors({ factors, saved }: Adapter): Map<string, TensorInfo> {
+export function adapterTensors({ factors, saved }: AdapterFiles): Map<string, TensorInfo> {
   const tensors = new Map(saved);
   for (const [module, { a, b }] of factors) tensors.set(`${module}.lora_A.weight`, a).set(`${module}.lora_B.weight`, b);
   return tensors;
+}
+
+/** What adapter_config.json says of the model that the adapter is on. */
+export interface AdapterBaseInfo {
+  /** base_model_name_or_path */
+  readonly base: string;
+  readonly taskType: TaskType;
+  /** Whether the base stores the adapted weights (in, out). */
+  readonly fanInFanOut: boolean;
 }
 
 /**
  * Writes an adapter folder's two files, each atomically.
  * @param tensors by live name without ".default": `<module>.lora_A.weight` (rank, in), `<module>.lora_B.weight` (out,
  * rank), and full parameter names of saved modules; f32
- * @param base what `base_model_name_or_path` says
- * @param fanInFanOut whether the base stores the adapted weights (in, out)
  */
 export async function writeAdapter(
   dir: string,
   config: LoraConfig,
-  base: string,
   tensors: readonly TensorToWrite[],
-  fanInFanOut: boolean,
+  { base, taskType, fanInFanOut }: AdapterBaseInfo,
 ): Promise<void> {
   const entries = tensors.map((entry) => ({ ...entry, name: KEY_PREFIX + entry.name }));
   await writeSafetensors(join(dir, "adapter_model.safetensors"), entries, { format: "pt" });
@@ -131,7 +144,7 @@ export async function writeAdapter(
     r: config.r,
     rank_pattern: config.rank_pattern ?? {},
     target_modules: targets,
-    task_type: "CAUSAL_LM",
+    task_type: taskType,
     use_rslora: config.use_rslora,
   };
   const sorted = Object.fromEntries(Object.entries(content).sort(([a], [b]) => (a < b ? -1 : 1)));

@@ -1,4 +1,4 @@
-import type { CausalLm } from "../models/causal-lm.js";
+import type { CausalLm } from "../models/role.js";
 import type { GeneratedText } from "./generate.js";
 import { eosIds, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";

@@ -61,7 +61,7 @@ describe.skipIf(!hasGoldens || backends.length < 2)("on both backends", () => {
       for (const batchSize of [1, 3, each]) expect(await continued(native, some, batchSize), name).toEqual(expected);
       expect(await continued(native, some.slice(0, 2)), name).toEqual(expected.slice(0, 2));
     }
-    for (const model of both) model.dispose();
+    for (const model of both) model.base.dispose();
   });
 
   it("compares as many prompts as it should", () => {

@@ -1,6 +1,6 @@
 /** Continues texts token by token: greedily, by sampling, or with beams. */
 import { InputError } from "@medgpt/artifacts";
-import type { CausalLm } from "../models/causal-lm.js";
+import type { CausalLm } from "../models/role.js";
 import { seededRandom } from "../numeric/seeded-random.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { beamSearch } from "./beam-search.js";

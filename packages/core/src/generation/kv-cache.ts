@@ -1,5 +1,5 @@
 /** Keys and values of sequences that are being generated, in the precision that the model computes in. */
-import type { CausalLm } from "../models/causal-lm.js";
+import type { CausalLm } from "../models/role.js";
 import type { DecoderCache } from "../nn/decoder.js";
 import type { KeyValues } from "../ops/index.js";
 import { keep } from "../tensor/scope.js";

@@ -1,4 +1,4 @@
-import type { CausalLm } from "../models/causal-lm.js";
+import type { CausalLm } from "../models/role.js";
 import { passValues, type PassValues } from "../nn/decoder.js";
 import { takeRows } from "../ops/index.js";
 import { noGrad } from "../tensor/autograd.js";
@@ -161,7 +161,7 @@ function scored(model: CausalLm, likeliest: boolean, hidden: () => Tensor): Tens
   const { backend } = model;
   return scope(() =>
     noGrad(() => {
-      const logits = model.logits(hidden());
+      const logits = model.head.logits(hidden());
       if (!likeliest) return logits;
       const [count, cols] = logits.shape as [number, number];
       const out = empty(backend, [count], "i32");

@@ -14,7 +14,9 @@ import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { expectClose } from "../testing/all-close.js";
 import { caseDir, goldenDir, hasCases } from "../testing/goldens.js";
-import { loadCausalLm, type CausalLm } from "./causal-lm.js";
+import { freshAdapter } from "../nn/adapter.js";
+import { openBase } from "./base.js";
+import { loadCausalLm, type CausalLm } from "./role.js";
 import { initCausalLm } from "./init.js";
 import { mergeAdapter } from "./merge.js";
 
@@ -71,10 +73,10 @@ async function adapter(
 
 async function logitsOf(model: CausalLm): Promise<Float32Array> {
   const ids = Int32Array.from([5, 9, 2, 300, 17]);
-  const logits = scope(() => noGrad(() => model.logits(model.forward(collate([{ ids }])))));
+  const logits = scope(() => noGrad(() => model.head.logits(model.forward(collate([{ ids }])))));
   const read = (await logits.read()) as Float32Array;
   logits.dispose();
-  model.dispose();
+  model.base.dispose();
   return read;
 }
 
@@ -84,8 +86,7 @@ async function merge(which: Base | string, lora: string) {
   await mergeAdapter({ base: from, adapter: lora, outputDir, backend }, { log: () => {} });
   const config = JSON.parse(readFileSync(join(outputDir, "config.json"), "utf8")) as Record<string, unknown>;
   const { tensors } = await openSafetensors(join(outputDir, "model.safetensors"));
-  const adapted = await loadCausalLm(from, { backend });
-  await adapted.loadAdapter(lora);
+  const adapted = await loadCausalLm(from, { backend, adapter: lora });
   // Adapter and merged model answer alike.
   const merged = await logitsOf(await loadCausalLm(outputDir, { backend }));
   expectClose(merged, await logitsOf(adapted), { absolute: 1e-5, relative: 1e-5 });
@@ -161,9 +162,7 @@ describe("an adapter with an embedding and a head of its own", () => {
     ["untied", {}, { "model.norm.weight": [WIDTH] }, "the adapter has weights for model.norm.weight, which"],
   ] as const)("%s with %j and %j is refused", async (which, config, more, message) => {
     const lora = await adapter(config, more);
-    const model = await loadCausalLm(base[which], { backend });
-    await expect(model.loadAdapter(lora)).rejects.toThrow(message);
-    model.dispose();
+    await expect(loadCausalLm(base[which], { backend, adapter: lora })).rejects.toThrow(message);
   });
 
   it.each([
@@ -171,9 +170,14 @@ describe("an adapter with an embedding and a head of its own", () => {
     [{}, ROWS],
   ] as const)("with %j and %d rows is to be merged before it is trained on", async (config, rows) => {
     const lora = await adapter(config, { [TABLE]: rows, [HEAD]: rows });
-    const model = await loadCausalLm(base.untied, { backend });
+    const model = await openBase(base.untied, { backend });
     const flags = { ...{ peft_path: lora, lora_rank: 2, lora_alpha: 4, lora_dropout: 0, use_rslora: false, seed: 1 } };
-    const attach = attachAdapter(model, { ...flags, target_modules: ["all"], modules_to_save: null }, new Set());
+    const attach = attachAdapter(
+      model,
+      { ...flags, target_modules: ["all"], modules_to_save: null },
+      new Set(),
+      () => {},
+    );
     await expect(attach).rejects.toThrow("merge the two with medgpt merge and train the merged model");
     model.dispose();
   });
@@ -207,18 +211,16 @@ describe("LoRA of head or embedding", () => {
     ],
   ] as const)("%s %s is refused with a way out", async (which, module, more) => {
     const lora = await adapter({ target_modules: ["q_proj", module] }, more);
-    const model = await loadCausalLm(base[which], { backend });
-    await expect(model.loadAdapter(lora)).rejects.toThrow(
+    await expect(loadCausalLm(base[which], { backend, adapter: lora })).rejects.toThrow(
       new RegExp(`^${lora}: LoRA of .* is not supported; train it whole instead, with --modules_to_save ${module}$`),
     );
-    model.dispose();
   });
 
   it("is refused when it is to be trained", async () => {
-    const model = await loadCausalLm(base.tied, { backend });
+    const model = await openBase(base.tied, { backend });
     const lora = { r: 2, lora_alpha: 4, lora_dropout: 0, use_rslora: false, modules_to_save: [] };
     for (const module of ["lm_head", "embed_tokens"])
-      expect(() => model.addLora({ ...lora, target_modules: ["q_proj", module] }, seededRandom(1))).toThrow(
+      expect(() => freshAdapter(model, { ...lora, target_modules: ["q_proj", module] }, seededRandom(1))).toThrow(
         `is not supported; train it whole instead, with --modules_to_save ${module}`,
       );
     model.dispose();

@@ -2,7 +2,7 @@
 import { InputError } from "@medgpt/artifacts";
 import { describe, expect, it } from "vitest";
 import type { DecoderOptions } from "../nn/decoder.js";
-import { decoderOptions } from "./causal-lm.js";
+import { decoderOptions } from "./decoder-options.js";
 import { families } from "./families.js";
 
 const gated = {

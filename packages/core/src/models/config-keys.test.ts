@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens, sharedDir } from "../testing/goldens.js";
-import { decoderOptions } from "./causal-lm.js";
+import { decoderOptions } from "./decoder-options.js";
 import { families } from "./families.js";
 
 type Values = Readonly<Record<string, unknown>>;

@@ -8,7 +8,7 @@ import { collate } from "../data/packing/collate.js";
 import { loadNative } from "../run/native.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
-import { loadCausalLm } from "./causal-lm.js";
+import { loadCausalLm } from "./role.js";
 import { initCausalLm } from "./init.js";
 
 const loaded = loadNative();

@@ -9,9 +9,10 @@ import { suffixes } from "../checkpoint/lora-config.js";
 import { expectClose } from "../testing/all-close.js";
 import { compareAdapter, compareModel, logitsOf } from "../testing/compare-goldens.js";
 import { backendsOfEachInstructionSet } from "../testing/each-backend.js";
+import { openTrained } from "../testing/open-trained.js";
 import { goldenDir, hasGoldens, readCase, readTensors, unpad, type Matrix } from "../testing/goldens.js";
-import { loadCausalLm, type CausalLm } from "./causal-lm.js";
-import { saveAdapter } from "./save.js";
+import { loadCausalLm, type CausalLm } from "./role.js";
+import { openBase } from "./base.js";
 
 const MODELS = [
   "bloom",
@@ -99,10 +100,9 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ name: backendName, cr
     const dir = goldenDir("B_lora", name);
     const { base } = readCase<AdapterCase>(dir);
     const backend = await create();
-    const model = await loadCausalLm(join(dir, base), { backend });
-    const config = await model.loadAdapter(dir);
+    const { trained } = await openTrained(join(dir, base), dir, { backend });
     const written = mkdtempSync(join(folder, `${name}-${backendName}-`));
-    await saveAdapter(model, config, base, written);
+    await trained.save(written, base);
     expect(readJson(join(written, "adapter_config.json"))).toEqual(readJson(join(dir, "adapter_config.json")));
     expect(await contents(written)).toEqual(await contents(dir));
     await backend.dispose();
@@ -112,7 +112,7 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ name: backendName, cr
     const dir = goldenDir("B_lora", name);
     const { base, medicalgpt_all_targets } = readCase<AdapterCase>(dir);
     const backend = await create();
-    const { linears, config } = await loadCausalLm(join(dir, base), { backend });
+    const { linears, config } = await openBase(join(dir, base), { backend });
     // On purpose: MedicalGPT looks for torch.nn.Linear, which GPT-2 has not, and then trains nothing.
     const expected = config.modelType === "gpt2" ? ["c_attn", "c_fc", "c_proj"] : medicalgpt_all_targets;
     expect(suffixes(linears)).toEqual(expected);

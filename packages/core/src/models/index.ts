@@ -1,9 +1,12 @@
-export { CausalLm, loadCausalLm, type LoadOptions, type RunOptions } from "./causal-lm.js";
+export { otherBase } from "./adapter-base.js";
+export { openBase, type Base, type BaseOptions } from "./base.js";
+export { checkTokenizer } from "./check-tokenizer.js";
+export { unusedDropout } from "./decoder-options.js";
 export { families } from "./families.js";
 export type { Family } from "./family.js";
-export { saveAdapter, saveCausalLm } from "./save.js";
+export { LmHead, ScoreHead } from "./head.js";
 export { initCausalLm } from "./init.js";
 export { mergeAdapter, type MergeOptions } from "./merge.js";
 export type { WeightDType } from "./merged-weights.js";
-export { checkTokenizer } from "./check-tokenizer.js";
-export { otherBase } from "./adapter-base.js";
+export { causalLm, loadCausalLm, scorer, tokenLoss, type CausalLm, type Role, type RunOptions } from "./role.js";
+export { WholeWeights } from "./whole-weights.js";

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
 import { writeSafetensors } from "../checkpoint/safetensors.js";
 import { seededRandom } from "../numeric/seeded-random.js";
-import { decoderOptions } from "./causal-lm.js";
-import { weightSpecs } from "./weight-specs.js";
+import { decoderOptions } from "./decoder-options.js";
+import { weightSpecs } from "../nn/weight-specs.js";
 
 /**
  * Writes the folder of a model that has learnt nothing: matrices normal with the config's initializer_range (0.02 where

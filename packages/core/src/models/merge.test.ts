@@ -29,12 +29,15 @@ import { expectClose } from "../testing/all-close.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { goldenDir, hasGoldens, readCase, readTensors, unpad, type Matrix } from "../testing/goldens.js";
 import type { RunContext, RunEvent } from "../run/run-context.js";
-import { CausalLm, decoderOptions, loadCausalLm } from "./causal-lm.js";
+import { openTrained } from "../testing/open-trained.js";
+import { disposeArena } from "../nn/parameters.js";
+import { openBase } from "./base.js";
+import { decoderOptions } from "./decoder-options.js";
+import { loadCausalLm, scorer } from "./role.js";
 import { families } from "./families.js";
 import { initCausalLm } from "./init.js";
 import { compareOutputs } from "./compare-outputs.js";
 import { mergeAdapter, type MergeOptions } from "./merge.js";
-import { saveAdapter } from "./save.js";
 
 const root = mkdtempSync(join(tmpdir(), "medgpt-merge-"));
 afterAll(() => rmSync(root, { recursive: true }));
@@ -88,7 +91,7 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
 
     const model = await loadCausalLm(outputDir, { backend });
     const { rows } = unpad(io);
-    const logits = scope(() => noGrad(() => model.logits(model.forward(collate(rows.slice(0, 1))))));
+    const logits = scope(() => noGrad(() => model.head.logits(model.forward(collate(rows.slice(0, 1))))));
     const ours = (await logits.read()) as Float32Array;
     const { data: row0 } = io.get("logits_row0") as Matrix;
     const width = (io.get("merged_logits_last_column") as Matrix).shape[1] as number;
@@ -114,7 +117,7 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
       kind: "reward-model",
       manifest: { details: { pooling: "last-token", center: 0 } },
     });
-    const { values: config, ...rest } = await readHfConfig(outputDir);
+    const { values: config } = await readHfConfig(outputDir);
     const { architectures } = (await configOf(join(dir, base))) as { architectures: [string] };
     expect(config).toMatchObject({
       architectures: [architectures[0].replace("ForCausalLM", "ForSequenceClassification")],
@@ -123,12 +126,9 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
     });
     const checkpoint = await openCheckpoint(outputDir);
     expect(checkpoint.tensors.has("lm_head.weight")).toBe(false);
-    const decoder = { ...decoderOptions({ values: config, ...rest }), tieWordEmbeddings: true };
-    const model = new CausalLm(outputDir, { values: config, ...rest }, decoder, checkpoint, { backend });
-    model.mapWeights();
+    const model = scorer(await openBase(outputDir, { backend }));
 
     const io = await readTensors(join(dir, "io.safetensors"));
-    const score = await values(checkpoint.tensors.get("score.weight"));
     const ids = io.get("chosen_ids") as Matrix;
     const mask = io.get("chosen_mask") as Matrix;
     const [count, width] = ids.shape as [number, number];
@@ -138,9 +138,9 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
       const real = [...ids.data.subarray(row * width, row * width + end)].filter(
         (_, i) => mask.data[row * width + i] === 1,
       );
-      const hidden = scope(() => noGrad(() => model.forward(collate([{ ids: Int32Array.from(real) }]))));
-      const pooled = ((await hidden.read()) as Float32Array).subarray(-score.length);
-      rewards.push(pooled.reduce((sum, value, i) => sum + value * score[i]!, 0));
+      const batch = collate([{ ids: Int32Array.from(real) }]);
+      const reward = scope(() => noGrad(() => model.head.scores(model.forward(batch), Int32Array.of(real.length - 1))));
+      rewards.push(await reward.item());
     }
     expectClose(rewards, golden.rewards_chosen, { absolute: 1e-4, relative: 0 });
     compared++;
@@ -199,19 +199,17 @@ describe("a toy model", () => {
   async function adapter(family: "llama" | "qwen2", lora: Partial<LoraConfig> = {}): Promise<string> {
     const dir = fresh();
     mkdirSync(dir);
-    const model = await loadCausalLm(base(family), { backend });
-    const config = { ...LORA, ...lora };
     const random = seededRandom(9);
-    model.addLora(config, random);
-    for (const parameter of model.arena?.parameters ?? []) {
+    const { arena, trained } = await openTrained(base(family), { ...LORA, ...lora }, { backend });
+    for (const parameter of arena.parameters) {
       const old = (await parameter.read()) as Float32Array;
       backend.write(
         parameter,
         parameter.name.includes(".lora_B") ? old.map(() => random() - 0.5) : old.map((x) => 2 * x),
       );
     }
-    await saveAdapter(model, config, base(family), dir);
-    model.dispose();
+    await trained.save(dir, base(family));
+    disposeArena(arena);
     return dir;
   }
 

@@ -12,40 +12,39 @@ import {
   openArtifact,
   writeArtifact,
   writeFileAtomic,
-  type AdapterArtifact,
   type CausalLmArtifact,
   type ModelDetails,
   type RewardModelArtifact,
 } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { editJson } from "../json/edit-json.js";
-import { openAdapter, type Adapter } from "../checkpoint/peft.js";
-import { describeJson, readJsonObject } from "../json/read-json-object.js";
-import { loadableDType, type TensorInfo } from "../checkpoint/safetensors.js";
+import { openAdapterFiles } from "../checkpoint/peft.js";
+import { describeJson } from "../json/read-json-object.js";
 import { writeCheckpoint } from "../checkpoint/write-checkpoint.js";
 import { collate } from "../data/packing/collate.js";
-import { linear } from "../ops/index.js";
+import { openAdapter, type Adapter } from "../nn/adapter.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
-import { mapped, sizeOf, type Tensor } from "../tensor/tensor.js";
+import { sizeOf } from "../tensor/tensor.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { RunContext } from "../run/run-context.js";
 import { otherBase } from "./adapter-base.js";
-import { loadCausalLm, type CausalLm } from "./causal-lm.js";
+import { openBase, type Base } from "./base.js";
 import { checkTokenizer } from "./check-tokenizer.js";
 import { compareOutputs, TORCH_DTYPES } from "./compare-outputs.js";
+import { LmHead, ScoreHead } from "./head.js";
 import {
   coarsestChange,
   isUntied,
   mergedParts,
-  SCORE,
   totalBytes,
   withProgress,
   type Part,
   type WeightDType,
 } from "./merged-weights.js";
+import { causalLm, scorer, type Role } from "./role.js";
 
 export interface MergeOptions {
   /** Folder of the model that the adapter was trained on. */
@@ -65,9 +64,6 @@ export interface MergeOptions {
   readonly allowOtherBase?: boolean | undefined;
   readonly backend: Backend;
 }
-
-/** Saved modules of a classifier that PEFT names without looking whether the model has them. */
-const CLASSIFIER_HEADS = ["classifier", "score"];
 
 /** Text that base + adapter and merged model are compared on. */
 const SAMPLE =
@@ -96,7 +92,7 @@ export async function mergeAdapter(
     context.log({ type: "progress", task: "hashing", done, total, unit: "bytes" });
 
   const adapter = await openArtifact(options.adapter, "adapter", { onProgress });
-  const classifies = await isClassifier(adapter);
+  const classifies = (await openAdapterFiles(adapter.dir)).taskType === "SEQ_CLS";
   const base = classifies
     ? await openArtifact(options.base, ["causal-lm", "reward-model"], { onProgress })
     : await openArtifact(options.base, "causal-lm", { onProgress });
@@ -112,23 +108,24 @@ export async function mergeAdapter(
     });
   if (other !== undefined) say(other, "warn");
 
-  const model = await loadCausalLm(base.dir, { backend, classifies, warn: (text) => say(text, "warn") });
-  let written: CausalLm | undefined;
+  const warn = (text: string): void => say(text, "warn");
+  const weights = await openBase(base.dir, { backend, warn });
+  let written: Base | undefined;
+  const adapters: Adapter[] = [];
   try {
-    const files = await openAdapter(adapter.dir);
-    await model.loadAdapter(adapter.dir, classifies ? CLASSIFIER_HEADS : []);
-    const score = classifies ? scoreHead(model, files, adapter.dir) : undefined;
+    adapters.push(await openAdapter(weights, adapter.dir, warn));
+    const model = classifies ? scorer(weights, { adapters }) : causalLm(weights, { adapters });
     const tokenizer = await openTokenizer(options.tokenizer, adapter.dir, base.dir, say);
     if (tokenizer !== undefined) checkTokenizer(tokenizer, model);
-    const parts = mergedParts(model, dtype, score);
+    const parts = mergedParts(model, dtype);
     await checkRoom(outputDir, parts);
 
     const sample = sampleIds(model, tokenizer);
-    const expected = await outputsOf(model, sample, score);
+    const expected = await outputsOf(model, sample);
     const fill = async (staging: string): Promise<void> => {
       await writeCheckpoint(staging, withProgress(parts, context), maxShardBytes);
       const config = await readFile(model.config.path, "utf8");
-      await writeFileAtomic(join(staging, "config.json"), editJson(config, configChanges(model, dtype, score)));
+      await writeFileAtomic(join(staging, "config.json"), editJson(config, configChanges(model, dtype)));
       const generation = join(base.dir, "generation_config.json");
       if (!classifies && existsSync(generation))
         await writeFileAtomic(join(staging, "generation_config.json"), await readFile(generation));
@@ -136,8 +133,8 @@ export async function mergeAdapter(
 
       const comparing = { type: "progress", task: "comparing", total: 1, unit: "samples" } as const;
       context.log({ ...comparing, done: 0 });
-      written = await loadCausalLm(staging, { backend, classifies });
-      const got = await outputsOf(written, sample, score && written.checkpoint.tensors.get(SCORE));
+      written = await openBase(staging, { backend });
+      const got = await outputsOf(classifies ? scorer(written) : causalLm(written), sample);
       say(compareOutputs(expected, got, coarsestChange(parts), outputDir));
       context.log({ ...comparing, done: 1 });
     };
@@ -157,36 +154,11 @@ export async function mergeAdapter(
     const scored = { ...details, pooling: "last-token" as const, center: 0 };
     return await writeArtifact(outputDir, { ...common, kind: "reward-model", details: scored }, fill, { overwrite });
   } finally {
-    model.dispose();
-    written?.dispose();
+    for (const tensors of [...adapters, weights, written]) tensors?.dispose();
   }
 }
 
 type Say = (text: string, level?: "info" | "warn") => void;
-
-/** Whether PEFT would put the adapter on a sequence classifier. */
-async function isClassifier(adapter: AdapterArtifact): Promise<boolean> {
-  const place = join(adapter.dir, "adapter_config.json");
-  const task = (await readJsonObject(place))?.["task_type"] ?? "CAUSAL_LM";
-  if (task !== "CAUSAL_LM" && task !== "SEQ_CLS")
-    throw new InputError(`expected task_type "CAUSAL_LM" or "SEQ_CLS", got ${describeJson(task)}`, { place });
-  return task === "SEQ_CLS";
-}
-
-/** The score head (labels, hidden): the adapter's, or the base's where the adapter did not train it. */
-function scoreHead({ checkpoint, options }: CausalLm, { saved }: Adapter, adapterDir: string): TensorInfo {
-  const score = saved.get(SCORE) ?? checkpoint.tensors.get(SCORE);
-  if (score === undefined)
-    throw new InputError(`neither the adapter nor its base has ${SCORE}, which sequence classification needs`, {
-      place: adapterDir,
-    });
-  const [labels = 0, width] = score.shape;
-  if (score.shape.length !== 2 || width !== options.hiddenSize || labels === 0)
-    throw new InputError(`${SCORE}: expected shape (labels, ${options.hiddenSize}), got (${score.shape.join(", ")})`, {
-      place: score.path,
-    });
-  return score;
-}
 
 async function openTokenizer(
   given: string | undefined,
@@ -218,15 +190,12 @@ function megabytes(bytes: number): string {
 }
 
 /** What config.json says of the merged model that the base's does not. */
-function configChanges(
-  model: CausalLm,
-  dtype: WeightDType | undefined,
-  score: TensorInfo | undefined,
-): Record<string, unknown> {
+function configChanges(model: Role, dtype: WeightDType | undefined): Record<string, unknown> {
   const stored = dtype === undefined ? {} : { torch_dtype: undefined, dtype: TORCH_DTYPES[dtype] };
   const changes = { ...model.config.changes, ...stored };
-  if (score === undefined) return isUntied(model) ? { ...changes, tie_word_embeddings: false } : changes;
-  const labels = Array.from({ length: score.shape[0] as number }, (_, index) => `LABEL_${index}`);
+  const { head } = model;
+  if (head instanceof LmHead) return isUntied(model) ? { ...changes, tie_word_embeddings: false } : changes;
+  const labels = Array.from({ length: head.weight.shape[0]! }, (_, index) => `LABEL_${index}`);
   return {
     ...changes,
     architectures: [classifierName(model)],
@@ -236,7 +205,7 @@ function configChanges(
 }
 
 /** LlamaForCausalLM becomes LlamaForSequenceClassification. */
-function classifierName({ config }: CausalLm): string {
+function classifierName({ config }: Role): string {
   const name: unknown = (config.values["architectures"] as unknown[] | undefined)?.[0];
   const [, family] = /^(\w+?)(ForCausalLM|LMHeadModel|ForSequenceClassification|Model)$/.exec(String(name)) ?? [];
   if (family === undefined)
@@ -246,7 +215,7 @@ function classifierName({ config }: CausalLm): string {
   return `${family}ForSequenceClassification`;
 }
 
-function sampleIds({ options }: CausalLm, tokenizer: Tokenizer | undefined): Int32Array {
+function sampleIds({ options }: Role, tokenizer: Tokenizer | undefined): Int32Array {
   const { vocabSize, maxPositions = SAMPLE_TOKENS } = options;
   const length = Math.min(SAMPLE_TOKENS, maxPositions);
   return (
@@ -255,14 +224,12 @@ function sampleIds({ options }: CausalLm, tokenizer: Tokenizer | undefined): Int
 }
 
 /** Logits (tokens, vocabulary), or scores (tokens, labels), of a text in f32. */
-async function outputsOf(model: CausalLm, ids: Int32Array, score: TensorInfo | undefined): Promise<Float32Array> {
-  const { backend } = model;
+async function outputsOf(model: Role, ids: Int32Array): Promise<Float32Array> {
+  const { head } = model;
   const outputs = scope(() =>
     noGrad(() => {
       const hidden = model.forward(collate([{ ids }]));
-      if (score === undefined) return model.logits(hidden);
-      const weight = mapped(backend, score.path, score.byteOffset, loadableDType(score), score.shape);
-      return linear(hidden, [{ weight, dtype: "f32" }], "f32")[0] as Tensor;
+      return head instanceof ScoreHead ? head.scores(hidden) : head.logits(hidden);
     }),
   );
   try {

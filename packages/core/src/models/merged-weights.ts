@@ -7,15 +7,13 @@ import { byteLength, loadableDType, type TensorInfo, type TensorToWrite } from "
 import { scope } from "../tensor/scope.js";
 import { empty, mapped, type Tensor } from "../tensor/tensor.js";
 import type { RunContext } from "../run/run-context.js";
-import type { CausalLm } from "./causal-lm.js";
-import { findWeight } from "./stored-weights.js";
-import { weightSpecs } from "./weight-specs.js";
+import { ScoreHead } from "./head.js";
+import type { Role } from "./role.js";
+import { findWeight } from "../checkpoint/stored-weights.js";
+import { backboneSpecs, headSpec, SCORE } from "../nn/weight-specs.js";
 
 /** Dtypes that a model can be written in. */
 export type WeightDType = "f32" | "bf16" | "f16";
-
-/** A classifier's head. */
-export const SCORE = "score.weight";
 
 /** Elements that are held at once: 16 MiB of f32. */
 const BLOCK = 4 << 20;
@@ -29,31 +27,30 @@ export interface Part extends TensorToWrite {
 }
 
 /** Every weight of the merged model, in the model's order. */
-export function mergedParts(model: CausalLm, asked: WeightDType | undefined, score: TensorInfo | undefined): Part[] {
-  const { backend, options } = model;
+export function mergedParts(model: Role, asked: WeightDType | undefined): Part[] {
+  const { backend, base, head, options } = model;
   const { names } = options;
-  const specs = weightSpecs(options).map(({ name, shape }) => ({ name, shape }));
-  if (score === undefined && isUntied(model))
-    specs.push({ name: `${names.head}.weight`, shape: [options.vocabSize, options.hiddenSize] });
-  const trained = trainedInFull(model);
+  const scored = head instanceof ScoreHead;
+  const last = scored ? [{ name: SCORE, shape: head.weight.shape }] : ownHead(model) ? [headSpec(options)] : [];
+  const trained = trainedWhole(model);
   // What the adapter brings is stored in the base's dtype.
-  const embedding = findWeight(model.checkpoint, names, `${names.embedding}.weight`) as TensorInfo;
-  const parts = specs.map(({ name, shape }): Part => {
+  const embedding = findWeight(base.checkpoint, names, `${names.embedding}.weight`) as TensorInfo;
+  return [...backboneSpecs(options), ...last].map(({ name, shape }): Part => {
     const source = model.source(name);
     const own = floatDType(source);
-    const dtype = asked ?? floatDType(findWeight(model.checkpoint, names, name) ?? embedding);
+    const stored = name === SCORE ? undefined : findWeight(base.checkpoint, names, name);
+    const dtype = asked ?? floatDType(stored ?? embedding);
     const module = name.replace(/\.weight$/, "");
-    const part = { name, shape, dtype, changed: true };
-    if (trained.has(name)) return { ...part, data: () => blocks(model.weight(name), dtype) };
+    const part = { name, shape, dtype, changed: dtype !== own || (trained.has(name) && name !== SCORE) };
     if (module !== name && model.loras(module).length > 0)
-      return { ...part, data: () => mergedBlocks(model, module, dtype) };
-    return { ...part, changed: dtype !== own, data: () => mappedBlocks(backend, source, dtype) };
+      return { ...part, changed: true, data: () => mergedBlocks(model, module, dtype) };
+    return { ...part, data: () => mappedBlocks(backend, source, dtype) };
   });
-  if (score === undefined) return parts;
-  const { shape } = score;
-  const dtype = asked ?? floatDType(embedding);
-  const changed = dtype !== floatDType(score);
-  return [...parts, { name: SCORE, shape, dtype, changed, data: () => mappedBlocks(backend, score, dtype) }];
+}
+
+/** Whether the merged model's head is a weight of its own. */
+function ownHead(model: Role): boolean {
+  return !model.options.tieWordEmbeddings || isUntied(model);
 }
 
 function floatDType(info: TensorInfo): WeightDType {
@@ -66,7 +63,7 @@ function floatDType(info: TensorInfo): WeightDType {
 }
 
 /** The bytes of W + scale B A, or of its transpose where the weight is stored so. */
-async function* mergedBlocks(model: CausalLm, module: string, dtype: WeightDType): AsyncIterable<Uint8Array> {
+async function* mergedBlocks(model: Role, module: string, dtype: WeightDType): AsyncIterable<Uint8Array> {
   const { backend, options } = model;
   const weight = model.weight(`${module}.weight`);
   const { a, b, scale } = model.loras(module)[0]!;
@@ -151,16 +148,15 @@ export function totalBytes(parts: readonly Part[]): number {
   return parts.reduce((sum, { dtype, shape }) => sum + byteLength(dtype, shape), 0);
 }
 
-/** Names of the weights that the adapter replaces. */
-function trainedInFull({ arena }: CausalLm): Set<string> {
-  const names = arena?.parameters.map(({ name }) => name) ?? [];
-  return new Set(names.filter((name) => !name.includes(".lora_")));
+/** Names of the weights that adapters trained whole. */
+function trainedWhole({ adapters }: Role): ReadonlySet<string> {
+  return new Set(adapters.flatMap(({ wholeWeights }) => [...wholeWeights.trained]));
 }
 
 /** Whether the adapter gave a tied model a head of its own. */
-export function isUntied(model: CausalLm): boolean {
+export function isUntied(model: Role): boolean {
   const { tieWordEmbeddings, names } = model.options;
-  const trained = trainedInFull(model);
+  const trained = trainedWhole(model);
   return tieWordEmbeddings && [names.embedding, names.head].some((module) => trained.has(`${module}.weight`));
 }
 

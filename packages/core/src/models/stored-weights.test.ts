@@ -10,16 +10,16 @@ import { openSafetensors, readTensorData, writeSafetensors, type TensorToWrite }
 import { collate } from "../data/packing/collate.js";
 import { generate } from "../generation/generate.js";
 import type { LoraConfig } from "../checkpoint/lora-config.js";
-import { seededRandom } from "../numeric/seeded-random.js";
 import { sum } from "../ops/index.js";
 import { backward } from "../tensor/autograd.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { caseDir, goldenDir, hasCases } from "../testing/goldens.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
-import { loadCausalLm, type CausalLm } from "./causal-lm.js";
+import { loadCausalLm, tokenLoss, type CausalLm } from "./role.js";
 import { initCausalLm } from "./init.js";
 import { mergeAdapter } from "./merge.js";
-import { saveAdapter, saveCausalLm } from "./save.js";
+import { disposeArena } from "../nn/parameters.js";
+import { openTrained } from "../testing/open-trained.js";
 
 const root = mkdtempSync(join(tmpdir(), "medgpt-stored-"));
 let folders = 0;
@@ -89,17 +89,17 @@ describe("a head that is stored although config.json says that it is the embeddi
     const { model: own, said } = await open(dir);
     expect(said).toEqual([expect.stringMatching(/tie_word_embeddings.*they differ; lm_head is used as it is stored$/)]);
     expect(own.options.tieWordEmbeddings).toBe(false);
-    const read = (await own.head.read()) as Float32Array;
+    const read = (await own.head.weight.read()) as Float32Array;
     const stored = (await openSafetensors(join(dir, "model.safetensors"))).tensors.get("lm_head.weight")!;
     expect(read).toEqual(await readTensorData(stored));
-    own.dispose();
+    own.base.dispose();
   });
 
   it.each(["qwen2", "gpt2"] as const)("of %s is the embedding where it is the same", async (family) => {
     const { model: tied, said } = await open(await model(family, (all) => [headOf(all, family, false)]));
     expect(said).toEqual([]);
     expect(tied.options.tieWordEmbeddings).toBe(true);
-    tied.dispose();
+    tied.base.dispose();
   });
 
   it("stays a weight of its own when a model is merged or trained, with gradients of its own, and saved", async () => {
@@ -109,16 +109,15 @@ describe("a head that is stored although config.json says that it is the embeddi
     writeFileSync(join(untied, "config.json"), JSON.stringify({ ...configOf(dir), tie_word_embeddings: false }));
     const gradients = await Promise.all(
       [dir, untied].map(async (from) => {
-        const { model: trained } = await open(from);
-        trained.trainAll();
-        const { nll } = trained.loss(collate([{ ids: IDS }]));
+        const { model, arena, trained } = await openTrained(from, "all", { backend });
+        const { nll } = tokenLoss(model, collate([{ ids: IDS }]));
         backward(sum(nll));
-        const read = await trained.arena!.gradients.read();
+        const read = await arena.gradients.read();
         if (from === dir) {
           mkdirSync(join(root, "trained"));
-          await saveCausalLm(trained, join(root, "trained"));
+          await trained.save(join(root, "trained"));
         }
-        trained.dispose();
+        disposeArena(arena);
         return read;
       }),
     );
@@ -126,12 +125,11 @@ describe("a head that is stored although config.json says that it is the embeddi
     expect(configOf(join(root, "trained"))["tie_word_embeddings"]).toBe(false);
     expect((await tensorsOf(join(root, "trained"))).some(({ name }) => name === "lm_head.weight")).toBe(true);
 
-    const { model: adapted } = await open(dir);
-    adapted.addLora(LORA, seededRandom(1));
+    const { trained, arena } = await openTrained(dir, LORA, { backend });
     const adapter = fresh();
     mkdirSync(adapter);
-    await saveAdapter(adapted, LORA, dir, adapter);
-    adapted.dispose();
+    await trained.save(adapter, dir);
+    disposeArena(arena);
     const outputDir = fresh();
     await mergeAdapter({ base: dir, adapter, outputDir, backend }, { log: () => {} });
     expect(configOf(outputDir)["tie_word_embeddings"]).toBe(false);

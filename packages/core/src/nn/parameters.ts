@@ -22,6 +22,8 @@ export interface ParameterArena {
   readonly parameters: readonly Parameter[];
   /** Elements at the start of the arenas that weight decay applies to. */
   readonly decayed: number;
+  /** @throws RangeError where none is called so */
+  parameter(name: string): Parameter;
 }
 
 /**
@@ -29,6 +31,8 @@ export interface ParameterArena {
  * @throws InputError where values, gradients and the optimizer's two moments are more than the machine's memory
  */
 export function createArena(backend: Backend, specs: readonly ParameterSpec[]): ParameterArena {
+  if (new Set(specs.map(({ name }) => name)).size < specs.length)
+    throw new RangeError("two parameters of an arena have one name");
   const offsets = new Map<ParameterSpec, number>();
   let size = 0;
   let decayed = 0;
@@ -57,7 +61,13 @@ export function createArena(backend: Backend, specs: readonly ParameterSpec[]): 
     value.dispose();
     return parameter;
   });
-  return { values, gradients, parameters, decayed };
+  const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+  const parameter = (name: string): Parameter => {
+    const found = byName.get(name);
+    if (found === undefined) throw new RangeError(`the arena has no parameter ${name}`);
+    return found;
+  };
+  return { values, gradients, parameters, decayed, parameter };
 }
 
 export function disposeArena(arena: ParameterArena): void {

@@ -1,5 +1,7 @@
 import { InputError } from "@medgpt/artifacts";
-import type { CausalLm } from "../models/causal-lm.js";
+import type { Base } from "../models/base.js";
+import { freshAdapter, openAdapter, type Adapter } from "../nn/adapter.js";
+import type { Warn } from "../json/known-keys.js";
 import { suffixes, type LoraConfig, type LoraTargets } from "../checkpoint/lora-config.js";
 import { seededRandom } from "../numeric/seeded-random.js";
 import type { StageFlags } from "./flags.js";
@@ -18,17 +20,19 @@ export type AdapterFlags = Pick<
 >;
 
 /**
- * Adds the adapter that the flags describe, or the one at peft_path, whose own configuration wins.
+ * The adapter that the flags describe, or the one at peft_path, whose own configuration wins.
  * @throws InputError when a flag that the user gave contradicts the adapter at peft_path
  */
 export async function attachAdapter(
-  model: CausalLm,
+  base: Base,
   config: AdapterFlags,
   given: ReadonlySet<string>,
-): Promise<LoraConfig> {
+  warn: Warn,
+): Promise<Adapter> {
   if (config.peft_path !== null) {
-    const lora = await model.loadAdapter(config.peft_path);
-    if (model.hasOtherVocabulary)
+    const adapter = await openAdapter(base, config.peft_path, warn);
+    const { config: lora } = adapter;
+    if (adapter.hasOtherVocabulary)
       throw new InputError(
         "the adapter has an embedding and a head of its own, so that its vocabulary is another than the model's; merge the two with medgpt merge and train the merged model",
         { place: config.peft_path },
@@ -53,29 +57,28 @@ export async function attachAdapter(
         `--modules_to_save ${saved.join(",") || "None"}: the adapter at --peft_path has ${lora.modules_to_save.join(",") || "none"}; leave the flag out`,
         { place: config.peft_path },
       );
-    if (given.has("target_modules") && !sameTargets(model, config.target_modules, lora))
+    if (given.has("target_modules") && !sameTargets(base, config.target_modules, lora))
       throw new InputError(
         `--target_modules ${config.target_modules.join(",")}: the adapter at --peft_path has other targets; leave the flag out`,
         { place: config.peft_path },
       );
-    return lora;
+    return adapter;
   }
   const targets = config.target_modules;
   const lora: LoraConfig = {
     r: config.lora_rank,
     lora_alpha: config.lora_alpha,
     lora_dropout: config.lora_dropout,
-    target_modules: targets.includes("all") ? suffixes(model.linears) : targets,
+    target_modules: targets.includes("all") ? suffixes(base.linears) : targets,
     use_rslora: config.use_rslora,
     modules_to_save: config.modules_to_save ?? [],
   };
-  model.addLora(lora, seededRandom(config.seed));
-  return lora;
+  return freshAdapter(base, lora, seededRandom(config.seed));
 }
 
-function sameTargets(model: CausalLm, asked: readonly string[], own: LoraConfig): boolean {
-  const list = asked.includes("all") ? suffixes(model.linears) : asked;
-  const resolve = (targets: LoraTargets) => model.targets(targets).join();
+function sameTargets(base: Base, asked: readonly string[], own: LoraConfig): boolean {
+  const list = asked.includes("all") ? suffixes(base.linears) : asked;
+  const resolve = (targets: LoraTargets) => base.targets(targets).join();
   return resolve({ target_modules: list, modules_to_save: own.modules_to_save }) === resolve(own);
 }
 

@@ -7,7 +7,12 @@ import { resolveDataset, type ResolvedDataset } from "../hub/resolve-dataset.js"
 import { resolveModel } from "../hub/resolve-model.js";
 import { otherBase } from "../models/adapter-base.js";
 import { checkTokenizer } from "../models/check-tokenizer.js";
-import { loadCausalLm, type CausalLm, type LoadOptions } from "../models/causal-lm.js";
+import { openBase, type BaseOptions } from "../models/base.js";
+import { unusedDropout } from "../models/decoder-options.js";
+import { causalLm, type CausalLm } from "../models/role.js";
+import { WholeWeights } from "../models/whole-weights.js";
+import type { Adapter } from "../nn/adapter.js";
+import { createArena, type ParameterArena } from "../nn/parameters.js";
 import type { LoraConfig } from "../checkpoint/lora-config.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -29,6 +34,10 @@ export interface OpenedModel {
   readonly model: CausalLm;
   /** undefined when every weight is trained. */
   readonly lora: LoraConfig | undefined;
+  /** What is trained, and saved: the adapter or every weight. */
+  readonly trained: Adapter | WholeWeights;
+  /** Where it is trained; undefined where nothing is. */
+  readonly arena: ParameterArena | undefined;
   /** The files of config.dataset_name. */
   readonly dataset: ResolvedDataset | undefined;
   /** The fields that the user set. */
@@ -42,7 +51,7 @@ export interface OpenModelOptions {
   readonly longest: { readonly flag: string; readonly tokens: number };
   /** The architecture that the user expects. */
   readonly modelType?: string | null;
-  readonly ropeScaling?: LoadOptions["ropeScaling"];
+  readonly ropeScaling?: BaseOptions["ropeScaling"];
   /** The kinds of files that the stage reads; by default those of text. */
   readonly extensions?: readonly string[];
 }
@@ -103,23 +112,39 @@ export async function openModel(
     const { precision, line } = resolvePrecision(config, backend.dtypes);
     if (line !== undefined) say(line);
     const compute = precision === "bf16" ? "bf16" : "f32";
-    const model = await loadCausalLm(base.dir, { backend, compute, ropeScaling, warn });
-    if (modelType !== null && modelType !== model.config.modelType)
-      say(`--model_type ${modelType}: config.json says ${model.config.modelType}, which is used`, "warn");
-    const dropout = model.unusedDropout.join(", ");
+    const weights = await openBase(base.dir, { backend, compute, ropeScaling, warn });
+    if (modelType !== null && modelType !== weights.config.modelType)
+      say(`--model_type ${modelType}: config.json says ${weights.config.modelType}, which is used`, "warn");
+    const dropout = unusedDropout(weights.config).join(", ");
     if (config.do_train && dropout !== "")
       say(
         `config.json asks for dropout inside the model (${dropout}), which is not applied; --lora_dropout is`,
         "warn",
       );
-    const lora = config.use_peft
-      ? await attachAdapter(model, { ...config, peft_path: adapter ?? null }, given)
+    const attached = config.use_peft
+      ? await attachAdapter(weights, { ...config, peft_path: adapter ?? null }, given, warn)
       : undefined;
+    const trained = attached ?? new WholeWeights(weights);
+    const arena = config.use_peft || config.do_train ? createArena(backend, trained.specs()) : undefined;
+    if (arena !== undefined) trained.train(arena);
+    const roles = attached === undefined ? { trained: trained as WholeWeights } : { adapters: [attached] };
+    const model = causalLm(weights, roles);
     checkModel(model, tokenizer, longest, say);
-    if (lora === undefined && config.do_train) model.trainAll();
-    const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
-    say(`${precision}; ${trained} of ${all} parameters are trained`);
-    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, dataset, given };
+    const [some, all] = [arena?.values.size ?? 0, weights.parameterCount].map((n) => n.toLocaleString("en"));
+    say(`${precision}; ${some} of ${all} parameters are trained`);
+    const lora = attached?.config;
+    return {
+      base: artifactRef(base, found.hub),
+      inputs,
+      tokenizer,
+      backend,
+      model,
+      lora,
+      trained,
+      arena,
+      dataset,
+      given,
+    };
   } catch (error) {
     await backend.dispose();
     throw error;

@@ -11,7 +11,7 @@ import type { StageTask } from "./train-and-evaluate.js";
  * @throws InputError where it clearly does not fit
  */
 export function planStageMemory(
-  { model }: Pick<OpenedModel, "model">,
+  { model, arena }: Pick<OpenedModel, "model" | "arena">,
   config: StageFlags,
   { train, stream, validation }: Pick<StageTask, "train" | "stream" | "validation">,
   longest: OpenModelOptions["longest"],
@@ -26,6 +26,7 @@ export function planStageMemory(
   const task = {
     gradient_checkpointing,
     max_memory,
+    trained: arena?.values.size ?? 0,
     // What is streamed is not known beforehand.
     train: stream === undefined ? largest(train, size) : { rows: size, tokens: size * longest.tokens },
     evaluation: evaluates(config) ? largest(validation, config.per_device_eval_batch_size) : { rows: 0, tokens: 0 },

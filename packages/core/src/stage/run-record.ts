@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import { openAdapter } from "../checkpoint/peft.js";
+import { openAdapterFiles } from "../checkpoint/peft.js";
 import { describeJson, isJsonObject, readJsonObject } from "../json/read-json-object.js";
 import { fieldsOf } from "../config/schema.js";
 import type { LoraConfig } from "../checkpoint/lora-config.js";
@@ -106,10 +106,10 @@ export async function compareAdapter(
     if (!existsSync(join(checkpoint, "adapter_config.json"))) return [];
     throw otherAdapter(checkpoint, "use_peft False", "holds an adapter", "use_peft True");
   }
-  const { config: before } = await openAdapter(checkpoint);
+  const { config: before } = await openAdapterFiles(checkpoint);
   if (before.r !== lora.r)
     throw otherAdapter(checkpoint, `lora_rank ${lora.r}`, `has rank ${before.r}`, `lora_rank ${before.r}`);
-  const modules = (config: LoraConfig) => model.targets(config);
+  const modules = (config: LoraConfig) => model.base.targets(config);
   const [old, now] = [modules(before), modules(lora)];
   if (old.join() !== now.join()) {
     const targets = typeof before.target_modules === "string" ? before.target_modules : before.target_modules.join(",");

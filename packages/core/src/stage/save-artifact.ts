@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { sealArtifact, writeError, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
 import type { z } from "zod";
 import { fieldsOf } from "../config/schema.js";
-import { saveAdapter, saveCausalLm } from "../models/save.js";
+import { Adapter } from "../nn/adapter.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
 import { placeOver, RESULT_FOLDER } from "../training/replace.js";
 import { writeResults } from "../training/results.js";
@@ -37,11 +37,11 @@ export interface TrainedPaths {
 
 /** Writes the adapter or the model; returns the names of its files. */
 export function saveModel(
-  { model, lora }: OpenedModel,
+  { trained }: OpenedModel,
   { model_name_or_path }: Pick<StageFlags, "model_name_or_path">,
   dir: string,
 ): Promise<string[]> {
-  return lora === undefined ? saveCausalLm(model, dir) : saveAdapter(model, lora, model_name_or_path, dir);
+  return trained instanceof Adapter ? trained.save(dir, model_name_or_path) : trained.save(dir);
 }
 
 /**
@@ -88,10 +88,10 @@ async function writeArtifactFiles(
     files: [...files, "README.md", "trainer_state.json"],
   };
   if (lora === undefined) {
-    const { options, parameterCount: parameters } = model;
+    const { options, base: weights } = model;
     const details = {
       family: model.config.modelType,
-      parameters,
+      parameters: weights.parameterCount,
       vocabSize: options.vocabSize,
       tokenizer: tokenizer.digest,
     };

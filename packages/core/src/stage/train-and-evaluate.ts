@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { InputError, openArtifact, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
+import { tokenLoss } from "../models/role.js";
 import { evaluate } from "../training/evaluate.js";
 import { writeLogRow } from "../training/log-row.js";
 import { prepareOutputDir } from "../training/output-dir.js";
@@ -56,7 +57,7 @@ export async function trainAndEvaluate(
   const { model } = opened;
   const { validation } = task;
   const evaluateModel = (): Promise<Record<string, number>> =>
-    evaluate({ ...validation, loss: model.loss.bind(model) }, config.per_device_eval_batch_size, context);
+    evaluate({ ...validation, loss: (batch) => tokenLoss(model, batch) }, config.per_device_eval_batch_size, context);
   const log = openLog(config);
 
   let artifact: AdapterArtifact | CausalLmArtifact | undefined;
@@ -135,7 +136,8 @@ async function trainStage(
   context: RunContext,
   { begin, log, evaluate }: Required<Pick<TrainingTask, "begin">> & { log: RunLog } & Pick<TrainingTask, "evaluate">,
 ): Promise<TrainingResult> {
-  const { model, backend } = opened;
+  const { model, trained, arena, backend } = opened;
+  if (arena === undefined) throw new RangeError("nothing of the model is trained");
   const counted: Traits = stream === undefined ? { "the number of rows to train on": rows.rows } : {};
   const now = runRecord(opened, config, stage, { ...traits, ...counted });
   const profile = profileSteps(backend, config.profile, context);
@@ -143,11 +145,11 @@ async function trainStage(
     ...rows,
     stream,
     loss,
-    arena: model.arena as NonNullable<typeof model.arena>,
+    arena,
     evaluate,
     saveModel: async (dir: string) => void (await saveModel(opened, config, dir)),
-    loadModel: (dir: string) => model.restore(dir),
-    computeParameters: model.parameterCount - model.options.vocabSize * model.options.hiddenSize,
+    loadModel: (dir: string) => trained.restore(dir),
+    computeParameters: model.base.parameterCount - model.options.vocabSize * model.options.hiddenSize,
     isLoggingDefault: isLoggingDefault(opened, config),
     record: (): RunRecord => {
       const tracked = config.logging_dir === null && !config.report_to.includes("none");

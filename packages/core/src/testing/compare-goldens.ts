@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Backend } from "../backends/backend.js";
-import { adapterTensors, openAdapter } from "../checkpoint/peft.js";
+import { adapterTensors, openAdapterFiles } from "../checkpoint/peft.js";
 import { openSafetensors, readTensorData, type TensorInfo } from "../checkpoint/safetensors.js";
 import { collate, labelCount } from "../data/packing/collate.js";
-import { loadCausalLm, type CausalLm } from "../models/index.js";
+import { loadCausalLm, tokenLoss, type CausalLm } from "../models/index.js";
 import type { Batch } from "../data/packing/batch.js";
 import { sum } from "../ops/index.js";
 import { createSchedule, type ScheduleName } from "../optim/schedule.js";
@@ -15,6 +15,7 @@ import { backward, noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { train } from "../training/train.js";
 import { expectClose } from "./all-close.js";
+import { openTrained } from "./open-trained.js";
 import { readCase, readTensors, unpad, type Matrix } from "./goldens.js";
 import { argumentsFor } from "./training-arguments.js";
 
@@ -33,7 +34,7 @@ export async function compareModel(backend: Backend, dir: string, source = dir):
   const [hidden, logits, loss] = scope(() =>
     noGrad(() => {
       const hidden = model.forward(batch);
-      return [hidden, model.logits(hidden), sum(model.loss(batch).nll, 1 / labelCount(batch))] as const;
+      return [hidden, model.head.logits(hidden), sum(tokenLoss(model, batch).nll, 1 / labelCount(batch))] as const;
     }),
   );
   expectClose(await hidden.read(), pick(io, "last_hidden_state", places), CLOSE);
@@ -58,7 +59,7 @@ export async function compareModel(backend: Backend, dir: string, source = dir):
 }
 
 export async function logitsOf(model: CausalLm, batch: Batch): Promise<Float32Array> {
-  const logits = scope(() => noGrad(() => model.logits(model.forward(batch))));
+  const logits = scope(() => noGrad(() => model.head.logits(model.forward(batch))));
   const values = (await logits.read()) as Float32Array;
   logits.dispose();
   return values;
@@ -81,12 +82,11 @@ export async function compareAdapter(
   dir: string,
 ): Promise<{ model: CausalLm; io: ReadonlyMap<string, Matrix>; lastLogits: Float32Array }> {
   const { base, loss } = readCase<{ base: string; loss: number }>(dir);
-  const model = await loadCausalLm(join(dir, base), { backend });
-  await model.loadAdapter(dir);
+  const { model, arena } = await openTrained(join(dir, base), dir, { backend });
   const io = await readTensors(join(dir, "io.safetensors"));
   const { rows, places } = unpad(io);
   const batch = collate(rows);
-  const ours = scope(() => sum(model.loss(batch).nll, 1 / labelCount(batch)));
+  const ours = scope(() => sum(tokenLoss(model, batch).nll, 1 / labelCount(batch)));
   const values = await logitsOf(model, batch);
   expect(await ours.item()).toBeCloseTo(loss, 5);
   const { data: row0, shape } = io.get("logits_row0") as Matrix;
@@ -95,7 +95,7 @@ export async function compareAdapter(
   expect(places.length).toBeGreaterThan(0);
   expectClose(values.subarray(0, real), row0.subarray(0, real), CLOSE);
   backward(ours);
-  const parameters = model.arena?.parameters ?? [];
+  const { parameters } = arena;
   expect(parameters.length).toBe([...io.keys()].filter((key) => key.startsWith("grad.")).length);
   for (const parameter of parameters) {
     const key = `grad.base_model.model.${peftName(parameter.name)}`;
@@ -123,10 +123,8 @@ export async function compareCurve(
   { lora, checkpointing }: { lora: boolean; checkpointing: boolean },
 ): Promise<void> {
   const curve = readCase<Curve>(dir);
-  const model = await loadCausalLm(join(dir, curve.base), { backend });
-  if (lora) await model.loadAdapter(join(dir, "init_adapter"));
-  else model.trainAll();
-  const arena = model.arena as NonNullable<typeof model.arena>;
+  const start = lora ? join(dir, "init_adapter") : "all";
+  const { model, arena } = await openTrained(join(dir, curve.base), start, { backend });
   const io = await readTensors(join(dir, "batches.safetensors"));
   const count = curve.max_steps * curve.gradient_accumulation_steps;
   const rows = Array.from(
@@ -139,7 +137,7 @@ export async function compareCurve(
       arena,
       rows: rows.length,
       batch: (indices) => collate(indices.map((index) => rows[index] as (typeof rows)[number])),
-      loss: (batch) => model.loss(batch, { recomputedLayers: checkpointing ? 1 : 0 }).nll,
+      loss: (batch) => tokenLoss(model, batch, { recomputedLayers: checkpointing ? 1 : 0 }).nll,
       saveModel: () => Promise.resolve(),
       loadModel: () => Promise.resolve(),
       computeParameters: 0,
@@ -174,7 +172,7 @@ export async function compareCurve(
     { absolute: 1e-9, relative: 0 },
   );
   const tensors: ReadonlyMap<string, TensorInfo> = lora
-    ? adapterTensors(await openAdapter(join(dir, "final_adapter")))
+    ? adapterTensors(await openAdapterFiles(join(dir, "final_adapter")))
     : (await openSafetensors(join(dir, "final_weights.safetensors"))).tensors;
   for (const parameter of arena.parameters) {
     // A key bias has a gradient of rounding noise, which Adam's division blows up without effect on the loss.

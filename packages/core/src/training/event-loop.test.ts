@@ -8,8 +8,9 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Backend } from "../backends/backend.js";
 import { collate } from "../data/packing/collate.js";
-import { initCausalLm, loadCausalLm, type CausalLm } from "../models/index.js";
-import type { ParameterArena } from "../nn/parameters.js";
+import { initCausalLm, tokenLoss, type WholeWeights } from "../models/index.js";
+import { disposeArena } from "../nn/parameters.js";
+import { openTrained, type Trained } from "../testing/open-trained.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { argumentsFor } from "../testing/training-arguments.js";
 import { evaluate } from "./evaluate.js";
@@ -22,7 +23,7 @@ const native = (await availableBackends()).find(({ name }) => name === "native")
 describe.skipIf(native === undefined)("training on the native backend", () => {
   let dir: string;
   let backend: Backend;
-  let model: CausalLm;
+  let model: Trained<WholeWeights>;
   beforeAll(async () => {
     dir = await mkdtemp(join(tmpdir(), "medgpt-event-loop-"));
     const config = {
@@ -44,15 +45,11 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
   });
   afterEach(() => backend.dispose());
 
-  async function fresh(): Promise<CausalLm> {
-    const model = await loadCausalLm(join(dir, "model"), { backend });
-    model.trainAll();
-    return model;
-  }
+  const fresh = () => openTrained(join(dir, "model"), "all", { backend });
 
   /** Trains on batches of four rows of `length` tokens, with a constant learning rate. */
   function run(
-    model: CausalLm,
+    { model, arena }: Trained<WholeWeights>,
     length: number,
     steps: number,
     { signal, log = () => {} }: { signal?: AbortSignal; log?: (event: RunEvent) => void } = {},
@@ -61,10 +58,10 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
       ids: Int32Array.from({ length }, (_, token) => (index * 131 + token * 17) % 2000),
     });
     const task = {
-      arena: model.arena as ParameterArena,
+      arena,
       rows: 400,
       batch: (indices: readonly number[]) => collate(indices.map(row)),
-      loss: (batch: ReturnType<typeof collate>) => model.loss(batch).nll,
+      loss: (batch: ReturnType<typeof collate>) => tokenLoss(model, batch).nll,
       saveModel: () => Promise.resolve(),
       loadModel: () => Promise.resolve(),
       computeParameters: 0,
@@ -77,8 +74,7 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
     };
     return train(task, argumentsFor(join(dir, "output"), settings), signal === undefined ? { log } : { log, signal });
   }
-  const values = async (model: CausalLm): Promise<Buffer> => {
-    const { values } = model.arena as ParameterArena;
+  const values = async ({ arena: { values } }: Trained<WholeWeights>): Promise<Buffer> => {
     return Buffer.from(await backend.readBytes(values, values.size));
   };
 
@@ -141,7 +137,7 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
     const task = {
       rows,
       batch: () => collate(Array.from({ length: rows }, () => ({ ids }))),
-      loss: (batch: ReturnType<typeof collate>) => model.loss(batch),
+      loss: (batch: ReturnType<typeof collate>) => tokenLoss(model.model, batch),
     };
     await backend.sync();
     const before = backend.memory();
@@ -168,8 +164,8 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
       const whole = await fresh();
       await run(whole, 2, done);
       expect((await values(stopped)).equals(await values(whole)), `stopped after ${milliseconds} ms`).toBe(true);
-      stopped.dispose();
-      whole.dispose();
+      disposeArena(stopped.arena);
+      disposeArena(whole.arena);
     }
   });
 });

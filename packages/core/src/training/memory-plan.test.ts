@@ -6,10 +6,11 @@ import { InputError } from "@medgpt/artifacts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Backend } from "../backends/backend.js";
 import { collate } from "../data/packing/collate.js";
-import { initCausalLm, loadCausalLm } from "../models/index.js";
-import { seededRandom } from "../numeric/seeded-random.js";
+import { initCausalLm, tokenLoss } from "../models/index.js";
+import { disposeArena } from "../nn/parameters.js";
 import { sum } from "../ops/index.js";
 import { scope } from "../tensor/scope.js";
+import { openTrained } from "../testing/open-trained.js";
 import { availableBackends } from "../testing/each-backend.js";
 import { keptByLayer, planMemory, planTraining, type MemoryTask } from "./memory-plan.js";
 
@@ -30,22 +31,23 @@ const CONFIGS = {
   gpt2: { model_type: "gpt2", n_head: 4, n_layer: 6, n_positions: 256 },
 };
 
+const LORA = {
+  ...{ r: 8, lora_alpha: 16, lora_dropout: 0, target_modules: "all", use_rslora: false },
+  modules_to_save: [],
+};
+
 describe.each(Object.entries(CONFIGS))("the memory plan of %s", (_name, config) => {
   it.each(backends)("knows what a layer keeps on $name", async ({ create }) => {
     const dir = await mkdtemp(join(tmpdir(), "medgpt-memory-"));
     await initCausalLm(dir, { ...config, vocab_size: 2000, hidden_size: 96 }, tokenizer);
     const backend = await create();
     const compute = backend.dtypes.includes("bf16") ? "bf16" : "f32";
-    const model = await loadCausalLm(dir, { backend, compute });
-    model.addLora(
-      { r: 8, lora_alpha: 16, lora_dropout: 0, target_modules: "all", use_rslora: false, modules_to_save: [] },
-      seededRandom(1),
-    );
+    const { model, base } = await openTrained(dir, LORA, { backend, compute });
     const batch = collate([{ ids: Int32Array.from({ length: 200 }, (_, i) => i) }]);
     /** Bytes alive between the forward and the backward pass. */
     const alive = (recomputedLayers: number): number => {
       const before = backend.memory().liveBytes;
-      const loss = scope(() => sum(model.loss(batch, { recomputedLayers }).nll));
+      const loss = scope(() => sum(tokenLoss(model, batch, { recomputedLayers }).nll));
       const bytes = backend.memory().liveBytes - before;
       loss.dispose();
       return bytes;
@@ -63,7 +65,7 @@ describe.each(Object.entries(CONFIGS))("the memory plan of %s", (_name, config) 
     expect(planMemory(shape, 0, true).recomputed).toBe(6);
     expect(planMemory(shape, Infinity, "full").recomputed).toBe(6);
     expect(planMemory(shape, 0, false).recomputed).toBe(0);
-    model.dispose();
+    base.dispose();
     await backend.dispose();
     await rm(dir, { recursive: true });
   });
@@ -89,16 +91,12 @@ describe("a run's need of memory", () => {
     rows: number,
     { lora = true, ...changes }: Partial<MemoryTask & { lora: boolean }>,
   ) {
-    const model = await loadCausalLm(dir, { backend, compute: "f32" });
-    if (lora)
-      model.addLora(
-        { r: 8, lora_alpha: 16, lora_dropout: 0, target_modules: "all", use_rslora: false, modules_to_save: [] },
-        seededRandom(1),
-      );
-    else model.trainAll();
+    const options = { backend, compute: "f32" } as const;
+    const { model, arena } = lora ? await openTrained(dir, LORA, options) : await openTrained(dir, "all", options);
     const task: MemoryTask = {
       gradient_checkpointing: false,
       max_memory: null,
+      trained: arena.values.size,
       train: { rows, tokens: rows * 1024 },
       evaluation: { rows: 0, tokens: 0 },
       lengthFlag: "block_size",
@@ -112,7 +110,8 @@ describe("a run's need of memory", () => {
       expect(error).toBeInstanceOf(InputError);
       return { said, recomputed: undefined, error: (error as Error).message };
     } finally {
-      model.dispose();
+      disposeArena(arena);
+      model.base.dispose();
     }
   }
 

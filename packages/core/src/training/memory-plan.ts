@@ -1,7 +1,7 @@
 /** What a training run needs of memory, and how many layers to recompute so that it fits. */
 import { InputError } from "@medgpt/artifacts";
 import { machineMemory } from "../run/machine-memory.js";
-import type { CausalLm } from "../models/causal-lm.js";
+import type { CausalLm } from "../models/role.js";
 import type { DecoderOptions } from "../nn/decoder.js";
 import { bytes, count } from "../run/figures.js";
 
@@ -66,6 +66,8 @@ export interface MemoryTask {
   readonly gradient_checkpointing: boolean | "full";
   /** GiB that the user lets the run have; null is what the machine has, of which recomputation is planned with 80 %. */
   readonly max_memory: number | null;
+  /** Elements that are trained. */
+  readonly trained: number;
   /** The largest micro-batches of training and of evaluation. */
   readonly train: MicroBatch;
   readonly evaluation: MicroBatch;
@@ -96,11 +98,11 @@ const MARGIN = 0.15;
  * @param available bytes that gradient checkpointing plans with
  */
 export function estimateMemory(model: CausalLm, task: MemoryTask, available: number): MemoryNeed {
-  const { backend, options, checkpoint } = model;
+  const { backend, base, options } = model;
   const inJs = backend.name === "js";
-  const everything = model.adapterRanks === 0 && model.arena !== undefined;
-  const size = everything ? 0 : inJs ? 4 * model.parameterCount : checkpoint.totalBytes;
-  const trained = 16 * (model.arena?.values.size ?? 0);
+  const everything = model.adapterRanks === 0 && task.trained > 0;
+  const size = everything ? 0 : inJs ? 4 * base.parameterCount : base.checkpoint.totalBytes;
+  const trained = 16 * task.trained;
   const { heapTotal, external } = process.memoryUsage();
   const program = PROGRAM + heapTotal + external - (inJs ? Math.min(external, backend.memory().liveBytes) : 0);
   const shape = ({ tokens }: MicroBatch): StepShape => {

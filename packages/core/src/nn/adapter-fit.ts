@@ -1,24 +1,18 @@
 /** Whether an adapter fits a model, and what it brings in place of the base's weights. */
 import { join } from "node:path";
 import { InputError } from "@medgpt/artifacts";
-import type { Adapter } from "../checkpoint/peft.js";
+import type { AdapterFiles } from "../checkpoint/peft.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
-import type { DecoderOptions } from "../nn/decoder.js";
-import type { LoraConfig, LoraTargets } from "../checkpoint/lora-config.js";
-import { sameTensor } from "./stored-weights.js";
-import { isOf, savedSpecs } from "./weight-specs.js";
-
-/** What an adapter is to be put on. */
-interface Base {
-  readonly options: DecoderOptions;
-  /** Names of the linear modules below the layers. */
-  readonly linears: readonly string[];
-  readonly targets: (targets: LoraTargets) => string[];
-}
+import type { DecoderOptions } from "./decoder.js";
+import { resolveTargets, type LoraConfig } from "../checkpoint/lora-config.js";
+import { sameTensor } from "../checkpoint/stored-weights.js";
+import { isOf, linearModules, savedSpecs, SCORE, type WeightSpec } from "./weight-specs.js";
 
 export interface AdapterFit {
   /** The adapter's configuration; modules_to_save are those of the decoder that are trained. */
   readonly config: LoraConfig;
+  /** The weights of the modules that are trained whole. */
+  readonly saved: readonly WeightSpec[];
   /** Embedding and head of the adapter's file that it does not train: PEFT saves them where the vocabulary was resized. */
   readonly replaced: ReadonlyMap<string, TensorInfo>;
   /** Rows of embedding and head. */
@@ -28,36 +22,54 @@ export interface AdapterFit {
 }
 
 /**
- * @param besides saved modules that are no part of the decoder
+ * @param dir the adapter's folder
  * @throws InputError naming what does not fit, or what of the adapter would be left out
  */
-export async function fitAdapter(
-  adapter: Adapter,
-  base: Base,
-  dir: string,
-  besides: readonly string[],
-): Promise<AdapterFit> {
-  const { embedding } = base.options.names;
-  const modules = adapter.config.modules_to_save.filter((module) => !besides.includes(module));
+export async function fitAdapter(files: AdapterFiles, options: DecoderOptions, dir: string): Promise<AdapterFit> {
   // An embedding that PEFT trained together with the head tied to it stays one weight with it.
-  const staysTied = adapter.keepsTies && base.options.tieWordEmbeddings;
-  const config = {
-    ...adapter.config,
-    modules_to_save: staysTied ? modules.filter((module) => !isOf(`${embedding}.weight`, module)) : modules,
-  };
+  const staysTied = files.keepsTies && options.tieWordEmbeddings;
+  const modules = modulesOf(files).filter((module) => !staysTied || !isOf(`${options.names.embedding}.weight`, module));
+  const config = { ...files.config, modules_to_save: modules };
   checkNumbers(config, dir);
-  checkFactors(adapter, config, base, dir);
-  const trained = new Set(savedSpecs(base.options, config.modules_to_save).map(({ name }) => name));
-  const vocabulary = await vocabularyOf(adapter, base.options, trained, dir);
-  const unnamed = [...adapter.saved.keys()].find(
-    (name) => !trained.has(name) && !vocabulary.known.has(name) && !besides.some((module) => isOf(name, module)),
-  );
+  checkFactors(files, config, options, dir);
+  const labels = scoreLabels(files, options);
+  const trained = new Set(savedSpecs(options, modules, labels).map(({ name }) => name));
+  const { known, ...vocabulary } = await vocabularyOf(files, options, trained, dir);
+  const saved = savedSpecs({ ...options, vocabSize: vocabulary.vocabSize }, modules, labels);
+  const unnamed = [...files.saved.keys()].find((name) => !trained.has(name) && !known.has(name));
   if (unnamed !== undefined)
     throw new InputError(
       `the adapter has weights for ${unnamed}, which adapter_config.json names neither in target_modules nor in modules_to_save`,
       { place: dir },
     );
-  return { config, ...vocabulary };
+  return { config, saved, ...vocabulary };
+}
+
+/** The modules that are trained whole. For a classifier PEFT names both heads that models may have, whichever is there. */
+function modulesOf({ config, taskType, saved }: AdapterFiles): string[] {
+  const named = config.modules_to_save;
+  if (taskType !== "SEQ_CLS") return [...named];
+  const others = named.filter((module) => module !== "classifier" && !isOf(SCORE, module));
+  return saved.has(SCORE) ? [...others, "score"] : others;
+}
+
+/** Rows of the adapter's score; 0 where it has none. */
+function scoreLabels({ taskType, saved }: AdapterFiles, { hiddenSize }: DecoderOptions): number {
+  const score = taskType === "SEQ_CLS" ? saved.get(SCORE) : undefined;
+  return score === undefined ? 0 : checkScore(score, hiddenSize);
+}
+
+/**
+ * @returns the number of labels
+ * @throws InputError where a score does not fit the hidden size
+ */
+export function checkScore({ shape, path }: TensorInfo, hiddenSize: number): number {
+  const [labels = 0, width] = shape;
+  if (shape.length !== 2 || width !== hiddenSize || labels === 0)
+    throw new InputError(`${SCORE}: expected shape (labels, ${hiddenSize}), got (${shape.join(", ")})`, {
+      place: path,
+    });
+  return labels;
 }
 
 function checkNumbers(config: LoraConfig, dir: string): void {
@@ -73,14 +85,20 @@ function checkNumbers(config: LoraConfig, dir: string): void {
 }
 
 /** Every module with factors must be one that there is, and that the configuration targets. */
-function checkFactors({ factors, saved }: Adapter, config: LoraConfig, base: Base, dir: string): void {
+function checkFactors(
+  { factors, saved }: AdapterFiles,
+  config: LoraConfig,
+  options: DecoderOptions,
+  dir: string,
+): void {
   const adapted = [...factors.keys(), ...[...saved.keys()].map((name) => name.replace(/\.lora_embedding_[AB]$/, ""))];
-  checkVocabularyIsWhole(base.options, (module) => adapted.includes(module), dir);
+  checkVocabularyIsWhole(options, (module) => adapted.includes(module), dir);
   const stray = (modules: readonly string[]) => [...factors.keys()].find((module) => !modules.includes(module));
-  const foreign = stray(base.linears);
+  const linears = [...linearModules(options).keys()];
+  const foreign = stray(linears);
   if (foreign !== undefined)
     throw new InputError(`the adapter is for another model: this one has no module ${foreign}`, { place: dir });
-  const untargeted = stray(base.targets(config));
+  const untargeted = stray(resolveTargets(config, linears));
   if (untargeted !== undefined)
     throw new InputError(`the adapter has weights for ${untargeted}, which its configuration does not target`, {
       place: dir,
@@ -110,11 +128,11 @@ export function checkVocabularyIsWhole(
 
 /** The vocabulary of base and adapter together, and the names of the adapter's weights that are part of it. */
 async function vocabularyOf(
-  { saved }: Adapter,
+  { saved }: AdapterFiles,
   { names, vocabSize, tieWordEmbeddings }: DecoderOptions,
   trained: ReadonlySet<string>,
   dir: string,
-): Promise<Omit<AdapterFit, "config"> & { readonly known: ReadonlySet<string> }> {
+): Promise<Omit<AdapterFit, "config" | "saved"> & { readonly known: ReadonlySet<string> }> {
   const [embedding, head] = [`${names.embedding}.weight`, `${names.head}.weight`] as const;
   const [table, output] = [saved.get(embedding), saved.get(head)];
   const replaced = new Map<string, TensorInfo>();

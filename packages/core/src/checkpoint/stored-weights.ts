@@ -1,8 +1,7 @@
 /** What the weight files of a model hold beside, or in place of, what its config.json promises. */
 import { open } from "node:fs/promises";
-import { byteLength, type TensorInfo } from "../checkpoint/safetensors.js";
-import type { Checkpoint } from "../checkpoint/shards.js";
-import type { DecoderOptions } from "../nn/decoder.js";
+import { byteLength, type TensorInfo } from "./safetensors.js";
+import type { Checkpoint } from "./shards.js";
 
 /** Bytes that are compared at a time. */
 const CHUNK = 1 << 20;
@@ -10,17 +9,24 @@ const CHUNK = 1 << 20;
 /** Tensors that older releases saved and that are computed instead: rotary frequencies, positions, GPT-2's causal masks. */
 const COMPUTED = /(^|\.)(rotary_emb\.inv_freq|position_ids|attn\.(masked_)?bias)$/;
 
+/** What a family calls the modules that files may leave out or hold twice. */
+export interface WeightNames {
+  readonly basePrefix: string;
+  readonly embedding: string;
+  readonly head: string;
+}
+
 /** A weight of a checkpoint; files of a base model leave the prefix of their names out. */
 export function findWeight(
   { tensors }: Checkpoint,
-  { basePrefix }: DecoderOptions["names"],
+  { basePrefix }: Pick<WeightNames, "basePrefix">,
   name: string,
 ): TensorInfo | undefined {
   return tensors.get(name) ?? tensors.get(name.startsWith(basePrefix) ? name.slice(basePrefix.length) : name);
 }
 
 /** Whether the files have an output head that is not the embedding, byte for byte. */
-export async function hasOwnHead(checkpoint: Checkpoint, names: DecoderOptions["names"]): Promise<boolean> {
+export async function hasOwnHead(checkpoint: Checkpoint, names: WeightNames): Promise<boolean> {
   const head = findWeight(checkpoint, names, `${names.head}.weight`);
   const embedding = findWeight(checkpoint, names, `${names.embedding}.weight`);
   return head !== undefined && embedding !== undefined && !(await sameTensor(head, embedding));
