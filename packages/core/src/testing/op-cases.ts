@@ -61,7 +61,7 @@ export const opCases: readonly OpCase[] = [
     op: "activation",
     name: "silu gated",
     parameters: { x: [6, 4], up: [6, 4] },
-    run: (p, { ops }) => ops.activation(p["x"] as Tensor, "silu", p["up"] as Tensor),
+    run: (p, { ops }) => ops.activation(p["x"] as Tensor, "silu", p["up"]),
   },
   {
     op: "activation",
