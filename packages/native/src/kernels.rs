@@ -3,7 +3,7 @@
 
 use crate::attention::{self, Attention, AttentionBackward};
 use crate::buffer::View;
-use crate::engine::Buffers;
+use crate::buffers::Buffers;
 use crate::isa::Isa;
 use crate::linear_cross_entropy::{self, LinearCrossEntropy, LinearCrossEntropyWeightBackward};
 use crate::pool::Pool;

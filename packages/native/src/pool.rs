@@ -4,7 +4,6 @@
 //! is late (descheduled or still waking) is not waited for: it joins only while the region is open, so a busy machine
 //! costs speed and not latency.
 
-use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::buffer::Block;
+use crate::panics::Caught;
 
 /// How long an idle worker spins before it parks: longer than the gap between the kernels of a training step.
 const SPIN: Duration = Duration::from_micros(50);
@@ -40,7 +40,7 @@ struct Shared {
     aborted: AtomicBool,
     shutdown: AtomicBool,
     region: UnsafeCell<Region>,
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    panic: Mutex<Option<Caught>>,
     lock: Mutex<()>,
     wake: Condvar,
 }
@@ -65,7 +65,7 @@ impl Shared {
         }));
         if let Err(payload) = result {
             self.next.0.store(tasks, Ordering::Relaxed);
-            self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(payload);
+            self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(Caught::new(payload));
         }
     }
 
@@ -180,7 +180,7 @@ impl Pool {
     }
 
     /// Runs `task(index, worker)` for every index below `tasks`, each once, in no particular order, and returns when all
-    /// are done. Tasks not yet started are left out once the pool is aborted. A task's panic is raised again here.
+    /// are done. Tasks not yet started are left out once the pool is aborted. A task's panic is raised again here, as a `Caught`.
     pub fn parallel(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
         if tasks == 0 {
             return;
@@ -214,8 +214,8 @@ impl Pool {
         }
         let panic = shared.panic.lock().unwrap_or_else(|e| e.into_inner()).take();
         self.busy.store(false, Ordering::Release);
-        if let Some(payload) = panic {
-            resume_unwind(payload);
+        if let Some(caught) = panic {
+            resume_unwind(Box::new(caught));
         }
     }
 
@@ -287,6 +287,7 @@ impl Drop for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panics::guarded;
 
     #[test]
     fn every_task_runs_once_for_any_number_of_threads() {
@@ -321,11 +322,11 @@ mod tests {
     #[test]
     fn a_panic_in_a_task_reaches_the_caller_and_the_pool_works_on() {
         let pool = Pool::new(2).unwrap();
-        let result = catch_unwind(AssertUnwindSafe(|| {
+        let result = guarded(|| {
             pool.parallel(100, &|task, _| assert!(task != 57, "task 57 failed"));
-        }));
-        let payload = result.unwrap_err();
-        assert_eq!(payload.downcast_ref::<&str>(), Some(&"task 57 failed"));
+            Ok(())
+        });
+        assert!(result.unwrap_err().ends_with("task 57 failed"));
         let total = AtomicUsize::new(0);
         pool.parallel(10, &|_, _| {
             total.fetch_add(1, Ordering::Relaxed);
