@@ -1,9 +1,10 @@
 //! Activation functions, alone or gating a second input.
 
+use crate::arguments::{Activation, ActivationBackward};
 use crate::block::{blocks, load, store, ZERO};
+use crate::context::Context;
 use crate::elementwise::{chunks, chunks_of, float};
 use crate::isa::Isa;
-use crate::kernels::{Activation, ActivationBackward, Context};
 use crate::math::{erf_f32, exp_f32, tanh_f32};
 use crate::multiversion;
 
@@ -135,7 +136,7 @@ multiversion! { unsafe fn backward_range<F: Function>(k: &ActivationBackward, fr
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::{CUBIC, SQRT_2_OVER_PI};
-    use crate::kernels::{Activation, ActivationBackward};
+    use crate::arguments::{Activation, ActivationBackward};
     use crate::vector::exp;
     use crate::vector::{lanes, load, store};
     use core::arch::x86_64::*;

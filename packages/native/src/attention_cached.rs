@@ -1,10 +1,11 @@
 //! Decoding: keys and values of each sequence lie together in a cache, and a query looks at those up to its own place.
 
+use crate::arguments::{AttentionCached, CacheRows};
 use crate::block::{load, store, Sum};
 use crate::buffer::{DType, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float, row_chunks};
 use crate::gemm::RESULTS;
-use crate::kernels::{AttentionCached, CacheRows, Context};
 use crate::math::{exp_f32, tanh_f32};
 use crate::multiversion;
 

@@ -1,8 +1,9 @@
 //! fill, copy, add, scale, scaleRows, softCap, and the way elementwise kernels are cut into tasks.
 
+use crate::arguments::{Add, Copy, Fill, Scale, ScaleRows, SoftCap};
 use crate::block::{blocks, load, store, CHUNK, ZERO};
 use crate::buffer::{Bf16, DType, Elem, View};
-use crate::kernels::{Add, Context, Copy, Fill, Scale, ScaleRows, SoftCap};
+use crate::context::Context;
 use crate::math::tanh_f32;
 use crate::multiversion;
 
@@ -26,7 +27,16 @@ pub fn row_chunks(cx: &Context, rows: usize, cols: usize, task: impl Fn(usize, u
 
 /// `rows * cols`, or an error where that overflows.
 pub fn area(rows: usize, cols: usize) -> Result<usize, String> {
-    rows.checked_mul(cols).ok_or_else(|| format!("{rows} x {cols} is too large"))
+    volume(&[rows, cols])
+}
+
+/// The product of all sizes, or an error where it overflows: what is checked must be what is read.
+pub fn volume(sizes: &[usize]) -> Result<usize, String> {
+    let product = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+    product.ok_or_else(|| {
+        let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+        format!("{} is too large", sizes.join(" x "))
+    })
 }
 
 /// An error unless the view has `count` elements of a float dtype.

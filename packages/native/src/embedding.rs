@@ -1,9 +1,10 @@
 //! embedding and embeddingBackward.
 
+use crate::arguments::{Embedding, EmbeddingBackward};
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::{DType, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float, row_chunks};
-use crate::kernels::{Context, Embedding, EmbeddingBackward};
 use crate::multiversion;
 use crate::reduce::column_blocks;
 

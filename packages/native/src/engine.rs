@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::buffer::{take_operand_bytes, DType};
 use crate::buffers::Buffers;
+use crate::context::Context;
 use crate::isa::Isa;
-use crate::kernels::{self, Context};
+use crate::kernels;
 use crate::panics::guarded;
 use crate::pool::Pool;
 

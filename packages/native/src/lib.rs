@@ -4,6 +4,7 @@ mod activation;
 // Nothing is exported, and so nothing used, in the test program.
 #[cfg_attr(test, allow(dead_code))]
 mod addon;
+mod arguments;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod attention_avx512;
@@ -11,6 +12,7 @@ mod attention_cached;
 mod block;
 mod buffer;
 mod buffers;
+mod context;
 mod elementwise;
 mod embedding;
 mod engine;
@@ -37,3 +39,4 @@ mod tests;
 mod tokenizer;
 #[cfg(target_arch = "x86_64")]
 mod vector;
+mod wire;

@@ -6,6 +6,7 @@
 //! packed blocks of at most 4 MiB (more where rows are very wide), at most 12 MiB of packed hidden, some hundred KiB per
 //! thread, and six words per row.
 
+use crate::arguments::{LinearCrossEntropy, LinearCrossEntropyWeightBackward};
 use crate::attention::{exp_sum, max_of};
 use crate::buffer::{load, store, DType, View};
 use crate::gemm::{Kernel, Matrix, Pieces, Shared, Tile, FLOATS, RESULTS};
@@ -16,41 +17,6 @@ use crate::math::{exp_f32, tanh_f32};
 use crate::multiversion;
 use crate::pool::Pool;
 use crate::with_elem;
-
-/// See `linearCrossEntropy` in the kernel table of @medgpt/core.
-#[derive(Clone, Copy)]
-pub struct LinearCrossEntropy {
-    pub nll: View,
-    pub lse: View,
-    pub correct: Option<View>,
-    pub d_hidden: Option<View>,
-    pub hidden: View,
-    pub weight: View,
-    pub labels: View,
-    pub rows: usize,
-    pub cols: usize,
-    pub vocab: usize,
-    pub soft_cap: f32,
-    /// Factors are rounded to bf16.
-    pub compute: bool,
-}
-
-/// See `linearCrossEntropyWeightBackward` in the kernel table of @medgpt/core.
-#[derive(Clone, Copy)]
-pub struct LinearCrossEntropyWeightBackward {
-    pub d_weight: View,
-    pub hidden: View,
-    pub weight: View,
-    pub labels: View,
-    pub lse: View,
-    pub upstream: View,
-    pub rows: usize,
-    pub cols: usize,
-    pub vocab: usize,
-    pub soft_cap: f32,
-    /// Factors are rounded to bf16.
-    pub compute: bool,
-}
 
 /// The label of rows that are left out.
 const SKIPPED: i32 = -100;

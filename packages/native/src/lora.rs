@@ -5,12 +5,13 @@
 //! The matrix is cut into parts by shape alone. Dots and sums of a part are kept apart and added in order at the end, so
 //! results do not depend on the number of threads.
 
+use crate::arguments::{LoraDown, LoraDownBackward, LoraUpBackward};
 use crate::block::{blocks, load, store, Sum, BLOCK};
 use crate::buffer::{Bf16, DType, Elem, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float};
 use crate::gemm::{Pieces, Shared};
 use crate::isa::Isa;
-use crate::kernels::{Context, LoraDown, LoraDownBackward, LoraUpBackward};
 use crate::multiversion;
 use crate::philox::{Draw, GROUP};
 

@@ -1,11 +1,12 @@
 //! rmsNorm and layerNorm, forward and backward. Statistics are f32, taken over sixteen running sums.
 
+use crate::arguments::{LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
 use crate::block::{blocks, load, store, Sum, ZERO};
 use crate::buffer::{DType, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float, row_chunks};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Isa;
-use crate::kernels::{Context, LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
 use crate::multiversion;
 use crate::reduce::{add_columns, column_blocks, Addends, Rows};
 
@@ -25,9 +26,9 @@ unsafe fn scalar(view: View, index: usize) -> f32 {
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::scalar;
+    use crate::arguments::{LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
     use crate::block::{store as store_scalars, Sum};
     use crate::buffer::View;
-    use crate::kernels::{LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
     use crate::vector::{lanes, load, store};
     use core::arch::x86_64::*;
 

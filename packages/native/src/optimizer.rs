@@ -1,9 +1,10 @@
 //! clipGradNorm and adamW.
 
+use crate::arguments::{AdamW, ClipGradNorm};
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::DType;
+use crate::context::Context;
 use crate::elementwise::{chunks, exactly};
-use crate::kernels::{AdamW, ClipGradNorm, Context};
 use crate::multiversion;
 use crate::reduce::total;
 

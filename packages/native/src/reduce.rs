@@ -1,10 +1,11 @@
 //! sum, sumRows, argMax, and the sums in f64 behind gradient clipping.
 
+use crate::arguments::{ArgMax, Sum, SumRows};
 use crate::block::{blocks, load, store, BLOCK, CHUNK, ZERO};
 use crate::buffer::{DType, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float};
 use crate::gemm::Shared;
-use crate::kernels::{ArgMax, Context, Sum, SumRows};
 use crate::multiversion;
 
 /// Elements whose partial sum is one slot.
