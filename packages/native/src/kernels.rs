@@ -6,8 +6,7 @@ use crate::buffers::Buffers;
 use crate::context::Context;
 use crate::wire::{whole, Arguments, Words};
 use crate::{
-    activation, attention, attention_cached, elementwise, embedding, gemm, linear_cross_entropy, lora, norm, optimizer,
-    reduce, rope,
+    activation, attention, elementwise, embedding, gemm, linear_cross_entropy, lora, norm, optimizer, reduce, rope,
 };
 
 pub struct Kernel {
@@ -52,8 +51,8 @@ kernels! {
     "rope" Rope => rope::rope;
     "attention" Attention => |cx: &Context, k| attention::forward(cx.pool, cx.isa, k);
     "attentionBackward" AttentionBackward => |cx: &Context, k| attention::backward(cx.pool, cx.isa, k);
-    "cacheRows" CacheRows => attention_cached::cache_rows;
-    "attentionCached" AttentionCached => attention_cached::attention_cached;
+    "cacheRows" CacheRows => attention::cached::cache_rows;
+    "attentionCached" AttentionCached => attention::cached::attention_cached;
     "activation" Activation => activation::activation;
     "activationBackward" ActivationBackward => activation::activation_backward;
     "loraDown" LoraDown => lora::lora_down;

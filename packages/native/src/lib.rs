@@ -6,9 +6,6 @@ mod activation;
 mod addon;
 mod arguments;
 mod attention;
-#[cfg(target_arch = "x86_64")]
-mod attention_avx512;
-mod attention_cached;
 mod block;
 mod buffer;
 mod buffers;
@@ -16,6 +13,7 @@ mod context;
 mod elementwise;
 mod embedding;
 mod engine;
+mod fold;
 mod gemm;
 mod isa;
 mod kernels;

@@ -7,8 +7,8 @@
 //! thread, and six words per row.
 
 use crate::arguments::{LinearCrossEntropy, LinearCrossEntropyWeightBackward};
-use crate::attention::{exp_sum, max_of};
 use crate::buffer::{load, store, DType, View};
+use crate::fold::{exp_sum, max_of};
 use crate::gemm::{Kernel, Matrix, Pieces, Shared, Tile, FLOATS, RESULTS};
 use crate::isa::Isa;
 #[cfg(target_arch = "x86_64")]
