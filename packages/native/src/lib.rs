@@ -18,8 +18,6 @@ mod gemm;
 mod isa;
 mod kernels;
 mod linear_cross_entropy;
-#[cfg(target_arch = "x86_64")]
-mod linear_cross_entropy_avx512;
 mod lora;
 #[cfg(target_arch = "x86_64")]
 mod lora_avx512;
