@@ -408,7 +408,7 @@ fn total(x: __m256) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
 }
 
-/// See `dot_products` in avx512.rs; the rows of A are as `dots` has them.
+/// See `dot_products` in avx512/dots.rs; the rows of A are as `dots` has them.
 ///
 /// # Safety
 /// As there, and for `dots`.

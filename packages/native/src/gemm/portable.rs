@@ -109,7 +109,7 @@ unsafe fn put<E: Elem>(base: *mut E, at: usize, value: f32, accumulate: bool) {
     }
 }
 
-/// One row of `add_masked` in mod.rs.
+/// One row of `add_masked` in packed.rs.
 #[inline(always)]
 unsafe fn add_masked_body(to: *mut f32, base: *const f32, from: *const f32, word: u32, scale: f32, nr: usize) {
     for i in 0..nr {
@@ -166,7 +166,7 @@ unsafe fn dots<E: Elem, const M: usize, const R: usize, const ROUND: bool>(
     }
 }
 
-/// See `dot_products` in avx512.rs.
+/// See `dot_products` in avx512/dots.rs.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn dot_product_rows_body(
