@@ -39,6 +39,13 @@ pub fn volume(sizes: &[usize]) -> Result<usize, String> {
     })
 }
 
+/// Elements that `heads` heads of `dim` elements, `stride` apart, reach over, or an error where that overflows.
+pub fn reach(heads: usize, dim: usize, stride: usize) -> Result<usize, String> {
+    let last = heads.saturating_sub(1).checked_mul(stride);
+    let end = last.and_then(|last| last.checked_add(dim));
+    end.ok_or_else(|| format!("{heads} heads of {dim} elements, {stride} apart, are too large"))
+}
+
 /// An error unless the view has `count` elements of a float dtype.
 pub fn float(view: &View, name: &str, count: usize) -> Result<(), String> {
     view.is_one_of(name, FLOATS)?;
@@ -236,4 +243,18 @@ pub fn soft_cap(cx: &Context, k: &SoftCap) -> Result<(), String> {
     // SAFETY: both views hold count elements; tasks write disjoint ranges.
     chunks(cx, k.count, |from, to| unsafe { soft_cap_range(cx.isa, k, from, to) });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_wraps_around_is_an_error() {
+        assert_eq!(volume(&[2, 3, 4]), Ok(24));
+        assert_eq!(volume(&[1 << 32, 1 << 32]), Err("4294967296 x 4294967296 is too large".to_string()));
+        assert!(volume(&[1 << 31, 1 << 31, 4]).is_err());
+        assert_eq!((reach(0, 5, 9), reach(3, 5, 9)), (Ok(5), Ok(23)));
+        assert!(reach(2, 5, usize::MAX).is_err() && reach(3, 0, usize::MAX / 2 + 1).is_err());
+    }
 }

@@ -3,7 +3,7 @@
 use super::scores::Scores;
 use crate::arguments::{Attention, AttentionBackward, Geometry};
 use crate::buffer::{load, DType, View};
-use crate::elementwise::volume;
+use crate::elementwise::{reach, volume};
 use crate::gemm::{Matrix, RESULTS};
 
 impl Attention {
@@ -39,8 +39,7 @@ impl Geometry {
     fn check_heads(&self, name: &str, view: View, heads: usize, stride: usize, head: usize) -> Result<(), String> {
         let name = format!("{name} ({}, {heads}, {})", self.rows, self.dim);
         view.is_one_of(&name, &RESULTS)?;
-        let width = (heads - 1).checked_mul(head).and_then(|last| last.checked_add(self.dim));
-        view.holds_rows(&name, self.rows, width.ok_or_else(|| format!("{name} is too large"))?, stride)
+        view.holds_rows(&name, self.rows, reach(heads, self.dim, head)?, stride)
     }
 
     /// (first token, length) of each segment.

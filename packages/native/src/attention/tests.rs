@@ -233,3 +233,69 @@ fn no_rows_and_empty_segments_are_left_alone() {
     Case { lengths: vec![], ..CASE }.run(1);
     Case { lengths: vec![0, 3, 0], ..CASE }.run(2);
 }
+
+/// Arguments of one row of one head, all views the same memory.
+fn smallest(tensor: &Tensor, segments: &Tensor) -> Geometry {
+    let view = tensor.view();
+    Geometry {
+        q: view,
+        k: view,
+        v: view,
+        segments: segments.view(),
+        slopes: None,
+        segment_count: 1,
+        rows: 1,
+        heads: 1,
+        kv_heads: 1,
+        dim: 4,
+        q_stride: 4,
+        q_head: 4,
+        k_stride: 4,
+        k_head: 4,
+        v_stride: 4,
+        v_head: 4,
+        scale: 1.0,
+        soft_cap: 0.0,
+        window: 0,
+        compute: false,
+    }
+}
+
+#[test]
+fn sizes_that_wrap_around_and_heads_that_share_unevenly_are_refused() {
+    let (tensor, segments) = (Tensor::new(64, DType::F32, true), Tensor::ints(&[0, 1]));
+    let check = |geometry: Geometry| {
+        let view = tensor.view();
+        let backward = AttentionBackward {
+            dq: view,
+            dk: view,
+            dv: view,
+            d_out: view,
+            out: view,
+            lse: view,
+            geometry: geometry.clone(),
+        };
+        let result = Attention { out: view, lse: view, geometry }.check();
+        assert_eq!(result, backward.check());
+        result
+    };
+    let one = || smallest(&tensor, &segments);
+    assert_eq!(check(one()), Ok(()));
+    let half = 1 << 32;
+    for (geometry, name) in [
+        (Geometry { heads: half, dim: half, ..one() }, "1 x 4294967296 x 4294967296"),
+        (Geometry { rows: half, heads: half, dim: 0, ..one() }, "4294967296 x 4294967296"),
+        (Geometry { heads: 2, q_head: usize::MAX, ..one() }, "2 heads of 4 elements"),
+        (Geometry { heads: 2, kv_heads: 2, k_head: usize::MAX - 3, ..one() }, "2 heads of 4 elements"),
+        (Geometry { rows: 2, q_stride: usize::MAX, ..one() }, "q (2, 1, 4)"),
+        (Geometry { rows: 3, v_stride: 1 << 63, ..one() }, "v (3, 1, 4)"),
+        (Geometry { segment_count: usize::MAX, ..one() }, "segments"),
+    ] {
+        let message = check(geometry).unwrap_err();
+        assert!(message.contains(name), "{message}");
+    }
+    for (heads, kv_heads) in [(7, 3), (2, 4), (0, 1), (1, 0)] {
+        let message = check(Geometry { heads, kv_heads, ..one() }).unwrap_err();
+        assert_eq!(message, format!("{heads} query heads cannot share {kv_heads} key heads evenly"));
+    }
+}
