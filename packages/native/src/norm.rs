@@ -1,4 +1,5 @@
-//! rmsNorm and layerNorm, forward and backward. Statistics are f32, taken over sixteen running sums.
+//! rmsNorm and layerNorm, forward and backward. Statistics are f32, taken over sixteen running sums. An rms norm is a layer
+//! norm that does not subtract the mean (it is not `CENTRED`); its weight has an offset, a layer norm's a bias beside it.
 
 use crate::arguments::{LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
 use crate::block::{blocks, load, store, Sum, ZERO};
@@ -9,6 +10,9 @@ use crate::elementwise::{area, exactly, float, row_chunks};
 use crate::isa::Isa;
 use crate::multiversion;
 use crate::reduce::{add_columns, column_blocks, Addends, Rows};
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 /// The f32 at `index`.
 ///
@@ -22,317 +26,110 @@ unsafe fn scalar(view: View, index: usize) -> f32 {
     value[0]
 }
 
-/// Rows with AVX-512, a row of which stays in the first cache from pass to pass; the same bits as the loops below.
-#[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use super::scalar;
-    use crate::arguments::{LayerNorm, LayerNormBackward, RmsNorm, RmsNormBackward};
-    use crate::block::{store as store_scalars, Sum};
-    use crate::buffer::View;
-    use crate::vector::{lanes, load, store};
-    use core::arch::x86_64::*;
+/// Either kind of norm.
+struct Norm {
+    out: View,
+    mean: Option<View>,
+    rstd: View,
+    x: View,
+    weight: View,
+    bias: Option<View>,
+    rows: usize,
+    cols: usize,
+    eps: f32,
+    offset: f32,
+}
 
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn total(sum: __m512) -> f32 {
-        let mut lanes = [0.0; 16];
-        // SAFETY: sixteen floats.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), sum) };
-        Sum::of(lanes).total()
+impl Norm {
+    fn check(&self) -> Result<(), String> {
+        let count = area(self.rows, self.cols)?;
+        float(&self.out, "out", count)?;
+        if let Some(mean) = self.mean {
+            exactly(&mean, "mean", DType::F32, self.rows)?;
+        }
+        exactly(&self.rstd, "rstd", DType::F32, self.rows)?;
+        float(&self.x, "x", count)?;
+        float(&self.weight, "weight", self.cols)?;
+        self.bias.map_or(Ok(()), |bias| float(&bias, "bias", self.cols))
+    }
+}
+
+/// The gradient of either kind of norm.
+struct NormBackward {
+    dx: Option<View>,
+    base: Option<View>,
+    d_weight: Option<View>,
+    d_bias: Option<View>,
+    d_out: View,
+    x: View,
+    weight: View,
+    mean: Option<View>,
+    rstd: View,
+    rows: usize,
+    cols: usize,
+    offset: f32,
+}
+
+impl NormBackward {
+    fn check(&self) -> Result<(), String> {
+        let count = area(self.rows, self.cols)?;
+        float(&self.d_out, "dOut", count)?;
+        float(&self.x, "x", count)?;
+        float(&self.weight, "weight", self.cols)?;
+        if let Some(mean) = self.mean {
+            exactly(&mean, "mean", DType::F32, self.rows)?;
+        }
+        exactly(&self.rstd, "rstd", DType::F32, self.rows)?;
+        for (view, name) in [(self.d_weight, "dWeight"), (self.d_bias, "dBias")] {
+            if let Some(view) = view {
+                exactly(&view, name, DType::F32, self.cols)?;
+            }
+        }
+        for (view, name) in [(self.dx, "dx"), (self.base, "base")] {
+            if let Some(view) = view {
+                float(&view, name, count)?;
+            }
+        }
+        Ok(())
     }
 
+    /// The mean (0 where it is not subtracted) and the inverse deviation of a row.
+    ///
     /// # Safety
-    /// The views hold rows `from .. to`; the CPU has AVX-512.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub unsafe fn rms_norm(k: &RmsNorm, from: usize, to: usize) {
-        let offset = _mm512_set1_ps(k.offset as f32);
-        for row in from..to {
-            let base = row * k.cols;
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mut squares = _mm512_setzero_ps();
-                for at in (0..k.cols).step_by(16) {
-                    let x = load(k.x, base + at, lanes(k.cols - at));
-                    squares = _mm512_add_ps(squares, _mm512_mul_ps(x, x));
-                }
-                let rstd = 1.0 / (total(squares) / k.cols as f32 + k.eps as f32).sqrt();
-                store_scalars(k.rstd, row, &[rstd]);
-                let rstd = _mm512_set1_ps(rstd);
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let normal = _mm512_mul_ps(load(k.x, base + at, mask), rstd);
-                    let weight = _mm512_add_ps(load(k.weight, at, mask), offset);
-                    store(k.out, base + at, mask, _mm512_mul_ps(normal, weight));
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for `rms_norm`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub unsafe fn rms_norm_dx(k: &RmsNormBackward, dx: View, from: usize, to: usize) {
-        let offset = _mm512_set1_ps(k.offset as f32);
-        for row in from..to {
-            let base = row * k.cols;
-            // SAFETY: the caller's promise.
-            unsafe {
-                let rstd = _mm512_set1_ps(scalar(k.rstd, row));
-                let mut dot = _mm512_setzero_ps();
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let weight = _mm512_add_ps(load(k.weight, at, mask), offset);
-                    let g = _mm512_mul_ps(weight, load(k.d_out, base + at, mask));
-                    let normal = _mm512_mul_ps(load(k.x, base + at, mask), rstd);
-                    dot = _mm512_add_ps(dot, _mm512_mul_ps(g, normal));
-                }
-                let mean = _mm512_set1_ps(total(dot) / k.cols as f32);
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let weight = _mm512_add_ps(load(k.weight, at, mask), offset);
-                    let g = _mm512_mul_ps(weight, load(k.d_out, base + at, mask));
-                    let normal = _mm512_mul_ps(load(k.x, base + at, mask), rstd);
-                    let mut d = _mm512_mul_ps(rstd, _mm512_sub_ps(g, _mm512_mul_ps(normal, mean)));
-                    if let Some(view) = k.base {
-                        d = _mm512_add_ps(d, load(view, base + at, mask));
-                    }
-                    store(dx, base + at, mask, d);
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for `rms_norm`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub unsafe fn layer_norm(k: &LayerNorm, from: usize, to: usize) {
-        for row in from..to {
-            let base = row * k.cols;
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mut sum = _mm512_setzero_ps();
-                for at in (0..k.cols).step_by(16) {
-                    sum = _mm512_add_ps(sum, load(k.x, base + at, lanes(k.cols - at)));
-                }
-                let mean = total(sum) / k.cols as f32;
-                let means = _mm512_set1_ps(mean);
-                let mut squares = _mm512_setzero_ps();
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let x = _mm512_maskz_sub_ps(mask, load(k.x, base + at, mask), means);
-                    squares = _mm512_add_ps(squares, _mm512_mul_ps(x, x));
-                }
-                let rstd = 1.0 / (total(squares) / k.cols as f32 + k.eps as f32).sqrt();
-                store_scalars(k.mean, row, &[mean]);
-                store_scalars(k.rstd, row, &[rstd]);
-                let rstds = _mm512_set1_ps(rstd);
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let normal = _mm512_mul_ps(_mm512_sub_ps(load(k.x, base + at, mask), means), rstds);
-                    let scaled = _mm512_mul_ps(normal, load(k.weight, at, mask));
-                    let bias = k.bias.map_or(_mm512_setzero_ps(), |bias| load(bias, at, mask));
-                    store(k.out, base + at, mask, _mm512_add_ps(scaled, bias));
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As for `rms_norm`.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    pub unsafe fn layer_norm_dx(k: &LayerNormBackward, dx: View, from: usize, to: usize) {
-        for row in from..to {
-            let base = row * k.cols;
-            // SAFETY: the caller's promise.
-            unsafe {
-                let mean = _mm512_set1_ps(scalar(k.mean, row));
-                let rstd = _mm512_set1_ps(scalar(k.rstd, row));
-                let (mut sum, mut dot) = (_mm512_setzero_ps(), _mm512_setzero_ps());
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let g = _mm512_mul_ps(load(k.weight, at, mask), load(k.d_out, base + at, mask));
-                    let normal = _mm512_mul_ps(_mm512_sub_ps(load(k.x, base + at, mask), mean), rstd);
-                    sum = _mm512_add_ps(sum, g);
-                    dot = _mm512_add_ps(dot, _mm512_mul_ps(g, normal));
-                }
-                let g_mean = _mm512_set1_ps(total(sum) / k.cols as f32);
-                let dot_mean = _mm512_set1_ps(total(dot) / k.cols as f32);
-                for at in (0..k.cols).step_by(16) {
-                    let mask = lanes(k.cols - at);
-                    let g = _mm512_mul_ps(load(k.weight, at, mask), load(k.d_out, base + at, mask));
-                    let normal = _mm512_mul_ps(_mm512_sub_ps(load(k.x, base + at, mask), mean), rstd);
-                    let part = _mm512_sub_ps(_mm512_sub_ps(g, g_mean), _mm512_mul_ps(normal, dot_mean));
-                    let mut d = _mm512_mul_ps(rstd, part);
-                    if let Some(view) = k.base {
-                        d = _mm512_add_ps(d, load(view, base + at, mask));
-                    }
-                    store(dx, base + at, mask, d);
-                }
-            }
-        }
-    }
-}
-
-/// Runs `$fast` where the instruction set has AVX-512, else `$plain`.
-macro_rules! on_rows {
-    ($cx:expr, $k:expr, ($($arg:expr),*), $fast:ident, $plain:ident) => {
-        row_chunks($cx, $k.rows, $k.cols, |from, to| {
-            // SAFETY: the views hold what is read and written; tasks write disjoint rows; an `Isa` is one that this CPU has.
-            unsafe {
-                #[cfg(target_arch = "x86_64")]
-                if $cx.isa >= Isa::Avx512 {
-                    return avx512::$fast($($arg,)* from, to);
-                }
-                $plain($cx.isa, $($arg,)* from, to)
-            }
-        })
-    };
-}
-
-#[inline(always)]
-unsafe fn rms_norm_body(k: &RmsNorm, from: usize, to: usize) {
-    let (offset, eps) = (k.offset as f32, k.eps as f32);
-    let (mut x, mut w) = (ZERO, ZERO);
-    for row in from..to {
-        let base = row * k.cols;
-        let mut squares = Sum::ZERO;
-        for (at, n) in blocks(0, k.cols) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                load(k.x, base + at, &mut x[..n]);
-                squares.add(&x[..n], |x| x * x);
-            }
-        }
-        let rstd = 1.0 / (squares.total() / k.cols as f32 + eps).sqrt();
-        // SAFETY: the caller's promise.
-        unsafe { store(k.rstd, row, &[rstd]) };
-        for (at, n) in blocks(0, k.cols) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (x, w) = (&mut x[..n], &mut w[..n]);
-                load(k.x, base + at, x);
-                load(k.weight, at, w);
-                for (x, w) in x.iter_mut().zip(&*w) {
-                    *x = *x * rstd * (w + offset);
-                }
-                store(k.out, base + at, x);
-            }
-        }
-    }
-}
-multiversion! { unsafe fn rms_norm_rows(k: &RmsNorm, from: usize, to: usize) = rms_norm_body }
-
-pub fn rms_norm(cx: &Context, k: &RmsNorm) -> Result<(), String> {
-    let count = area(k.rows, k.cols)?;
-    float(&k.out, "out", count)?;
-    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
-    float(&k.x, "x", count)?;
-    float(&k.weight, "weight", k.cols)?;
-    on_rows!(cx, k, (k), rms_norm, rms_norm_rows);
-    Ok(())
-}
-
-#[inline(always)]
-unsafe fn rms_norm_dx_body(k: &RmsNormBackward, dx: View, from: usize, to: usize) {
-    let offset = k.offset as f32;
-    let (mut x, mut w, mut g, mut b) = (ZERO, ZERO, ZERO, ZERO);
-    for row in from..to {
-        let base = row * k.cols;
-        // SAFETY: the caller's promise.
-        let rstd = unsafe { scalar(k.rstd, row) };
-        let mut dot = Sum::ZERO;
-        for (at, n) in blocks(0, k.cols) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
-                load(k.x, base + at, x);
-                load(k.weight, at, w);
-                load(k.d_out, base + at, g);
-                for (w, g) in w.iter_mut().zip(&*g) {
-                    *w = (*w + offset) * g;
-                }
-                dot.add2(w, x, |g, x| g * (x * rstd));
-            }
-        }
-        let mean = dot.total() / k.cols as f32;
-        for (at, n) in blocks(0, k.cols) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (x, w, g) = (&mut x[..n], &mut w[..n], &mut g[..n]);
-                load(k.x, base + at, x);
-                load(k.weight, at, w);
-                load(k.d_out, base + at, g);
-                for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
-                    *x = rstd * ((w + offset) * g - *x * rstd * mean);
-                }
-                if let Some(view) = k.base {
-                    load(view, base + at, &mut b[..n]);
-                    x.iter_mut().zip(&b).for_each(|(x, b)| *x += b);
-                }
-                store(dx, base + at, x);
-            }
-        }
-    }
-}
-multiversion! { unsafe fn rms_norm_dx_rows(k: &RmsNormBackward, dx: View, from: usize, to: usize) = rms_norm_dx_body }
-
-impl Addends for RmsNormBackward {
+    /// The row is there.
     #[inline(always)]
-    unsafe fn load(&self, row: usize, at: usize, into: &mut [f32]) {
-        let mut x = ZERO;
-        let x = &mut x[..into.len()];
+    unsafe fn statistics(&self, row: usize) -> (f32, f32) {
         // SAFETY: the caller's promise.
-        let rstd = unsafe {
-            load(self.x, row * self.cols + at, x);
-            load(self.d_out, row * self.cols + at, into);
-            scalar(self.rstd, row)
-        };
-        for (d, x) in into.iter_mut().zip(&*x) {
-            *d *= x * rstd;
-        }
+        unsafe { (self.mean.map_or(0.0, |mean| scalar(mean, row)), scalar(self.rstd, row)) }
     }
 }
 
 #[inline(always)]
-unsafe fn rms_norm_dw_body(k: &RmsNormBackward, d_weight: View, at: usize, n: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { add_columns(d_weight, k.rows, at, n, k) }
+fn centre<const CENTRED: bool>(x: f32, mean: f32) -> f32 {
+    if CENTRED {
+        x - mean
+    } else {
+        x
+    }
 }
-multiversion! { unsafe fn rms_norm_dw_block(k: &RmsNormBackward, d_weight: View, at: usize, n: usize) = rms_norm_dw_body }
 
-pub fn rms_norm_backward(cx: &Context, k: &RmsNormBackward) -> Result<(), String> {
-    let count = area(k.rows, k.cols)?;
-    float(&k.d_out, "dOut", count)?;
-    float(&k.x, "x", count)?;
-    float(&k.weight, "weight", k.cols)?;
-    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
-    if let Some(d_weight) = k.d_weight {
-        exactly(&d_weight, "dWeight", DType::F32, k.cols)?;
+/// The weight as it is multiplied with.
+#[inline(always)]
+fn offset_by<const CENTRED: bool>(weight: f32, offset: f32) -> f32 {
+    if CENTRED {
+        weight
+    } else {
+        weight + offset
     }
-    if let Some(dx) = k.dx {
-        float(&dx, "dx", count)?;
-    }
-    if let Some(base) = k.base {
-        float(&base, "base", count)?;
-    }
-    // The weight's gradient first: dx may be dOut.
-    if let Some(d_weight) = k.d_weight {
-        // SAFETY: the views hold what is read and written; tasks write disjoint columns.
-        column_blocks(cx, k.cols, |at, n| unsafe { rms_norm_dw_block(cx.isa, k, d_weight, at, n) });
-    }
-    if let Some(dx) = k.dx {
-        on_rows!(cx, k, (k, dx), rms_norm_dx, rms_norm_dx_rows);
-    }
-    Ok(())
 }
 
 #[inline(always)]
-unsafe fn layer_norm_body(k: &LayerNorm, from: usize, to: usize) {
+unsafe fn norm_body<const CENTRED: bool>(k: &Norm, from: usize, to: usize) {
     let (mut x, mut w, mut b) = (ZERO, ZERO, ZERO);
     for row in from..to {
         let base = row * k.cols;
         let mut sum = Sum::ZERO;
-        for (at, n) in blocks(0, k.cols) {
+        for (at, n) in blocks(0, if CENTRED { k.cols } else { 0 }) {
             // SAFETY: the caller's promise.
             unsafe {
                 load(k.x, base + at, &mut x[..n]);
@@ -345,13 +142,15 @@ unsafe fn layer_norm_body(k: &LayerNorm, from: usize, to: usize) {
             // SAFETY: the caller's promise.
             unsafe {
                 load(k.x, base + at, &mut x[..n]);
-                squares.add(&x[..n], |x| (x - mean) * (x - mean));
+                squares.add(&x[..n], |x| centre::<CENTRED>(x, mean) * centre::<CENTRED>(x, mean));
             }
         }
-        let rstd = 1.0 / (squares.total() / k.cols as f32 + k.eps as f32).sqrt();
+        let rstd = 1.0 / (squares.total() / k.cols as f32 + k.eps).sqrt();
         // SAFETY: the caller's promise.
         unsafe {
-            store(k.mean, row, &[mean]);
+            if let Some(view) = k.mean {
+                store(view, row, &[mean]);
+            }
             store(k.rstd, row, &[rstd]);
         }
         for (at, n) in blocks(0, k.cols) {
@@ -364,36 +163,55 @@ unsafe fn layer_norm_body(k: &LayerNorm, from: usize, to: usize) {
                     load(bias, at, b);
                 }
                 for ((x, w), b) in x.iter_mut().zip(&*w).zip(&*b) {
-                    *x = (*x - mean) * rstd * w + b;
+                    let y = centre::<CENTRED>(*x, mean) * rstd * offset_by::<CENTRED>(*w, k.offset);
+                    *x = if CENTRED { y + b } else { y };
                 }
                 store(k.out, base + at, x);
             }
         }
     }
 }
-multiversion! { unsafe fn layer_norm_rows(k: &LayerNorm, from: usize, to: usize) = layer_norm_body }
+multiversion! { unsafe fn rms_norm_rows(k: &Norm, from: usize, to: usize) = norm_body::<false> }
+multiversion! { unsafe fn layer_norm_rows(k: &Norm, from: usize, to: usize) = norm_body::<true> }
 
-pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
-    let count = area(k.rows, k.cols)?;
-    float(&k.out, "out", count)?;
-    exactly(&k.mean, "mean", DType::F32, k.rows)?;
-    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
-    float(&k.x, "x", count)?;
-    float(&k.weight, "weight", k.cols)?;
-    if let Some(bias) = k.bias {
-        float(&bias, "bias", k.cols)?;
-    }
-    on_rows!(cx, k, (k), layer_norm, layer_norm_rows);
+fn norm<const CENTRED: bool>(cx: &Context, k: &Norm) -> Result<(), String> {
+    k.check()?;
+    row_chunks(cx, k.rows, k.cols, |from, to| {
+        // SAFETY: the views hold what is read and written; tasks write disjoint rows; an `Isa` is one that this CPU has.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if cx.isa >= Isa::Avx512 {
+                return avx512::norm::<CENTRED>(k, from, to);
+            }
+            if CENTRED {
+                layer_norm_rows(cx.isa, k, from, to)
+            } else {
+                rms_norm_rows(cx.isa, k, from, to)
+            }
+        }
+    });
     Ok(())
 }
 
+pub fn rms_norm(cx: &Context, k: &RmsNorm) -> Result<(), String> {
+    let &RmsNorm { out, rstd, x, weight, rows, cols, .. } = k;
+    let (eps, offset) = (k.eps as f32, k.offset as f32);
+    norm::<false>(cx, &Norm { out, mean: None, rstd, x, weight, bias: None, rows, cols, eps, offset })
+}
+
+pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
+    let &LayerNorm { out, mean, rstd, x, weight, bias, rows, cols, .. } = k;
+    let (mean, eps, offset) = (Some(mean), k.eps as f32, 0.0);
+    norm::<true>(cx, &Norm { out, mean, rstd, x, weight, bias, rows, cols, eps, offset })
+}
+
 #[inline(always)]
-unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: usize) {
+unsafe fn norm_dx_body<const CENTRED: bool>(k: &NormBackward, dx: View, from: usize, to: usize) {
     let (mut x, mut w, mut g, mut b) = (ZERO, ZERO, ZERO, ZERO);
     for row in from..to {
         let base = row * k.cols;
         // SAFETY: the caller's promise.
-        let (mean, rstd) = unsafe { (scalar(k.mean, row), scalar(k.rstd, row)) };
+        let (mean, rstd) = unsafe { k.statistics(row) };
         let (mut sum, mut dot) = (Sum::ZERO, Sum::ZERO);
         for (at, n) in blocks(0, k.cols) {
             // SAFETY: the caller's promise.
@@ -403,10 +221,12 @@ unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: u
                 load(k.weight, at, w);
                 load(k.d_out, base + at, g);
                 for (w, g) in w.iter_mut().zip(&*g) {
-                    *w *= g;
+                    *w = offset_by::<CENTRED>(*w, k.offset) * g;
                 }
-                sum.add(w, |g| g);
-                dot.add2(w, x, |g, x| g * ((x - mean) * rstd));
+                if CENTRED {
+                    sum.add(w, |g| g);
+                }
+                dot.add2(w, x, |g, x| g * (centre::<CENTRED>(x, mean) * rstd));
             }
         }
         let (g_mean, dot_mean) = (sum.total() / k.cols as f32, dot.total() / k.cols as f32);
@@ -418,7 +238,8 @@ unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: u
                 load(k.weight, at, w);
                 load(k.d_out, base + at, g);
                 for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
-                    *x = rstd * (w * g - g_mean - (*x - mean) * rstd * dot_mean);
+                    let g = centre::<CENTRED>(offset_by::<CENTRED>(*w, k.offset) * g, g_mean);
+                    *x = rstd * (g - centre::<CENTRED>(*x, mean) * rstd * dot_mean);
                 }
                 if let Some(view) = k.base {
                     load(view, base + at, &mut b[..n]);
@@ -429,69 +250,84 @@ unsafe fn layer_norm_dx_body(k: &LayerNormBackward, dx: View, from: usize, to: u
         }
     }
 }
-multiversion! { unsafe fn layer_norm_dx_rows(k: &LayerNormBackward, dx: View, from: usize, to: usize) = layer_norm_dx_body }
+multiversion! { unsafe fn rms_norm_dx_rows(k: &NormBackward, dx: View, from: usize, to: usize) = norm_dx_body::<false> }
+multiversion! { unsafe fn layer_norm_dx_rows(k: &NormBackward, dx: View, from: usize, to: usize) = norm_dx_body::<true> }
 
-impl Addends for LayerNormBackward {
+/// What is added up to the weight's gradient.
+struct WeightGradient<'a, const CENTRED: bool>(&'a NormBackward);
+
+impl<const CENTRED: bool> Addends for WeightGradient<'_, CENTRED> {
     #[inline(always)]
     unsafe fn load(&self, row: usize, at: usize, into: &mut [f32]) {
         let mut x = ZERO;
         let x = &mut x[..into.len()];
         // SAFETY: the caller's promise.
         let (mean, rstd) = unsafe {
-            load(self.x, row * self.cols + at, x);
-            load(self.d_out, row * self.cols + at, into);
-            (scalar(self.mean, row), scalar(self.rstd, row))
+            load(self.0.x, row * self.0.cols + at, x);
+            load(self.0.d_out, row * self.0.cols + at, into);
+            self.0.statistics(row)
         };
         for (d, x) in into.iter_mut().zip(&*x) {
-            *d *= (x - mean) * rstd;
+            *d *= centre::<CENTRED>(*x, mean) * rstd;
         }
     }
 }
 
 #[inline(always)]
-unsafe fn layer_norm_dw_body(k: &LayerNormBackward, d_weight: View, at: usize, n: usize) {
+unsafe fn norm_dw_body<const CENTRED: bool>(k: &NormBackward, d_weight: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
-    unsafe { add_columns(d_weight, k.rows, at, n, k) }
+    unsafe { add_columns(d_weight, k.rows, at, n, &WeightGradient::<CENTRED>(k)) }
 }
-multiversion! { unsafe fn layer_norm_dw_block(k: &LayerNormBackward, d_weight: View, at: usize, n: usize) = layer_norm_dw_body }
+multiversion! { unsafe fn rms_norm_dw_block(k: &NormBackward, d_weight: View, at: usize, n: usize) = norm_dw_body::<false> }
+multiversion! { unsafe fn layer_norm_dw_block(k: &NormBackward, d_weight: View, at: usize, n: usize) = norm_dw_body::<true> }
 
 #[inline(always)]
-unsafe fn layer_norm_db_body(k: &LayerNormBackward, d_bias: View, at: usize, n: usize) {
+unsafe fn norm_db_body(k: &NormBackward, d_bias: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
     unsafe { add_columns(d_bias, k.rows, at, n, &Rows(k.d_out, k.cols)) }
 }
-multiversion! { unsafe fn layer_norm_db_block(k: &LayerNormBackward, d_bias: View, at: usize, n: usize) = layer_norm_db_body }
+multiversion! { unsafe fn norm_db_block(k: &NormBackward, d_bias: View, at: usize, n: usize) = norm_db_body }
 
-pub fn layer_norm_backward(cx: &Context, k: &LayerNormBackward) -> Result<(), String> {
-    let count = area(k.rows, k.cols)?;
-    float(&k.d_out, "dOut", count)?;
-    float(&k.x, "x", count)?;
-    float(&k.weight, "weight", k.cols)?;
-    exactly(&k.mean, "mean", DType::F32, k.rows)?;
-    exactly(&k.rstd, "rstd", DType::F32, k.rows)?;
-    if let Some(d_weight) = k.d_weight {
-        exactly(&d_weight, "dWeight", DType::F32, k.cols)?;
-    }
-    if let Some(d_bias) = k.d_bias {
-        exactly(&d_bias, "dBias", DType::F32, k.cols)?;
-    }
-    if let Some(dx) = k.dx {
-        float(&dx, "dx", count)?;
-    }
-    if let Some(base) = k.base {
-        float(&base, "base", count)?;
-    }
+fn norm_backward<const CENTRED: bool>(cx: &Context, k: &NormBackward) -> Result<(), String> {
+    k.check()?;
     // The parameters' gradients first: dx may be dOut.
     if let Some(d_weight) = k.d_weight {
+        let block = if CENTRED { layer_norm_dw_block } else { rms_norm_dw_block };
         // SAFETY: the views hold what is read and written; tasks write disjoint columns.
-        column_blocks(cx, k.cols, |at, n| unsafe { layer_norm_dw_block(cx.isa, k, d_weight, at, n) });
+        column_blocks(cx, k.cols, |at, n| unsafe { block(cx.isa, k, d_weight, at, n) });
     }
     if let Some(d_bias) = k.d_bias {
         // SAFETY: as above.
-        column_blocks(cx, k.cols, |at, n| unsafe { layer_norm_db_block(cx.isa, k, d_bias, at, n) });
+        column_blocks(cx, k.cols, |at, n| unsafe { norm_db_block(cx.isa, k, d_bias, at, n) });
     }
-    if let Some(dx) = k.dx {
-        on_rows!(cx, k, (k, dx), layer_norm_dx, layer_norm_dx_rows);
-    }
+    let Some(dx) = k.dx else { return Ok(()) };
+    row_chunks(cx, k.rows, k.cols, |from, to| {
+        // SAFETY: the views hold what is read and written; tasks write disjoint rows; an `Isa` is one that this CPU has.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            if cx.isa >= Isa::Avx512 {
+                return avx512::norm_dx::<CENTRED>(k, dx, from, to);
+            }
+            if CENTRED {
+                layer_norm_dx_rows(cx.isa, k, dx, from, to)
+            } else {
+                rms_norm_dx_rows(cx.isa, k, dx, from, to)
+            }
+        }
+    });
     Ok(())
+}
+
+pub fn rms_norm_backward(cx: &Context, k: &RmsNormBackward) -> Result<(), String> {
+    let &RmsNormBackward { dx, base, d_weight, d_out, x, weight, rstd, rows, cols, offset } = k;
+    let (mean, d_bias, offset) = (None, None, offset as f32);
+    let k = NormBackward { dx, base, d_weight, d_bias, d_out, x, weight, mean, rstd, rows, cols, offset };
+    norm_backward::<false>(cx, &k)
+}
+
+pub fn layer_norm_backward(cx: &Context, k: &LayerNormBackward) -> Result<(), String> {
+    let &LayerNormBackward { dx, base, d_weight, d_bias, d_out, x, weight, mean, rstd, rows, cols } = k;
+    let (mean, offset) = (Some(mean), 0.0);
+    let k = NormBackward { dx, base, d_weight, d_bias, d_out, x, weight, mean, rstd, rows, cols, offset };
+    norm_backward::<true>(cx, &k)
 }
