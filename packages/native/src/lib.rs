@@ -19,8 +19,6 @@ mod isa;
 mod kernels;
 mod linear_cross_entropy;
 mod lora;
-#[cfg(target_arch = "x86_64")]
-mod lora_avx512;
 mod math;
 mod norm;
 mod optimizer;

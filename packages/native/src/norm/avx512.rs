@@ -1,4 +1,4 @@
-//! Rows with AVX-512, a row of which stays in the first cache from pass to pass; the same bits as the loops in norm.rs.
+//! Rows with AVX-512, a row of which stays in the first cache from pass to pass; the same bits as the loops in mod.rs.
 
 use core::arch::x86_64::*;
 

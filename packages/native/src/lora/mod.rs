@@ -15,6 +15,9 @@ use crate::isa::Isa;
 use crate::multiversion;
 use crate::philox::{Draw, GROUP};
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 /// A tile of bf16 is 32 KiB.
 pub const ROWS: usize = 32;
 pub const COLS: usize = 512;
@@ -152,20 +155,7 @@ fn run(cx: &Context, pass: &Pass) {
             }
             for row in (from * ROWS..to * ROWS).step_by(ROWS) {
                 let live = (rows - row).min(ROWS);
-                for (i, mask) in masks.iter_mut().enumerate().take(live) {
-                    if let Some(draw) = &pass.draw {
-                        draw.kept(words.isa, row + i, first / GROUP, &mut mask[..n.div_ceil(GROUP) * (GROUP / 32)]);
-                    }
-                    if let Some(view) = pass.mask {
-                        let to = (view.ptr() as *mut u32).add((row + i) * cols.div_ceil(32) + first / 32);
-                        for (word, kept) in mask.iter().enumerate().take(n.div_ceil(32)) {
-                            let live = ((1u64 << (n - 32 * word).min(32)) - 1) as u32;
-                            to.add(word).write_unaligned(kept & live);
-                        }
-                    }
-                    let at = (row + i) * cols + first;
-                    stage_row(words, pass.x, at, n, cols, mask, tile.add(i * COLS / per));
-                }
+                stage_tile(pass, words, (row, live), (first, n), masks, tile);
                 // Rows are used in fours.
                 let padded = live.next_multiple_of(4);
                 std::slice::from_raw_parts_mut(tile.add(live * COLS / per), (padded - live) * COLS / per).fill(0);
@@ -201,6 +191,39 @@ fn run(cx: &Context, pass: &Pass) {
             }
         }
     });
+}
+
+/// Makes `live` rows of a tile from row `row` on, of `n` columns from `first` on: draws and stores the masks, where asked,
+/// and writes the masked elements as words.
+///
+/// # Safety
+/// The views hold the rows; the tile, and these rows of the stored mask, are the caller's.
+unsafe fn stage_tile(
+    pass: &Pass,
+    words: Words,
+    (row, live): (usize, usize),
+    (first, n): (usize, usize),
+    masks: &mut [RowMask],
+    tile: *mut u32,
+) {
+    let cols = pass.cols;
+    for (i, mask) in masks.iter_mut().enumerate().take(live) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(draw) = &pass.draw {
+                draw.kept(words.isa, row + i, first / GROUP, &mut mask[..n.div_ceil(GROUP) * (GROUP / 32)]);
+            }
+            if let Some(view) = pass.mask {
+                let to = (view.ptr() as *mut u32).add((row + i) * cols.div_ceil(32) + first / 32);
+                for (word, kept) in mask.iter().enumerate().take(n.div_ceil(32)) {
+                    let live = ((1u64 << (n - 32 * word).min(32)) - 1) as u32;
+                    to.add(word).write_unaligned(kept & live);
+                }
+            }
+            let at = (row + i) * cols + first;
+            stage_row(words, pass.x, at, n, cols, mask, tile.add(i * COLS / words.per_word()));
+        }
+    }
 }
 
 type Parts<'a> = &'a dyn Fn(usize) -> *const f32;
@@ -308,7 +331,7 @@ unsafe fn stage_row(words: Words, x: View, at: usize, n: usize, cols: usize, mas
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if words.pairs {
-            return crate::lora_avx512::stage_row(x, at, n, mask, to, cols);
+            return avx512::stage_row(x, at, n, mask, to, cols);
         }
         let _ = cols;
         plain_stage_row(words.isa, x, at, n, mask, to, words.round)
@@ -321,7 +344,7 @@ unsafe fn dots_of(words: Words, tile: *const u32, rows: usize, width: usize, w: 
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if words.pairs {
-            return crate::lora_avx512::dots(tile, rows, width, w, out);
+            return avx512::dots(tile, rows, width, w, out);
         }
         plain_dots(words.isa, tile as *const f32, rows, width, w as *const f32, out)
     }
@@ -341,7 +364,7 @@ unsafe fn sums_of(
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if words.pairs {
-            return crate::lora_avx512::sums(tile, rows, width, v, sums, stride);
+            return avx512::sums(tile, rows, width, v, sums, stride);
         }
         plain_sums(words.isa, tile as *const f32, rows, width, v as *const f32, sums, stride)
     }

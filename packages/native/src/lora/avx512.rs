@@ -1,9 +1,9 @@
-//! The tiles of lora.rs with the bfloat16 dot product. Two bf16 make a word; see `Staged` for the layouts.
+//! The tiles with the bfloat16 dot product. Two bf16 make a word; see `Staged` for the layouts.
 
 use core::arch::x86_64::*;
 
+use super::{COLS, RANKS};
 use crate::buffer::{DType, View};
-use crate::lora::{COLS, RANKS};
 
 /// Words of a row of a tile, and of W for dots.
 const WORDS: usize = COLS / 2;
