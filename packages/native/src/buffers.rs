@@ -8,10 +8,11 @@ use std::sync::{Arc, Weak};
 use memmap2::Mmap;
 
 use crate::block::{load, BLOCK, ZERO};
-use crate::buffer::{Allocator, Block, DType, View};
+use crate::buffer::{DType, View};
+use crate::memory::{Allocation, Allocator};
 
 enum Memory {
-    Owned(Block),
+    Owned(Allocation),
     Mapped {
         map: Arc<Mmap>,
         byte_offset: usize,
@@ -47,10 +48,10 @@ struct FileKey {
 impl Buffers {
     pub fn alloc(&mut self, id: u64, dtype: DType, size: usize) -> Result<(), String> {
         let bytes = size.checked_mul(dtype.size());
-        let block = bytes
+        let allocation = bytes
             .ok_or_else(|| format!("out of memory: {size} elements of {} are too many", dtype.name()))
             .and_then(|bytes| self.allocator.alloc(bytes));
-        self.insert("alloc", id, block.map(Memory::Owned), dtype, size)
+        self.insert("alloc", id, allocation.map(Memory::Owned), dtype, size)
     }
 
     /// Makes `size` elements of a file, from byte `byte_offset` on, a buffer that is read-only.
@@ -64,8 +65,8 @@ impl Buffers {
 
     pub fn free(&mut self, id: u64) -> Result<(), String> {
         let buffer = self.live.remove(&id).ok_or_else(|| format!("free: {}", dead(id)))?;
-        if let Memory::Owned(block) = buffer.memory {
-            self.allocator.free(block);
+        if let Memory::Owned(allocation) = buffer.memory {
+            self.allocator.free(allocation);
         }
         Ok(())
     }
@@ -79,8 +80,8 @@ impl Buffers {
         size: usize,
     ) -> Result<(), String> {
         if self.live.contains_key(&id) {
-            if let Ok(Memory::Owned(block)) = memory {
-                self.allocator.free(block);
+            if let Ok(Memory::Owned(allocation)) = memory {
+                self.allocator.free(allocation);
             }
             return Err(format!("{name}: buffer {id} is alive already"));
         }
@@ -127,7 +128,7 @@ impl Buffers {
         }
         let at = offset * buffer.dtype.size();
         let (base, writable) = match &buffer.memory {
-            Memory::Owned(block) => (block.ptr(), true),
+            Memory::Owned(allocation) => (allocation.ptr(), true),
             // SAFETY: the mapping reaches at least to the buffer's end, which was checked when it was made.
             Memory::Mapped { map, byte_offset } => (unsafe { map.as_ptr().add(*byte_offset) }.cast_mut(), false),
             Memory::Failed => return Err(format!("{name} is buffer {id}, which could not be allocated")),

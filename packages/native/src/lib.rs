@@ -20,6 +20,7 @@ mod kernels;
 mod linear_cross_entropy;
 mod lora;
 mod math;
+mod memory;
 mod norm;
 mod optimizer;
 mod panics;

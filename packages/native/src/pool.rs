@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::buffer::Block;
+use crate::memory::Allocation;
 use crate::panics::Caught;
 
 /// How long an idle worker spins before it parks: longer than the gap between the kernels of a training step.
@@ -123,9 +123,9 @@ impl Shared {
     }
 }
 
-struct Scratch(UnsafeCell<Option<Block>>);
+struct Scratch(UnsafeCell<Option<Allocation>>);
 
-// SAFETY: each scratch block is used by one thread at a time, which is the contract of `Pool::scratch` and
+// SAFETY: each is used by one thread at a time, which is the contract of `Pool::scratch` and
 // `Pool::shared_scratch`.
 unsafe impl Sync for Scratch {}
 
@@ -135,7 +135,7 @@ pub struct Pool {
     threads: usize,
     /// Guards against a region inside a region and against two callers.
     busy: AtomicBool,
-    /// One block per worker, then the shared one.
+    /// One per worker, then the shared one.
     scratch: Vec<Scratch>,
     handles: Vec<JoinHandle<()>>,
 }
@@ -246,7 +246,7 @@ impl Pool {
         unsafe { self.grow(worker, bytes) }
     }
 
-    /// A block that the whole kernel shares (packed panels, slots of partial sums), as `scratch`.
+    /// Scratch that the whole kernel shares (packed panels, slots of partial sums), as `scratch`.
     ///
     /// # Safety
     /// Only outside a region, and not while the result of an earlier call is in use. Tasks that write it must keep to
@@ -261,15 +261,16 @@ impl Pool {
     unsafe fn grow(&self, index: usize, bytes: usize) -> &mut [u8] {
         // SAFETY: the caller has this slot to itself.
         let slot = unsafe { &mut *self.scratch[index].0.get() };
-        if slot.as_ref().is_none_or(|block| block.size() < bytes) {
+        if slot.as_ref().is_none_or(|allocation| allocation.size() < bytes) {
             *slot = None;
             // Becomes the error of the kernel; raised without the hook that would print it.
-            let block = Block::new(bytes.max(4096).next_power_of_two()).unwrap_or_else(|e| resume_unwind(Box::new(e)));
-            *slot = Some(block);
+            let size = bytes.max(4096).checked_next_power_of_two().unwrap_or(usize::MAX);
+            let allocation = Allocation::new(size).unwrap_or_else(|e| resume_unwind(Box::new(e)));
+            *slot = Some(allocation);
         }
-        let block = slot.as_ref().expect("just made");
-        // SAFETY: the block holds this many initialised bytes, and the caller has it to itself.
-        unsafe { std::slice::from_raw_parts_mut(block.ptr(), block.size()) }
+        let allocation = slot.as_ref().expect("just made");
+        // SAFETY: the allocation holds this many initialised bytes, and the caller has it to itself.
+        unsafe { std::slice::from_raw_parts_mut(allocation.ptr(), allocation.size()) }
     }
 }
 

@@ -206,7 +206,7 @@ fn causal_attention_and_its_gradient_agree_with_f64_for_every_head_size() {
 }
 
 #[test]
-fn several_blocks_of_queries_and_keys_agree_with_f64() {
+fn several_bands_of_queries_and_keys_agree_with_f64() {
     for (seed, lengths) in [vec![112], vec![113], vec![300], vec![129, 1, 250]].into_iter().enumerate() {
         Case { lengths, ..CASE }.run(seed as u64);
     }

@@ -277,8 +277,8 @@ fn a_bf16_result_is_as_good_as_one_rounding_of_the_exact_one() {
 }
 
 #[test]
-fn many_blocks_steps_and_passes_agree_with_f64() {
-    // More than one block of B, several row pieces per task, several passes with an f32 partial result.
+fn many_bands_steps_and_passes_agree_with_f64() {
+    // More than one band of B, several row pieces per task, several passes with an f32 partial result.
     for (seed, (m, k, n, bf16)) in
         [(130, 700, 1600, true), (61, 300, 2500, false), (70, 5300, 420, true), (70, 5300, 230, false)]
             .into_iter()
