@@ -1,5 +1,5 @@
-//! The arguments of the kernels: their names in Rust and on the wire, and their kinds, in wire order. What they mean is said
-//! by `KERNELS` in @medgpt/core, which they mirror. Kernels take these structs and know nothing of the table of kernels.
+//! The arguments of the kernels: their names in Rust and on the wire, and their kinds, in wire order. `KERNELS` in
+//! @medgpt/core, which they mirror, says what they mean. Kernels use these structs, and not the table in kernels.rs.
 
 use crate::buffer::View;
 use crate::gemm::Term;
@@ -38,7 +38,7 @@ macro_rules! wire_kind {
     };
 }
 
-/// Defines structs of arguments. What comes after a semicolon is a part that other kernels have too, last on the wire.
+/// Defines structs of arguments. After a semicolon comes a part that several kernels have; it is last on the wire.
 macro_rules! arguments {
     ($($Args:ident { $($field:ident $name:literal $kind:ident),* $(,)? $(; $part:ident: $Part:ident)? })*) => {$(
         #[derive(Clone)]

@@ -129,6 +129,11 @@ struct Scratch(UnsafeCell<Option<Allocation>>);
 // `Pool::shared_scratch`.
 unsafe impl Sync for Scratch {}
 
+/// The part of `parts` equal ones, in order, of `0 .. total`.
+pub fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
+    (total * index / parts, total * (index + 1) / parts)
+}
+
 /// Workers plus the thread that calls [`Pool::parallel`].
 pub struct Pool {
     shared: Arc<Shared>,

@@ -1,5 +1,5 @@
-//! The backward pass. A task makes the scores of the query heads and bands of keys that are its share once. That completes dk
-//! and dv of a band of keys, which the heads that share keys add up, and with the last band dq.
+//! The backward pass. A task makes the scores of its query heads and bands of keys once. Every band of keys gives a part of
+//! dk and dv, to which all heads that share these keys add, and a part of dq, which is complete with the last band.
 
 use super::geometry::along_tokens;
 use super::gradient::{dots, gradient, GradientTile};
@@ -12,20 +12,20 @@ use crate::gemm::{Kernel, Pieces, Shared, Tile};
 use crate::isa::Isa;
 use crate::pool::Pool;
 
-/// Most words of f32 gradients of shared keys and values that are held at once (64 MiB), where that keeps threads busy.
+/// Most words of f32 gradients of shared keys and values that are held at once (64 MiB), unless threads would be idle.
 const SHARED_WORDS: usize = 16 << 20;
 /// Fewer tasks than this do not keep the threads of a machine busy.
 const FEW_TASKS: usize = 8;
 
-/// How the backward pass is cut into tasks, by shape and not by the number of threads, so that results do not depend on it.
+/// How the backward pass is cut into tasks. The shape decides, and not the number of threads, so that results do not
+/// depend on that.
 struct Cut {
     /// (first token, length) of each segment that has any.
     segments: Vec<(usize, usize)>,
     longest: usize,
-    /// The query heads that share keys are shared out among this many tasks; dk and dv are then sums over these, and over
-    /// the heads of each.
+    /// Tasks among which the query heads that share keys are divided. dk and dv are the sums of what these tasks leave.
     turns: usize,
-    /// Bands of keys are shared out among this many tasks; dq is then a sum over these.
+    /// Tasks among which the bands of keys are divided. dq is the sum of what these leave.
     parts: usize,
     /// Keys of a band.
     keys: usize,

@@ -85,7 +85,7 @@ impl Geometry {
         rows_of(self.v, token * self.v_stride + kv_head * self.v_head, self.v_stride)
     }
 
-    /// Where the gradient of keys (or of values, where `which` is 1) of tokens from one on goes: first element, row stride.
+    /// Where the gradient of keys (of values, if `which` is 1) goes, from `token` on: the first element and the row stride.
     pub fn kv_rows(&self, which: usize, to: View, token: usize, kv_head: usize) -> (View, usize, usize) {
         let (stride, head) = [(self.k_stride, self.k_head), (self.v_stride, self.v_head)][which];
         (to, token * stride + kv_head * head, stride)

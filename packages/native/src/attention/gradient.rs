@@ -4,15 +4,17 @@
 use super::avx512;
 use super::geometry::{along_tokens, f32_rows};
 use super::scores::Scores;
-use super::softmax::{by_columns, vectors};
+use super::softmax::by_columns;
+#[cfg(target_arch = "x86_64")]
+use super::softmax::vectors;
 use crate::block;
 use crate::buffer::View;
 use crate::gemm::Kernel;
 use crate::math::exp_f32;
 use crate::multiversion;
 
-/// Products s = q . k and dp = d_out . v of queries (the rows of one A panel, of which `queries` are there) and keys (the
-/// columns) on their way to probabilities and gradients.
+/// Products s = q . k and dp = d_out . v, which become probabilities and gradients. The rows are queries: one A panel, of
+/// which the first `queries` are there. The columns are keys.
 #[derive(Clone, Copy)]
 pub struct GradientTile {
     pub s: *mut f32,
@@ -27,7 +29,7 @@ pub struct GradientTile {
     pub q: usize,
     pub k: usize,
     pub scores: Scores,
-    /// Of each row: the log-sum-exp of its scores, and the sum of its probabilities' gradients weighted with them.
+    /// Of each row: the log-sum-exp of its scores, and the sum of its probabilities, each times its gradient.
     pub lse: *const f32,
     pub delta: *const f32,
 }

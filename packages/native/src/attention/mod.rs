@@ -1,11 +1,11 @@
 //! Causal attention inside segments, tile by tile with an online softmax; of the scores only their log-sum-exp is kept.
 //!
-//! Tiles are as wide as a B panel and so laid out that what they become is a factor as it stands. In the forward pass a
-//! tile has a query in each column, so that the softmax is the same for every lane, and its exponentials are the panel
-//! that values are multiplied with: the output is summed in columns too. In the backward pass a tile has a key in each
-//! column, and probabilities and gradients are panels for dv and dk (in columns); only for dq they are transposed.
+//! A tile of scores is as wide as a B panel and has its layout, so that it can be multiplied as it is. In the forward pass
+//! each column of a tile is a query: the softmax does the same in every lane, and the exponentials are the panel that the
+//! values are multiplied with, which leaves the output in columns too. In the backward pass each column is a key:
+//! probabilities and gradients are the panels for dv and dk, which are summed in columns. Only dq needs them transposed.
 //!
-//! Work is cut by shape, and every result is summed in an order that the shape gives.
+//! The shape alone decides how work is cut and in which order a result is summed.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -25,12 +25,12 @@ pub use forward::forward;
 
 use crate::gemm::Kernel;
 
-/// A panels of keys (in the backward pass of queries) per inner step.
+/// A panels of keys in one step of a task; in the backward pass, of queries.
 const PANELS: usize = 9;
 /// Most columns of a B panel.
 const COLUMNS: usize = 32;
-/// Elements of one factor of a task's band of queries (in the backward pass of keys): with the other factors and the sums
-/// they fit the second-level cache.
+/// Elements of a task's band of queries (in the backward pass, of keys). With the other factors and the sums, such a band
+/// fits the second-level cache.
 const BAND: usize = 32 << 10;
 
 /// Rows of a band: whole B panels that together hold about `BAND` elements.

@@ -12,7 +12,7 @@ pub struct Scores {
 }
 
 impl Scores {
-    /// A query sees the keys that it is less than this far behind of.
+    /// A query sees the keys that are less than this far before it.
     #[inline(always)]
     pub fn reach(&self) -> u32 {
         let farthest = i32::MAX as usize;

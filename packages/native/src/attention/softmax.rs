@@ -19,16 +19,16 @@ pub struct SoftmaxTile {
     pub q: usize,
     pub k: usize,
     pub scores: Scores,
-    /// What the online softmax carries from tile to tile: for each column the maximum that its exponentials are relative
-    /// to, their sum, and (in `acc`, `dim` rows) the sum of values weighted with them.
+    /// What the online softmax carries from tile to tile. For each column: the maximum that its exponentials are relative
+    /// to, the sum of these, and (`dim` rows of `acc`) the sum of the values, each times its exponential.
     pub max: *mut f32,
     pub sum: *mut f32,
     pub acc: *mut f32,
     pub dim: usize,
 }
 
-/// Runs `$body` for the tile's number of columns, that of a B panel, and with or without a soft cap: loops whose length is
-/// known vectorise.
+/// Runs `$body` for the columns that the tile has, and with or without a soft cap. Loops vectorise if their length is
+/// known when they are compiled.
 macro_rules! by_columns {
     ($body:ident, $tile:expr, $columns:expr) => {
         match ($columns, $tile.scores.soft_cap > 0.0) {
@@ -122,12 +122,12 @@ pub fn vectors(isa: Isa, scores: Scores) -> bool {
     }
 }
 
-/// `softmax_body`; then packs the exponentials as a B panel, keys along k, from row 0 of the tile on. The panel is `spare`
-/// or takes the place of the scores.
+/// `softmax_body`; then packs the exponentials as a B panel, keys along k, from row 0 of the tile on. Returns the panel,
+/// which is `spare` or has taken the place of the scores.
 ///
 /// # Safety
-/// As for `softmax_body`; the first key is the first of an A panel, there is room for a row past the last, and `spare` has
-/// the tile's size and alignment.
+/// As for `softmax_body`. The first key must be the first of an A panel, the tile must have room for one more row, and
+/// `spare` must have the tile's size and alignment.
 pub unsafe fn softmax(kernel: Kernel, tile: SoftmaxTile, spare: *mut u32) -> *const u32 {
     // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
     unsafe {

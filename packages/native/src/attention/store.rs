@@ -7,8 +7,8 @@ use crate::gemm::Kernel;
 use crate::isa::Isa;
 use crate::multiversion;
 
-/// Stores `rows` rows of f32, `lanes` apart, as rows of `to` from element `at` on, each times its factor of `factors`; a
-/// single factor is for all.
+/// Stores `rows` rows of f32, `lanes` apart, as rows of `to` from element `at` on. Each is multiplied by its factor; if
+/// there is a single factor, it is for all.
 ///
 /// # Safety
 /// The rows of `to` are the caller's to write, and it is f32 or bf16.

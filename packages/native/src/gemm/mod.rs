@@ -1,9 +1,9 @@
 //! Sums of matrix products with frozen, trained or mapped factors of any float dtype.
 //!
-//! B is packed band by band (some 2 MB, which the threads share in the last cache level), never as a whole, so one copy
-//! of a weight serves x W^T and dy W. While one band is multiplied the next is packed, by tasks of the same parallel
-//! region. Each task packs its rows of A into its own second-level cache. Every element of the result is a chain of
-//! sums along k that depends on the shape alone, so neither the cut into tasks nor the number of threads changes a bit.
+//! B is packed band by band and never as a whole, so that one copy of a weight serves x W^T and dy W. A band is some 2 MB,
+//! which the threads share in the last cache level. While one band is multiplied, tasks of the same parallel region pack
+//! the next. Each task packs its rows of A into its own second-level cache. The order of the sums of an element depends on
+//! the shape alone, so that neither the cut into tasks nor the number of threads changes a bit.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

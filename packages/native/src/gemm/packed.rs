@@ -1,4 +1,4 @@
-//! Products of packed panels; mod.rs says in which order.
+//! Products of packed panels, in the order that mod.rs describes.
 
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
@@ -43,7 +43,7 @@ struct Call<'a> {
     n: usize,
     plan: Plan,
     terms: Vec<Term>,
-    /// Masked terms are short. They are multiplied tile by tile, and are then what the last pass adds to.
+    /// Masked terms are short. The last pass multiplies them tile by tile, and adds the other terms to them.
     masked: Vec<Term>,
     out: Tile,
     /// Sums between passes.
@@ -65,8 +65,8 @@ struct Room {
 }
 
 impl Call<'_> {
-    /// Gives `run` the part of every term that lies within these words of k: the first element, their number, and the word
-    /// among those that it begins at.
+    /// Calls `run` for the part of every term that lies within these words of k: with its first element, the number of
+    /// elements, and the word (counted from `words.0`) that it begins at.
     fn each_term(&self, words: (usize, usize), run: &mut dyn FnMut(&Product, usize, usize, usize)) {
         let kernel = self.kernel;
         let mut start = 0;
@@ -82,7 +82,7 @@ impl Call<'_> {
         }
     }
 
-    /// Gives `run` every masked term, its mask and the word that it begins at.
+    /// Calls `run` for every masked term, with its mask and the word that it begins at.
     fn each_masked(&self, run: &mut dyn FnMut(&Product, View, usize)) {
         let mut at = 0;
         for term in &self.masked {

@@ -1,9 +1,11 @@
 //! How a product of packed panels is cut: numbers alone, from the shape, the size of the panels and the number of threads.
 
+use crate::pool::part;
+
 /// Most words of k in one pass, so that a panel of A and one of B, 460 KiB, fit a second-level cache of 1 MiB.
 const PASS: usize = 2560;
-/// Most words of each of several equal passes, whose results are added in f32: shorter, so that bands of B are wide and A,
-/// which is then packed for each of them, is packed less often.
+/// Most words of a pass where there are several, all of the same length, whose results are added in f32. They are shorter
+/// than a single one may be: bands of B can then be wide, and A, which is packed for each band, is packed less often.
 const SHORT_PASS: usize = PASS / 2;
 /// Words of A that one task packs (384 KiB).
 const A_WORDS: usize = 96 << 10;
@@ -13,11 +15,6 @@ const KEPT_A_WORDS: usize = 3 << 20;
 const B_WORDS: usize = 512 << 10;
 /// Products with fewer multiplications than this are not worth waking other threads for.
 const SMALL: usize = 1 << 17;
-
-/// The part of `parts` equal ones, in order, of `0 .. total`.
-pub fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
-    (total * index / parts, total * (index + 1) / parts)
-}
 
 /// A step of the work: a band of columns (in panels), and words of k.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -177,8 +174,8 @@ mod tests {
     }
 
     /// Whether the ranges, one after the other, are `0 .. total`.
-    fn cover(total: usize, ranges: impl Iterator<Item = (usize, usize)>) -> bool {
-        ranges.fold(Some(0), |end, (from, to)| (end == Some(from) && from <= to).then_some(to)) == Some(total)
+    fn cover(total: usize, mut ranges: impl Iterator<Item = (usize, usize)>) -> bool {
+        ranges.try_fold(0, |end, (from, to)| (end == from && from <= to).then_some(to)) == Some(total)
     }
 
     #[test]

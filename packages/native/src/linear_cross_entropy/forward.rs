@@ -2,12 +2,12 @@
 
 use super::packed::Packed;
 use super::rows::{scale_row, softmax_rows, Running};
-use super::{band_rows, from_row, gather, labelled, matrix, part, tasks_of, KEPT_WORDS, ROW, STEP, VOCAB_ROWS};
+use super::{band_rows, from_row, gather, labelled, matrix, tasks_of, KEPT_WORDS, ROW, STEP, VOCAB_ROWS};
 use crate::arguments::LinearCrossEntropy;
 use crate::buffer::{load, store};
 use crate::gemm::{Kernel, Matrix, Pieces, Shared, Tile};
 use crate::isa::Isa;
-use crate::pool::Pool;
+use crate::pool::{part, Pool};
 use crate::with_elem;
 
 /// How a call is cut, by shape and the number of threads; no result depends on the latter.

@@ -1,10 +1,10 @@
 //! Cross entropy of softmax(hidden . weight^T) without the logits: attention over the vocabulary.
 //!
-//! Bands of the vocabulary come first, packed once each, the next while one is multiplied; inside, tasks take pieces of
-//! the rows that carry a label and keep a running maximum, sum and (in dHidden itself) sum of exponentials times weight
-//! rows. A row's result depends on the shape alone, not on threads or on the other rows. Workspace beside dHidden: four
-//! packed bands of at most 4 MiB (more where rows are very wide), at most 12 MiB of packed hidden, some hundred KiB per
-//! thread, and six words per row.
+//! The outer loop is over bands of the vocabulary. Each is packed once, while the one before it is multiplied. Tasks take
+//! pieces of the rows that have a label, and bring them past the band. For each row they keep the largest logit so far, the
+//! sum of exponentials, and (in dHidden itself) the sum of weight rows, each times its exponential. A row's result depends
+//! on the shape alone, not on threads or on the other rows. Workspace beside dHidden: four packed bands of at most 4 MiB
+//! (more where rows are very wide), at most 12 MiB of packed hidden, some hundred KiB per thread, and six words per row.
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -121,11 +121,6 @@ unsafe fn gather(from: Matrix, rows: &[u32], to: *mut u8) -> Matrix {
         unsafe { std::ptr::copy_nonoverlapping(from.ptr.add(*row as usize * bytes), to.add(i * bytes), bytes) }
     }
     Matrix { ptr: to, ..from }
-}
-
-/// The part of `parts` equal ones, in order, of `0 .. total`.
-fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
-    (total * index / parts, total * (index + 1) / parts)
 }
 
 /// Into how many tasks A panels are cut: of a size within the limits, and as many for each thread.

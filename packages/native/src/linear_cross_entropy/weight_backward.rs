@@ -1,13 +1,13 @@
-//! The gradient of the weight, a band of tokens after the other: tasks take pieces of the vocabulary.
+//! The gradient of the weight: tasks take pieces of the vocabulary past one band of tokens after the other.
 
 use super::packed::Packed;
 use super::rows::{gradient_rows, Columns};
-use super::{band_rows, from_row, gather, labelled, matrix, part, tasks_of, ROW, STEP, TOKENS};
+use super::{band_rows, from_row, gather, labelled, matrix, tasks_of, ROW, STEP, TOKENS};
 use crate::arguments::LinearCrossEntropyWeightBackward;
 use crate::buffer::load;
 use crate::gemm::{Kernel, Pieces, Shared, Tile};
 use crate::isa::Isa;
-use crate::pool::Pool;
+use crate::pool::{part, Pool};
 
 pub fn weight_backward(pool: &Pool, isa: Isa, args: &LinearCrossEntropyWeightBackward) -> Result<(), String> {
     args.check()?;

@@ -14,6 +14,7 @@ use crate::gemm::{Pieces, Shared};
 use crate::isa::Isa;
 use crate::multiversion;
 use crate::philox::{Draw, GROUP};
+use crate::pool::part;
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -96,10 +97,6 @@ struct Staged {
     v: *mut u32,
     /// Values before they become words: COLS of one rank, or all ranks of ROWS rows.
     values: *mut f32,
-}
-
-fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
-    (total * index / parts, total * (index + 1) / parts)
 }
 
 fn run(cx: &Context, pass: &Pass) {
