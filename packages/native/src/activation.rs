@@ -79,6 +79,8 @@ impl Function for Relu {
     }
 }
 
+/// # Safety
+/// The views are of float dtypes and hold elements `from .. to`; those of `out` are the caller's.
 #[inline(always)]
 unsafe fn forward_body<F: Function>(k: &Activation, from: usize, to: usize) {
     let (mut x, mut u) = (ZERO, ZERO);
@@ -102,6 +104,8 @@ unsafe fn forward_body<F: Function>(k: &Activation, from: usize, to: usize) {
 }
 multiversion! { unsafe fn forward_range<F: Function>(k: &Activation, from: usize, to: usize) = forward_body::<F> }
 
+/// # Safety
+/// As for `forward_body`, with `dx` and `d_up` as outputs.
 #[inline(always)]
 unsafe fn backward_body<F: Function>(k: &ActivationBackward, from: usize, to: usize) {
     let (mut x, mut u, mut g, mut d) = (ZERO, ZERO, ZERO, ZERO);

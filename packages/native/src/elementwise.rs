@@ -89,6 +89,8 @@ pub fn fill(cx: &Context, a: &Fill) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views are of float dtypes and hold elements `from .. to`; those of the output are the caller's.
 #[inline(always)]
 unsafe fn copy_body(out: View, x: View, from: usize, to: usize) {
     let mut v = ZERO;
@@ -119,6 +121,8 @@ pub fn copy(cx: &Context, a: &Copy) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`.
 #[inline(always)]
 unsafe fn add_body(k: &Add, from: usize, to: usize) {
     let (alpha, beta) = (k.alpha as f32, k.beta as f32);
@@ -147,6 +151,8 @@ pub fn add(cx: &Context, k: &Add) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`; with a stride of 0, `x` holds one element.
 #[inline(always)]
 unsafe fn scale_body(k: &Scale, scalar: f32, from: usize, to: usize) {
     let factor = k.factor as f32;
@@ -188,6 +194,8 @@ pub fn scale(cx: &Context, k: &Scale) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`, for rows.
 #[inline(always)]
 unsafe fn scale_rows_body(k: &ScaleRows, from: usize, to: usize) {
     let mut v = ZERO;
@@ -220,6 +228,8 @@ pub fn scale_rows(cx: &Context, k: &ScaleRows) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`.
 #[inline(always)]
 unsafe fn soft_cap_body(k: &SoftCap, from: usize, to: usize) {
     let mut v = ZERO;

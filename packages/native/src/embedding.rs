@@ -31,6 +31,8 @@ fn check_ids(ids: View, rows: usize, vocab: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views hold rows `from .. to` and the rows of their ids; those of `out` are the caller's.
 #[inline(always)]
 unsafe fn embedding_body(k: &Embedding, from: usize, to: usize) {
     let factor = k.factor as f32;
@@ -62,6 +64,8 @@ pub fn embedding(cx: &Context, k: &Embedding) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views hold the rows and those of their ids; columns `at .. at + n` of `d_table` are the caller's.
 #[inline(always)]
 unsafe fn embedding_backward_body(k: &EmbeddingBackward, at: usize, n: usize) {
     let factor = k.factor as f32;

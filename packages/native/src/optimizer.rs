@@ -33,6 +33,8 @@ struct Rates {
     step_size: f32,
 }
 
+/// # Safety
+/// The views are f32 and hold elements `from .. to`, which are the caller's.
 #[inline(always)]
 unsafe fn adam_w_body(k: &AdamW, rates: Rates, from: usize, to: usize) {
     let (mut p, mut g, mut m, mut v) = (ZERO, ZERO, ZERO, ZERO);

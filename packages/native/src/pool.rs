@@ -262,6 +262,8 @@ impl Pool {
         unsafe { self.grow(self.threads, bytes) }
     }
 
+    /// # Safety
+    /// The caller has this scratch to itself.
     #[allow(clippy::mut_from_ref)]
     unsafe fn grow(&self, index: usize, bytes: usize) -> &mut [u8] {
         // SAFETY: the caller has this slot to itself.

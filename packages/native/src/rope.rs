@@ -35,6 +35,8 @@ pub fn rope_table(cx: &Context, k: &RopeTable) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views hold rows `from .. to`; those of `out` are the caller's.
 #[inline(always)]
 unsafe fn rope_body(k: &Rope, from: usize, to: usize) {
     let sign = if k.inverse { -1.0 } else { 1.0 };

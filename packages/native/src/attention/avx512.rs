@@ -96,6 +96,8 @@ trait Words {
 struct F32Words<const ROUND: bool>;
 
 impl<const ROUND: bool> F32Words<ROUND> {
+    /// # Safety
+    /// The CPU has the instructions.
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn word(x: __m512) -> __m512i {

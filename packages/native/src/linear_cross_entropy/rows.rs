@@ -48,6 +48,9 @@ fn soft_capped(x: f32, cap: f32) -> f32 {
 
 /// Turns a tile of products (rows `ROW` apart) into the factors of dHidden, relative to each row's running maximum.
 /// `rescale[i]` is what row i's sums so far must be multiplied by.
+///
+/// # Safety
+/// The rows of the tile, of `state` and of `rescale` are the caller's.
 #[inline(always)]
 unsafe fn softmax_rows_body(
     s: *mut f32,
@@ -154,6 +157,8 @@ pub unsafe fn softmax_rows(
     factors_of(s, DType::F32)
 }
 
+/// # Safety
+/// The row has `cols` elements and is the caller's.
 #[inline(always)]
 unsafe fn scale_row_body(row: *mut f32, cols: usize, factor: f32) {
     for j in 0..cols {
@@ -176,6 +181,9 @@ pub struct Columns {
 
 /// Turns products of `rows` vocabulary rows from `vocab` on with `cols` tokens into upstream * (softmax - onehot) and, with
 /// a cap, times its slope.
+///
+/// # Safety
+/// The rows of the tile are the caller's; `of` has an element for each column.
 #[inline(always)]
 unsafe fn gradient_rows_body(s: *mut f32, (rows, cols): (usize, usize), vocab: usize, soft_cap: f32, of: Columns) {
     // SAFETY: one element per token, and row i of the task's own tile.

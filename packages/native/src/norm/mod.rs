@@ -123,6 +123,8 @@ fn offset_by<const CENTRED: bool>(weight: f32, offset: f32) -> f32 {
     }
 }
 
+/// # Safety
+/// The views hold rows `from .. to`; those of the outputs are the caller's.
 #[inline(always)]
 unsafe fn norm_body<const CENTRED: bool>(k: &Norm, from: usize, to: usize) {
     let (mut x, mut w, mut b) = (ZERO, ZERO, ZERO);
@@ -205,6 +207,8 @@ pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
     norm::<true>(cx, &Norm { out, mean, rstd, x, weight, bias, rows, cols, eps, offset })
 }
 
+/// # Safety
+/// The views hold rows `from .. to`; those of `dx` are the caller's.
 #[inline(always)]
 unsafe fn norm_dx_body<const CENTRED: bool>(k: &NormBackward, dx: View, from: usize, to: usize) {
     let (mut x, mut w, mut g, mut b) = (ZERO, ZERO, ZERO, ZERO);
@@ -273,6 +277,8 @@ impl<const CENTRED: bool> Addends for WeightGradient<'_, CENTRED> {
     }
 }
 
+/// # Safety
+/// The views hold the rows; columns `at .. at + n` of `d_weight` are the caller's.
 #[inline(always)]
 unsafe fn norm_dw_body<const CENTRED: bool>(k: &NormBackward, d_weight: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
@@ -281,6 +287,8 @@ unsafe fn norm_dw_body<const CENTRED: bool>(k: &NormBackward, d_weight: View, at
 multiversion! { unsafe fn rms_norm_dw_block(k: &NormBackward, d_weight: View, at: usize, n: usize) = norm_dw_body::<false> }
 multiversion! { unsafe fn layer_norm_dw_block(k: &NormBackward, d_weight: View, at: usize, n: usize) = norm_dw_body::<true> }
 
+/// # Safety
+/// As for `norm_dw_body`, with `d_bias`.
 #[inline(always)]
 unsafe fn norm_db_body(k: &NormBackward, d_bias: View, at: usize, n: usize) {
     // SAFETY: the caller's promise.
