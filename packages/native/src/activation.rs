@@ -1,9 +1,10 @@
 //! Activation functions, alone or gating a second input.
 
+use crate::arguments::{Activation, ActivationBackward};
 use crate::block::{blocks, load, store, ZERO};
+use crate::context::Context;
 use crate::elementwise::{chunks, chunks_of, float};
 use crate::isa::Isa;
-use crate::kernels::{Activation, ActivationBackward, Context};
 use crate::math::{erf_f32, exp_f32, tanh_f32};
 use crate::multiversion;
 
@@ -78,6 +79,8 @@ impl Function for Relu {
     }
 }
 
+/// # Safety
+/// The views are of float dtypes and hold elements `from .. to`; those of `out` are the caller's.
 #[inline(always)]
 unsafe fn forward_body<F: Function>(k: &Activation, from: usize, to: usize) {
     let (mut x, mut u) = (ZERO, ZERO);
@@ -101,6 +104,8 @@ unsafe fn forward_body<F: Function>(k: &Activation, from: usize, to: usize) {
 }
 multiversion! { unsafe fn forward_range<F: Function>(k: &Activation, from: usize, to: usize) = forward_body::<F> }
 
+/// # Safety
+/// As for `forward_body`, with `dx` and `d_up` as outputs.
 #[inline(always)]
 unsafe fn backward_body<F: Function>(k: &ActivationBackward, from: usize, to: usize) {
     let (mut x, mut u, mut g, mut d) = (ZERO, ZERO, ZERO, ZERO);
@@ -135,7 +140,7 @@ multiversion! { unsafe fn backward_range<F: Function>(k: &ActivationBackward, fr
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
     use super::{CUBIC, SQRT_2_OVER_PI};
-    use crate::kernels::{Activation, ActivationBackward};
+    use crate::arguments::{Activation, ActivationBackward};
     use crate::vector::exp;
     use crate::vector::{lanes, load, store};
     use core::arch::x86_64::*;

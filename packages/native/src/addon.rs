@@ -10,8 +10,9 @@ use napi_derive::napi;
 use crate::buffer::DType;
 use crate::engine::{self, Command, Reply};
 use crate::isa::Isa;
-use crate::kernels::{self, whole};
+use crate::kernels;
 use crate::tokenizer;
+use crate::wire::whole;
 
 fn failed(message: String) -> Error {
     Error::new(Status::GenericFailure, message)

@@ -12,6 +12,8 @@ pub type Values = [f32; BLOCK];
 
 pub const ZERO: Values = [0.0; BLOCK];
 
+/// # Safety
+/// `into.len()` elements of this type lie at `from`.
 #[inline(always)]
 unsafe fn load_as<E: Elem>(from: *const u8, into: &mut [f32]) {
     let from = from as *const E;
@@ -21,6 +23,8 @@ unsafe fn load_as<E: Elem>(from: *const u8, into: &mut [f32]) {
     }
 }
 
+/// # Safety
+/// `from.len()` elements of this type at `to` are the caller's to write.
 #[inline(always)]
 unsafe fn store_as<E: Elem>(to: *mut u8, from: &[f32]) {
     let to = to as *mut E;

@@ -1,8 +1,9 @@
 //! fill, copy, add, scale, scaleRows, softCap, and the way elementwise kernels are cut into tasks.
 
+use crate::arguments::{Add, Copy, Fill, Scale, ScaleRows, SoftCap};
 use crate::block::{blocks, load, store, CHUNK, ZERO};
 use crate::buffer::{Bf16, DType, Elem, View};
-use crate::kernels::{Add, Context, Copy, Fill, Scale, ScaleRows, SoftCap};
+use crate::context::Context;
 use crate::math::tanh_f32;
 use crate::multiversion;
 
@@ -26,7 +27,23 @@ pub fn row_chunks(cx: &Context, rows: usize, cols: usize, task: impl Fn(usize, u
 
 /// `rows * cols`, or an error where that overflows.
 pub fn area(rows: usize, cols: usize) -> Result<usize, String> {
-    rows.checked_mul(cols).ok_or_else(|| format!("{rows} x {cols} is too large"))
+    volume(&[rows, cols])
+}
+
+/// The product of all sizes, or an error where it overflows: what is checked must be what is read.
+pub fn volume(sizes: &[usize]) -> Result<usize, String> {
+    let product = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+    product.ok_or_else(|| {
+        let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+        format!("{} is too large", sizes.join(" x "))
+    })
+}
+
+/// Elements that `heads` heads of `dim` elements, `stride` apart, reach over, or an error where that overflows.
+pub fn reach(heads: usize, dim: usize, stride: usize) -> Result<usize, String> {
+    let last = heads.saturating_sub(1).checked_mul(stride);
+    let end = last.and_then(|last| last.checked_add(dim));
+    end.ok_or_else(|| format!("{heads} heads of {dim} elements, {stride} apart, are too large"))
 }
 
 /// An error unless the view has `count` elements of a float dtype.
@@ -72,6 +89,8 @@ pub fn fill(cx: &Context, a: &Fill) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views are of float dtypes and hold elements `from .. to`; those of the output are the caller's.
 #[inline(always)]
 unsafe fn copy_body(out: View, x: View, from: usize, to: usize) {
     let mut v = ZERO;
@@ -102,6 +121,8 @@ pub fn copy(cx: &Context, a: &Copy) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`.
 #[inline(always)]
 unsafe fn add_body(k: &Add, from: usize, to: usize) {
     let (alpha, beta) = (k.alpha as f32, k.beta as f32);
@@ -130,6 +151,8 @@ pub fn add(cx: &Context, k: &Add) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`; with a stride of 0, `x` holds one element.
 #[inline(always)]
 unsafe fn scale_body(k: &Scale, scalar: f32, from: usize, to: usize) {
     let factor = k.factor as f32;
@@ -171,6 +194,8 @@ pub fn scale(cx: &Context, k: &Scale) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`, for rows.
 #[inline(always)]
 unsafe fn scale_rows_body(k: &ScaleRows, from: usize, to: usize) {
     let mut v = ZERO;
@@ -203,6 +228,8 @@ pub fn scale_rows(cx: &Context, k: &ScaleRows) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// As for `copy_body`.
 #[inline(always)]
 unsafe fn soft_cap_body(k: &SoftCap, from: usize, to: usize) {
     let mut v = ZERO;
@@ -226,4 +253,18 @@ pub fn soft_cap(cx: &Context, k: &SoftCap) -> Result<(), String> {
     // SAFETY: both views hold count elements; tasks write disjoint ranges.
     chunks(cx, k.count, |from, to| unsafe { soft_cap_range(cx.isa, k, from, to) });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_wraps_around_is_an_error() {
+        assert_eq!(volume(&[2, 3, 4]), Ok(24));
+        assert_eq!(volume(&[1 << 32, 1 << 32]), Err("4294967296 x 4294967296 is too large".to_string()));
+        assert!(volume(&[1 << 31, 1 << 31, 4]).is_err());
+        assert_eq!((reach(0, 5, 9), reach(3, 5, 9)), (Ok(5), Ok(23)));
+        assert!(reach(2, 5, usize::MAX).is_err() && reach(3, 0, usize::MAX / 2 + 1).is_err());
+    }
 }

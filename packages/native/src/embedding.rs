@@ -1,9 +1,10 @@
 //! embedding and embeddingBackward.
 
+use crate::arguments::{Embedding, EmbeddingBackward};
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::{DType, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float, row_chunks};
-use crate::kernels::{Context, Embedding, EmbeddingBackward};
 use crate::multiversion;
 use crate::reduce::column_blocks;
 
@@ -30,6 +31,8 @@ fn check_ids(ids: View, rows: usize, vocab: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views hold rows `from .. to` and the rows of their ids; those of `out` are the caller's.
 #[inline(always)]
 unsafe fn embedding_body(k: &Embedding, from: usize, to: usize) {
     let factor = k.factor as f32;
@@ -61,6 +64,8 @@ pub fn embedding(cx: &Context, k: &Embedding) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views hold the rows and those of their ids; columns `at .. at + n` of `d_table` are the caller's.
 #[inline(always)]
 unsafe fn embedding_backward_body(k: &EmbeddingBackward, at: usize, n: usize) {
     let factor = k.factor as f32;

@@ -1,21 +1,17 @@
 //! The queue and the thread that works through it. Calls from JavaScript only append; one executor thread owns the
 //! buffers and carries out allocations, kernels, writes and frees in order.
 
-use std::any::Any;
-use std::collections::{HashMap, VecDeque};
-use std::fs::File;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use memmap2::Mmap;
-
-use crate::block::{load, BLOCK, ZERO};
-use crate::buffer::{take_operand_bytes, Allocator, Block, DType, View};
+use crate::buffer::{take_operand_bytes, DType};
+use crate::buffers::Buffers;
+use crate::context::Context;
 use crate::isa::Isa;
-use crate::kernels::{self, Context};
+use crate::kernels;
+use crate::panics::guarded;
 use crate::pool::Pool;
 
 /// Called once with the outcome of a read or sync (which has no bytes).
@@ -268,35 +264,51 @@ fn next(queue: &Queue, pool: &Pool, failure: &mut Option<String>) -> Option<Comm
     }
 }
 
+/// Runs a kernel, and keeps its times where kernels are recorded.
+fn run_kernel(queue: &Queue, cx: &Context, buffers: &Buffers, words: Vec<f64>) -> Result<(), String> {
+    let name = kernels::kernel_of(&words).map_or("kernel", |kernel| kernel.name);
+    take_operand_bytes();
+    let start = Instant::now();
+    let result = guarded(|| kernels::run(cx, buffers, &words)).map_err(|e| {
+        if e.starts_with(name) {
+            e
+        } else {
+            format!("{name}: {e}")
+        }
+    });
+    let mut profile = queue.profile.lock().unwrap_or_else(|e| e.into_inner());
+    if let Some(Profile { begin, events }) = profile.as_mut() {
+        let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+        let since = start.saturating_duration_since(*begin);
+        let bytes = take_operand_bytes() as f64;
+        events.extend([micros(since), micros(start.elapsed()), bytes, words.len() as f64]);
+        events.extend(words);
+    }
+    result
+}
+
 fn execute(queue: &Queue, pool: Pool, isa: Isa) {
     let mut buffers = Buffers::default();
     let mut failure: Option<String> = None;
     let cx = Context { pool: &pool, isa };
     while let Some(command) = next(queue, &pool, &mut failure) {
         match command {
-            Command::Alloc { .. } | Command::Map { .. } | Command::Free { .. } => {
-                if let Err(message) = guarded(|| buffers.manage(command)) {
-                    failure.get_or_insert(message);
-                }
+            // What the caller believes about buffers stays true, so these are carried out after a failure too.
+            Command::Alloc { id, dtype, size } => {
+                let result = guarded(|| buffers.alloc(id, dtype, size));
+                failure = failure.or(result.err());
+            }
+            Command::Map { id, path, byte_offset, dtype, size } => {
+                let result = guarded(|| buffers.map(id, &path, byte_offset, dtype, size));
+                failure = failure.or(result.err());
+            }
+            Command::Free { id } => {
+                let result = guarded(|| buffers.free(id));
+                failure = failure.or(result.err());
             }
             Command::Write { .. } | Command::Kernel(_) if failure.is_some() => {}
-            Command::Write { id, offset, bytes } => failure = buffers.write(id, offset, &bytes).err(),
-            Command::Kernel(words) => {
-                let name = kernels::kernel_of(&words).map_or("kernel", |kernel| kernel.name);
-                take_operand_bytes();
-                let start = Instant::now();
-                failure = guarded(|| kernels::run(&cx, &buffers, &words))
-                    .map_err(|e| if e.starts_with(name) { e } else { format!("{name}: {e}") })
-                    .err();
-                let mut profile = queue.profile.lock().unwrap_or_else(|e| e.into_inner());
-                if let Some(Profile { begin, events }) = profile.as_mut() {
-                    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-                    let since = start.saturating_duration_since(*begin);
-                    let bytes = take_operand_bytes() as f64;
-                    events.extend([micros(since), micros(start.elapsed()), bytes, words.len() as f64]);
-                    events.extend(words);
-                }
-            }
+            Command::Write { id, offset, bytes } => failure = guarded(|| buffers.write(id, offset, &bytes)).err(),
+            Command::Kernel(words) => failure = run_kernel(queue, &cx, &buffers, words).err(),
             Command::Read { id, offset, count, raw, reply } => {
                 let result = match failure.take() {
                     Some(message) => Err(message),
@@ -315,193 +327,4 @@ fn execute(queue: &Queue, pool: Pool, isa: Isa) {
         std::mem::take(&mut state.on_closed)
     };
     replies.into_iter().for_each(|reply| reply(Ok(Vec::new())));
-}
-
-/// Turns a panic into an error.
-pub fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(panic_message(&*payload)))
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
-    match text {
-        Some(text) if text.starts_with("out of memory") => text.to_string(),
-        Some(text) => format!("internal error: {text}"),
-        None => "internal error".to_string(),
-    }
-}
-
-enum Memory {
-    Owned(Block),
-    Mapped {
-        map: Arc<Mmap>,
-        byte_offset: usize,
-    },
-    /// An allocation or mapping that failed. Its error has been reported; freeing it is right, using it is not.
-    Failed,
-}
-
-struct Buffer {
-    memory: Memory,
-    dtype: DType,
-    size: usize,
-}
-
-/// The live buffers.
-#[derive(Default)]
-pub struct Buffers {
-    live: HashMap<u64, Buffer>,
-    allocator: Allocator,
-    /// Mappings in use, shared by the buffers over one file.
-    files: HashMap<FileKey, Weak<Mmap>>,
-}
-
-/// Tells a replaced file from the one mapped before under the same path.
-#[derive(PartialEq, Eq, Hash)]
-struct FileKey {
-    path: PathBuf,
-    size: u64,
-    modified: Option<std::time::SystemTime>,
-    inode: u64,
-}
-
-impl Buffers {
-    fn manage(&mut self, command: Command) -> Result<(), String> {
-        match command {
-            Command::Alloc { id, dtype, size } => {
-                let bytes = size.checked_mul(dtype.size());
-                let block = bytes
-                    .ok_or_else(|| format!("out of memory: {size} elements of {} are too many", dtype.name()))
-                    .and_then(|bytes| self.allocator.alloc(bytes));
-                self.insert("alloc", id, block.map(Memory::Owned), dtype, size)
-            }
-            Command::Map { id, path, byte_offset, dtype, size } => {
-                let memory = self
-                    .map_file(&path, byte_offset, dtype, size)
-                    .map(|map| Memory::Mapped { map, byte_offset })
-                    .map_err(|e| format!("{path}: {e}"));
-                self.insert("map", id, memory, dtype, size)
-            }
-            Command::Free { id } => {
-                let buffer = self.live.remove(&id).ok_or_else(|| format!("free: {}", dead(id)))?;
-                if let Memory::Owned(block) = buffer.memory {
-                    self.allocator.free(block);
-                }
-                Ok(())
-            }
-            _ => unreachable!("only called for the commands above"),
-        }
-    }
-
-    fn insert(
-        &mut self,
-        name: &str,
-        id: u64,
-        memory: Result<Memory, String>,
-        dtype: DType,
-        size: usize,
-    ) -> Result<(), String> {
-        if self.live.contains_key(&id) {
-            if let Ok(Memory::Owned(block)) = memory {
-                self.allocator.free(block);
-            }
-            return Err(format!("{name}: buffer {id} is alive already"));
-        }
-        let (memory, result) = match memory {
-            Ok(memory) => (memory, Ok(())),
-            Err(message) => (Memory::Failed, Err(format!("{name}: {message}"))),
-        };
-        self.live.insert(id, Buffer { memory, dtype, size });
-        result
-    }
-
-    fn map_file(&mut self, path: &str, byte_offset: usize, dtype: DType, size: usize) -> Result<Arc<Mmap>, String> {
-        let file = File::open(path).map_err(|e| e.to_string())?;
-        let metadata = file.metadata().map_err(|e| e.to_string())?;
-        let end = size.checked_mul(dtype.size()).and_then(|bytes| bytes.checked_add(byte_offset));
-        if end.is_none_or(|end| end as u64 > metadata.len()) {
-            return Err(format!(
-                "{size} elements of {} from byte {byte_offset} on reach past the end of the file ({} bytes)",
-                dtype.name(),
-                metadata.len()
-            ));
-        }
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-        #[cfg(not(unix))]
-        let inode = 0;
-        let key =
-            FileKey { path: PathBuf::from(path), size: metadata.len(), modified: metadata.modified().ok(), inode };
-        if let Some(map) = self.files.get(&key).and_then(Weak::upgrade) {
-            return Ok(map);
-        }
-        self.files.retain(|_, map| map.strong_count() > 0);
-        // SAFETY: read-only; that the file stays in place unchanged while it is mapped is a rule of `Backend.map`.
-        let map = Arc::new(unsafe { Mmap::map(&file) }.map_err(|e| e.to_string())?);
-        self.files.insert(key, Arc::downgrade(&map));
-        Ok(map)
-    }
-
-    /// The elements of buffer `id` from `offset` on. `name` is the argument's name, for the error.
-    pub fn view(&self, name: &str, id: u64, offset: usize) -> Result<View, String> {
-        let buffer = self.live.get(&id).ok_or_else(|| format!("{name} is {}", dead(id)))?;
-        if offset > buffer.size {
-            return Err(format!("{name} starts at element {offset} of buffer {id}, which has {}", buffer.size));
-        }
-        let at = offset * buffer.dtype.size();
-        let (base, writable) = match &buffer.memory {
-            Memory::Owned(block) => (block.ptr(), true),
-            // SAFETY: the mapping reaches at least to the buffer's end, which was checked when it was made.
-            Memory::Mapped { map, byte_offset } => (unsafe { map.as_ptr().add(*byte_offset) }.cast_mut(), false),
-            Memory::Failed => return Err(format!("{name} is buffer {id}, which could not be allocated")),
-        };
-        // SAFETY: `at` is within the buffer, whose memory lives at least until the running command ends.
-        Ok(unsafe { View::new(base.add(at), buffer.dtype, buffer.size - offset, writable) })
-    }
-
-    fn write(&self, id: u64, offset: usize, bytes: &[u8]) -> Result<(), String> {
-        let check = || {
-            let view = self.view("the target", id, offset)?;
-            if !view.writable() {
-                return Err("the target is a mapped file, which is read-only".to_string());
-            }
-            if !bytes.len().is_multiple_of(view.dtype().size()) {
-                return Err(format!("{} bytes are no whole number of {} elements", bytes.len(), view.dtype().name()));
-            }
-            view.holds("the target", bytes.len() / view.dtype().size())?;
-            Ok(view)
-        };
-        let view = check().map_err(|e: String| format!("write: {e}"))?;
-        // SAFETY: checked above; the source is ours.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), view.ptr(), bytes.len()) };
-        Ok(())
-    }
-
-    fn read(&self, id: u64, offset: usize, count: usize, raw: bool) -> Result<Vec<u8>, String> {
-        let view = self
-            .view("the source", id, offset)
-            .and_then(|view| view.holds("the source", count).map(|()| view))
-            .map_err(|e| format!("read: {e}"))?;
-        let widen = !raw && matches!(view.dtype(), DType::Bf16 | DType::F16);
-        let length = count * if widen { 4 } else { view.dtype().size() };
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(length).map_err(|_| format!("read: out of memory: could not get {length} bytes"))?;
-        if widen {
-            let mut values = ZERO;
-            for at in (0..count).step_by(BLOCK) {
-                let values = &mut values[..BLOCK.min(count - at)];
-                // SAFETY: checked above.
-                unsafe { load(view, at, values) };
-                values.iter().for_each(|value| bytes.extend_from_slice(&value.to_ne_bytes()));
-            }
-        } else {
-            // SAFETY: checked above; copied bytewise.
-            bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(view.ptr(), length) });
-        }
-        Ok(bytes)
-    }
-}
-
-fn dead(id: u64) -> String {
-    format!("buffer {id}, which is not alive (freed, or never allocated)")
 }

@@ -4,27 +4,26 @@ mod activation;
 // Nothing is exported, and so nothing used, in the test program.
 #[cfg_attr(test, allow(dead_code))]
 mod addon;
+mod arguments;
 mod attention;
-#[cfg(target_arch = "x86_64")]
-mod attention_avx512;
-mod attention_cached;
 mod block;
 mod buffer;
+mod buffers;
+mod context;
 mod elementwise;
 mod embedding;
 mod engine;
+mod fold;
 mod gemm;
 mod isa;
 mod kernels;
 mod linear_cross_entropy;
-#[cfg(target_arch = "x86_64")]
-mod linear_cross_entropy_avx512;
 mod lora;
-#[cfg(target_arch = "x86_64")]
-mod lora_avx512;
 mod math;
+mod memory;
 mod norm;
 mod optimizer;
+mod panics;
 mod peak;
 mod philox;
 mod pool;
@@ -35,3 +34,4 @@ mod tests;
 mod tokenizer;
 #[cfg(target_arch = "x86_64")]
 mod vector;
+mod wire;

@@ -1,9 +1,10 @@
 //! clipGradNorm and adamW.
 
+use crate::arguments::{AdamW, ClipGradNorm};
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::DType;
+use crate::context::Context;
 use crate::elementwise::{chunks, exactly};
-use crate::kernels::{AdamW, ClipGradNorm, Context};
 use crate::multiversion;
 use crate::reduce::total;
 
@@ -32,6 +33,8 @@ struct Rates {
     step_size: f32,
 }
 
+/// # Safety
+/// The views are f32 and hold elements `from .. to`, which are the caller's.
 #[inline(always)]
 unsafe fn adam_w_body(k: &AdamW, rates: Rates, from: usize, to: usize) {
     let (mut p, mut g, mut m, mut v) = (ZERO, ZERO, ZERO, ZERO);

@@ -4,7 +4,6 @@
 //! is late (descheduled or still waking) is not waited for: it joins only while the region is open, so a busy machine
 //! costs speed and not latency.
 
-use std::any::Any;
 use std::cell::UnsafeCell;
 use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::buffer::Block;
+use crate::memory::Allocation;
+use crate::panics::Caught;
 
 /// How long an idle worker spins before it parks: longer than the gap between the kernels of a training step.
 const SPIN: Duration = Duration::from_micros(50);
@@ -40,7 +40,7 @@ struct Shared {
     aborted: AtomicBool,
     shutdown: AtomicBool,
     region: UnsafeCell<Region>,
-    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    panic: Mutex<Option<Caught>>,
     lock: Mutex<()>,
     wake: Condvar,
 }
@@ -65,7 +65,7 @@ impl Shared {
         }));
         if let Err(payload) = result {
             self.next.0.store(tasks, Ordering::Relaxed);
-            self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(payload);
+            self.panic.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(Caught::new(payload));
         }
     }
 
@@ -123,11 +123,16 @@ impl Shared {
     }
 }
 
-struct Scratch(UnsafeCell<Option<Block>>);
+struct Scratch(UnsafeCell<Option<Allocation>>);
 
-// SAFETY: each scratch block is used by one thread at a time, which is the contract of `Pool::scratch` and
+// SAFETY: each is used by one thread at a time, which is the contract of `Pool::scratch` and
 // `Pool::shared_scratch`.
 unsafe impl Sync for Scratch {}
+
+/// The part of `parts` equal ones, in order, of `0 .. total`.
+pub fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
+    (total * index / parts, total * (index + 1) / parts)
+}
 
 /// Workers plus the thread that calls [`Pool::parallel`].
 pub struct Pool {
@@ -135,7 +140,7 @@ pub struct Pool {
     threads: usize,
     /// Guards against a region inside a region and against two callers.
     busy: AtomicBool,
-    /// One block per worker, then the shared one.
+    /// One per worker, then the shared one.
     scratch: Vec<Scratch>,
     handles: Vec<JoinHandle<()>>,
 }
@@ -180,7 +185,7 @@ impl Pool {
     }
 
     /// Runs `task(index, worker)` for every index below `tasks`, each once, in no particular order, and returns when all
-    /// are done. Tasks not yet started are left out once the pool is aborted. A task's panic is raised again here.
+    /// are done. Tasks not yet started are left out once the pool is aborted. A task's panic is raised again here, as a `Caught`.
     pub fn parallel(&self, tasks: usize, task: &(dyn Fn(usize, usize) + Sync)) {
         if tasks == 0 {
             return;
@@ -214,8 +219,8 @@ impl Pool {
         }
         let panic = shared.panic.lock().unwrap_or_else(|e| e.into_inner()).take();
         self.busy.store(false, Ordering::Release);
-        if let Some(payload) = panic {
-            resume_unwind(payload);
+        if let Some(caught) = panic {
+            resume_unwind(Box::new(caught));
         }
     }
 
@@ -246,7 +251,7 @@ impl Pool {
         unsafe { self.grow(worker, bytes) }
     }
 
-    /// A block that the whole kernel shares (packed panels, slots of partial sums), as `scratch`.
+    /// Scratch that the whole kernel shares (packed panels, slots of partial sums), as `scratch`.
     ///
     /// # Safety
     /// Only outside a region, and not while the result of an earlier call is in use. Tasks that write it must keep to
@@ -257,19 +262,22 @@ impl Pool {
         unsafe { self.grow(self.threads, bytes) }
     }
 
+    /// # Safety
+    /// The caller has this scratch to itself.
     #[allow(clippy::mut_from_ref)]
     unsafe fn grow(&self, index: usize, bytes: usize) -> &mut [u8] {
         // SAFETY: the caller has this slot to itself.
         let slot = unsafe { &mut *self.scratch[index].0.get() };
-        if slot.as_ref().is_none_or(|block| block.size() < bytes) {
+        if slot.as_ref().is_none_or(|allocation| allocation.size() < bytes) {
             *slot = None;
             // Becomes the error of the kernel; raised without the hook that would print it.
-            let block = Block::new(bytes.max(4096).next_power_of_two()).unwrap_or_else(|e| resume_unwind(Box::new(e)));
-            *slot = Some(block);
+            let size = bytes.max(4096).checked_next_power_of_two().unwrap_or(usize::MAX);
+            let allocation = Allocation::new(size).unwrap_or_else(|e| resume_unwind(Box::new(e)));
+            *slot = Some(allocation);
         }
-        let block = slot.as_ref().expect("just made");
-        // SAFETY: the block holds this many initialised bytes, and the caller has it to itself.
-        unsafe { std::slice::from_raw_parts_mut(block.ptr(), block.size()) }
+        let allocation = slot.as_ref().expect("just made");
+        // SAFETY: the allocation holds this many initialised bytes, and the caller has it to itself.
+        unsafe { std::slice::from_raw_parts_mut(allocation.ptr(), allocation.size()) }
     }
 }
 
@@ -287,6 +295,7 @@ impl Drop for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panics::guarded;
 
     #[test]
     fn every_task_runs_once_for_any_number_of_threads() {
@@ -321,11 +330,11 @@ mod tests {
     #[test]
     fn a_panic_in_a_task_reaches_the_caller_and_the_pool_works_on() {
         let pool = Pool::new(2).unwrap();
-        let result = catch_unwind(AssertUnwindSafe(|| {
+        let result = guarded(|| {
             pool.parallel(100, &|task, _| assert!(task != 57, "task 57 failed"));
-        }));
-        let payload = result.unwrap_err();
-        assert_eq!(payload.downcast_ref::<&str>(), Some(&"task 57 failed"));
+            Ok(())
+        });
+        assert!(result.unwrap_err().ends_with("task 57 failed"));
         let total = AtomicUsize::new(0);
         pool.parallel(10, &|_, _| {
             total.fetch_add(1, Ordering::Relaxed);

@@ -1,15 +1,18 @@
 //! sum, sumRows, argMax, and the sums in f64 behind gradient clipping.
 
+use crate::arguments::{ArgMax, Sum, SumRows};
 use crate::block::{blocks, load, store, BLOCK, CHUNK, ZERO};
 use crate::buffer::{DType, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float};
 use crate::gemm::Shared;
-use crate::kernels::{ArgMax, Context, Sum, SumRows};
 use crate::multiversion;
 
 /// Elements whose partial sum is one slot.
 const SLOT: usize = 65_536;
 
+/// # Safety
+/// The view is of a float dtype and holds the elements.
 #[inline(always)]
 unsafe fn sum_body(x: View, squared: bool, from: usize, to: usize) -> f64 {
     let mut lanes = [0f64; 16];
@@ -56,6 +59,9 @@ pub fn sum(cx: &Context, k: &Sum) -> Result<(), String> {
 }
 
 /// The first of the largest of elements `from .. to` that is above minus infinity, else that with index `from`.
+///
+/// # Safety
+/// As for `sum_body`.
 #[inline(always)]
 unsafe fn largest_body(x: View, from: usize, to: usize) -> (f32, usize) {
     let mut best = (f32::NEG_INFINITY, from);
@@ -165,6 +171,8 @@ impl Addends for Rows {
     }
 }
 
+/// # Safety
+/// The views hold columns `at .. at + n`, and those of `out` are the caller's.
 #[inline(always)]
 unsafe fn sum_rows_body(k: &SumRows, at: usize, n: usize) {
     // SAFETY: the caller's promise.

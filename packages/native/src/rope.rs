@@ -1,11 +1,12 @@
 //! Rotary position embedding: the table of angles and the rotation.
 
+use crate::arguments::{Rope, RopeTable};
 use crate::block::{blocks, load, store, ZERO};
 use crate::buffer::DType;
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float, row_chunks};
 #[cfg(target_arch = "x86_64")]
 use crate::isa::Isa;
-use crate::kernels::{Context, Rope, RopeTable};
 use crate::multiversion;
 
 pub fn rope_table(cx: &Context, k: &RopeTable) -> Result<(), String> {
@@ -34,6 +35,8 @@ pub fn rope_table(cx: &Context, k: &RopeTable) -> Result<(), String> {
     Ok(())
 }
 
+/// # Safety
+/// The views hold rows `from .. to`; those of `out` are the caller's.
 #[inline(always)]
 unsafe fn rope_body(k: &Rope, from: usize, to: usize) {
     let sign = if k.inverse { -1.0 } else { 1.0 };
@@ -73,7 +76,7 @@ multiversion! { unsafe fn rope_rows(k: &Rope, from: usize, to: usize) = rope_bod
 /// The same sixteen elements at a time.
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
-    use crate::kernels::Rope;
+    use crate::arguments::Rope;
     use crate::vector::{lanes, load, store};
     use core::arch::x86_64::*;
 

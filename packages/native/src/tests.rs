@@ -469,6 +469,10 @@ fn errors_name_the_kernel_and_the_queue_works_on() {
     assert_eq!(b.read(x, 2).unwrap_err(), "add: 1 words of arguments are too many");
     b.run("scaleRows", &[x, 0., x, 0., x, 0., 1e15, 1e15]);
     assert!(b.read(x, 2).unwrap_err().starts_with("scaleRows: "));
+    // 2^12 heads, 2^52 elements apart, would reach over 2^64 elements, which wrap around to none.
+    let cache_rows = [x, 0., x, 0., x, 0., x, 0., 1., 1., 1., 4097., 0.];
+    b.run("cacheRows", &[&cache_rows[..], &[1., 4_503_599_627_370_496.]].concat());
+    assert!(b.read(x, 2).unwrap_err().ends_with("are too large"));
     b.run("add", &[x, 0., x, 0., x, 0., 2., 1., 1.]);
     assert_eq!(b.read(x, 2).unwrap(), [2.0, 4.0]);
 }

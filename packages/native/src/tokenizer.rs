@@ -1,11 +1,9 @@
-//! The `tokenizers` crate, without truncation and padding, which belong to the data pipeline.
-
-use std::panic::{set_hook, take_hook};
-use std::sync::Once;
+//! The `tokenizers` crate, without truncation and padding, which belong to the data pipeline. It panics on some files that
+//! it should refuse; the user sees that as an error about the file.
 
 use tokenizers::Tokenizer as Inner;
 
-use crate::engine::guarded;
+use crate::panics::quietly;
 
 pub struct Tokenizer(Inner);
 
@@ -17,19 +15,6 @@ pub struct Encoded {
 
 fn to_i32(ids: &[u32]) -> impl Iterator<Item = i32> + '_ {
     ids.iter().map(|id| *id as i32)
-}
-
-/// Turns a panic of the crate into an error, which is all that the user sees of it unless MEDGPT_DEBUG is set: the cause
-/// is a tokenizer.json that the crate takes and should not.
-fn quietly<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        if std::env::var_os("MEDGPT_DEBUG").is_none() {
-            drop(take_hook());
-            set_hook(Box::new(|_| {}));
-        }
-    });
-    guarded(f)
 }
 
 impl Tokenizer {

@@ -376,7 +376,7 @@ unsafe fn dots<const M: usize, const R: usize>(
                     core::ptr::copy_nonoverlapping(row, part.as_mut_ptr(), k - p);
                     _mm256_loadu_si256(part.as_ptr() as *const __m256i)
                 };
-                // The same block of the stream's next row; the hardware foresees that only where rows have one block.
+                // The same elements of the stream's next row; the hardware foresees that only where it reads whole rows.
                 _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(ldb) as *const i8);
                 // A bf16 is the upper half of an f32.
                 even[j] = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pairs));
@@ -408,7 +408,7 @@ fn total(x: __m256) -> f32 {
     _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
 }
 
-/// See `dot_products` in avx512.rs; the rows of A are as `dots` has them.
+/// See `dot_products` in avx512/dots.rs; the rows of A are as `dots` has them.
 ///
 /// # Safety
 /// As there, and for `dots`.
@@ -423,12 +423,12 @@ pub unsafe fn dot_products_bf16(
     let streams = if m > 2 { 2 } else { 4 };
     let apart = cols / streams;
     let groups = cols - apart * (streams - 1);
-    let blocks = k.div_ceil(DOT_K);
-    for step in 0..groups * blocks {
+    let chunks = k.div_ceil(DOT_K);
+    for step in 0..groups * chunks {
         // Rows end to end where all of A stays in the cache anyway.
-        let (group, block) = if m > 2 { (step % groups, step / groups) } else { (step / blocks, step % blocks) };
+        let (group, chunk) = if m > 2 { (step % groups, step / groups) } else { (step / chunks, step % chunks) };
         let (row, rows) = if group < apart { (group, streams) } else { (group + apart * (streams - 1), 1) };
-        let from = block * DOT_K;
+        let from = chunk * DOT_K;
         let len = (k - from).min(DOT_K);
         for first in (0..m).step_by(DOT_A_ROWS) {
             // SAFETY: the caller's promise.

@@ -88,6 +88,9 @@ unsafe fn prepare_body(t: &Term, row: usize, round: bool, form: Form, to: *mut f
 multiversion! { unsafe fn prepare(t: &Term, row: usize, round: bool, form: Form, to: *mut f32) = prepare_body }
 
 /// out = [out] + sums + [bias], columns `col ..` of a row.
+///
+/// # Safety
+/// The columns are there, and those of `out` are the caller's.
 #[inline(always)]
 unsafe fn finish_body(args: &MatMul, row: usize, col: usize, sums: &mut [f32]) {
     let mut other = [0.0; COLUMNS];

@@ -262,11 +262,11 @@ impl Kernel {
 
     /// Words of successive A panels that hold `rows` rows of `k` elements.
     pub fn a_words(self, rows: usize, k: usize) -> usize {
-        rows.next_multiple_of(self.mr()) * self.words(k)
+        rows.next_multiple_of(self.mr()).saturating_mul(self.words(k))
     }
 
     /// Words of successive B panels that hold `cols` columns of `k` elements.
     pub fn b_words(self, cols: usize, k: usize) -> usize {
-        cols.next_multiple_of(self.nr()) * self.words(k)
+        cols.next_multiple_of(self.nr()).saturating_mul(self.words(k))
     }
 }

@@ -109,7 +109,10 @@ unsafe fn put<E: Elem>(base: *mut E, at: usize, value: f32, accumulate: bool) {
     }
 }
 
-/// One row of `add_masked` in mod.rs.
+/// One row of `add_masked` in packed.rs.
+///
+/// # Safety
+/// There are `nr` columns of each; those at `to` are the caller's.
 #[inline(always)]
 unsafe fn add_masked_body(to: *mut f32, base: *const f32, from: *const f32, word: u32, scale: f32, nr: usize) {
     for i in 0..nr {
@@ -126,6 +129,9 @@ multiversion! { pub unsafe fn add_masked(to: *mut f32, base: *const f32, from: *
 const LANES: usize = 8;
 
 /// Dots of M rows of `a` with R rows of `b`, `apart` rows apart, all of `k` elements, added to `sums`.
+///
+/// # Safety
+/// The rows are there; the sums are the caller's.
 #[inline(always)]
 #[allow(clippy::needless_range_loop)] // an index runs over several arrays at once
 unsafe fn dots<E: Elem, const M: usize, const R: usize, const ROUND: bool>(
@@ -166,7 +172,10 @@ unsafe fn dots<E: Elem, const M: usize, const R: usize, const ROUND: bool>(
     }
 }
 
-/// See `dot_products` in avx512.rs.
+/// See `dot_products` in avx512/dots.rs.
+///
+/// # Safety
+/// As for `dots`; at most four rows of A.
 #[allow(clippy::too_many_arguments)]
 #[inline(always)]
 unsafe fn dot_product_rows_body(

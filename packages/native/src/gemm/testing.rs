@@ -1,6 +1,7 @@
 //! Helpers of the product, attention and cross-entropy tests.
 
-use crate::buffer::{load, store, Block, DType, View};
+use crate::buffer::{load, store, DType, View};
+use crate::memory::Allocation;
 use crate::with_elem;
 
 /// Reproducible numbers (splitmix64).
@@ -27,7 +28,7 @@ impl Random {
 
 /// A tensor in memory of its own, one byte off alignment if so asked, with guard bytes behind.
 pub struct Tensor {
-    block: Block,
+    allocation: Allocation,
     shift: usize,
     dtype: DType,
     len: usize,
@@ -38,13 +39,13 @@ const GUARD: u8 = 0xa5;
 impl Tensor {
     pub fn new(len: usize, dtype: DType, aligned: bool) -> Tensor {
         let shift = usize::from(!aligned);
-        let block = Block::new(len * dtype.size() + shift + 64).unwrap();
+        let allocation = Allocation::new(len * dtype.size() + shift + 64).unwrap();
         let start = shift + len * dtype.size();
-        for i in start..block.size() {
-            // SAFETY: inside the block.
-            unsafe { block.ptr().add(i).write(GUARD) }
+        for i in start..allocation.size() {
+            // SAFETY: inside the allocation.
+            unsafe { allocation.ptr().add(i).write(GUARD) }
         }
-        Tensor { block, shift, dtype, len }
+        Tensor { allocation, shift, dtype, len }
     }
 
     /// Values as the dtype rounds them.
@@ -72,8 +73,8 @@ impl Tensor {
     }
 
     pub fn view(&self) -> View {
-        // SAFETY: the block holds this many initialised elements from the shift on and lives as long as the tensor.
-        unsafe { View::new(self.block.ptr().add(self.shift), self.dtype, self.len, true) }
+        // SAFETY: the allocation holds this many initialised elements from the shift on and lives as long as the tensor.
+        unsafe { View::new(self.allocation.ptr().add(self.shift), self.dtype, self.len, true) }
     }
 
     pub fn values(&self) -> Vec<f32> {
@@ -87,9 +88,9 @@ impl Tensor {
 
     /// Panics if anything was written past the end.
     pub fn check_guard(&self) {
-        for i in self.shift + self.len * self.dtype.size()..self.block.size() {
-            // SAFETY: inside the block.
-            assert_eq!(unsafe { self.block.ptr().add(i).read() }, GUARD, "written past the end");
+        for i in self.shift + self.len * self.dtype.size()..self.allocation.size() {
+            // SAFETY: inside the allocation.
+            assert_eq!(unsafe { self.allocation.ptr().add(i).read() }, GUARD, "written past the end");
         }
     }
 }

@@ -277,8 +277,8 @@ fn a_bf16_result_is_as_good_as_one_rounding_of_the_exact_one() {
 }
 
 #[test]
-fn many_blocks_steps_and_passes_agree_with_f64() {
-    // More than one block of B, several row pieces per task, several passes with an f32 partial result.
+fn many_bands_steps_and_passes_agree_with_f64() {
+    // More than one band of B, several row pieces per task, several passes with an f32 partial result.
     for (seed, (m, k, n, bf16)) in
         [(130, 700, 1600, true), (61, 300, 2500, false), (70, 5300, 420, true), (70, 5300, 230, false)]
             .into_iter()
@@ -363,4 +363,27 @@ fn an_argument_that_does_not_fit_is_named_with_its_shape() {
         MatMul { out: out.view(), ldc: 4, m: 2, n: 4, bias: None, accumulate: false, bf16: false, terms: &[term] };
     let error = mat_mul(&Pool::new(1).unwrap(), Isa::Portable, &args).unwrap_err();
     assert!(error.contains("term 0: b (4, 3)") && error.contains("11"), "{error}");
+}
+
+#[test]
+fn sizes_that_wrap_around_are_refused() {
+    let (tensor, mask) = (Tensor::new(64, DType::F32, true), Tensor::ints(&[0]));
+    let view = tensor.view();
+    let one = Term { a: view, lda: 1, a_trans: false, b: view, ldb: 1, b_trans: true, k: 1, scale: 1.0, mask: None };
+    let check = |m: usize, n: usize, ldc: usize, term: Term| {
+        MatMul { out: view, ldc, m, n, bias: None, accumulate: false, bf16: false, terms: &[term] }.check()
+    };
+    assert_eq!(check(2, 3, 3, one), Ok(()));
+    let half = 1 << 32;
+    for (result, name) in [
+        (check(half + 1, half, half, one), "out (4294967297, 4294967296)"),
+        (check(3, 1, 1 << 63, one), "out (3, 1)"),
+        (check(2, 3, 3, Term { lda: usize::MAX, ..one }), "a (2, 1)"),
+        (check(2, 3, 3, Term { ldb: 1 << 63, ..one }), "b (3, 1)"),
+        (check(2, 3, 3, Term { k: half + 1, a_trans: true, lda: half, ..one }), "a (4294967297, 2)"),
+        (check(2, 3, 3, Term { mask: Some(mask.view()), ..one }), "mask (2, 1)"),
+    ] {
+        let message = result.unwrap_err();
+        assert!(message.contains(name), "{message}");
+    }
 }

@@ -194,7 +194,7 @@ class NativeBackend implements Backend {
           words[at++] = value as number;
         } else if (kind === "terms") {
           const terms = value as readonly MatMulTerm[];
-          words = this.#room(at + 1 + 10 * terms.length);
+          words = this.#room(at + 1 + TERM_WORDS * terms.length);
           words[at++] = terms.length;
           for (const term of terms) at = encodeTerm(words, at, term);
         } else if (value !== undefined) {
@@ -222,6 +222,9 @@ class NativeBackend implements Backend {
     return this.#words;
   }
 }
+
+/** Words of a product: a (id, offset), lda, aTrans, b (id, offset), ldb, bTrans, k, scale, mask (id, offset). */
+const TERM_WORDS = 12;
 
 function encodeTerm(words: Float64Array, at: number, term: MatMulTerm): number {
   words[at++] = term.a.buffer;
@@ -263,6 +266,3 @@ function decode(name: KernelName, words: Float64Array): Pick<KernelEvent, "numbe
   }
   return { numbers, terms };
 }
-
-/** Words of a product: a (id, offset), lda, aTrans, b (id, offset), ldb, bTrans, k, scale, mask (id, offset). */
-const TERM_WORDS = 12;

@@ -5,14 +5,20 @@
 //! The matrix is cut into parts by shape alone. Dots and sums of a part are kept apart and added in order at the end, so
 //! results do not depend on the number of threads.
 
-use crate::block::{blocks, load, store, Sum, BLOCK};
+use crate::arguments::{LoraDown, LoraDownBackward, LoraUpBackward};
+use crate::block::{load, store};
 use crate::buffer::{Bf16, DType, Elem, View};
+use crate::context::Context;
 use crate::elementwise::{area, exactly, float};
 use crate::gemm::{Pieces, Shared};
 use crate::isa::Isa;
-use crate::kernels::{Context, LoraDown, LoraDownBackward, LoraUpBackward};
 use crate::multiversion;
 use crate::philox::{Draw, GROUP};
+use crate::pool::part;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod plain;
 
 /// A tile of bf16 is 32 KiB.
 pub const ROWS: usize = 32;
@@ -94,10 +100,6 @@ struct Staged {
     values: *mut f32,
 }
 
-fn part(total: usize, parts: usize, index: usize) -> (usize, usize) {
-    (total * index / parts, total * (index + 1) / parts)
-}
-
 fn run(cx: &Context, pass: &Pass) {
     let Pass { rows, cols, rank, .. } = *pass;
     let words = Words {
@@ -151,20 +153,7 @@ fn run(cx: &Context, pass: &Pass) {
             }
             for row in (from * ROWS..to * ROWS).step_by(ROWS) {
                 let live = (rows - row).min(ROWS);
-                for (i, mask) in masks.iter_mut().enumerate().take(live) {
-                    if let Some(draw) = &pass.draw {
-                        draw.kept(words.isa, row + i, first / GROUP, &mut mask[..n.div_ceil(GROUP) * (GROUP / 32)]);
-                    }
-                    if let Some(view) = pass.mask {
-                        let to = (view.ptr() as *mut u32).add((row + i) * cols.div_ceil(32) + first / 32);
-                        for (word, kept) in mask.iter().enumerate().take(n.div_ceil(32)) {
-                            let live = ((1u64 << (n - 32 * word).min(32)) - 1) as u32;
-                            to.add(word).write_unaligned(kept & live);
-                        }
-                    }
-                    let at = (row + i) * cols + first;
-                    stage_row(words, pass.x, at, n, cols, mask, tile.add(i * COLS / per));
-                }
+                stage_tile(pass, words, (row, live), (first, n), masks, tile);
                 // Rows are used in fours.
                 let padded = live.next_multiple_of(4);
                 std::slice::from_raw_parts_mut(tile.add(live * COLS / per), (padded - live) * COLS / per).fill(0);
@@ -202,9 +191,45 @@ fn run(cx: &Context, pass: &Pass) {
     });
 }
 
+/// Makes `live` rows of a tile from row `row` on, of `n` columns from `first` on: draws and stores the masks, where asked,
+/// and writes the masked elements as words.
+///
+/// # Safety
+/// The views hold the rows; the tile, and these rows of the stored mask, are the caller's.
+unsafe fn stage_tile(
+    pass: &Pass,
+    words: Words,
+    (row, live): (usize, usize),
+    (first, n): (usize, usize),
+    masks: &mut [RowMask],
+    tile: *mut u32,
+) {
+    let cols = pass.cols;
+    for (i, mask) in masks.iter_mut().enumerate().take(live) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if let Some(draw) = &pass.draw {
+                draw.kept(words.isa, row + i, first / GROUP, &mut mask[..n.div_ceil(GROUP) * (GROUP / 32)]);
+            }
+            if let Some(view) = pass.mask {
+                let to = (view.ptr() as *mut u32).add((row + i) * cols.div_ceil(32) + first / 32);
+                for (word, kept) in mask.iter().enumerate().take(n.div_ceil(32)) {
+                    let live = ((1u64 << (n - 32 * word).min(32)) - 1) as u32;
+                    to.add(word).write_unaligned(kept & live);
+                }
+            }
+            let at = (row + i) * cols + first;
+            stage_row(words, pass.x, at, n, cols, mask, tile.add(i * COLS / words.per_word()));
+        }
+    }
+}
+
 type Parts<'a> = &'a dyn Fn(usize) -> *const f32;
 
 /// out += scale * the parts, in order, of columns `first .. end`; a part's ranks are `stride` apart.
+///
+/// # Safety
+/// The parts have this many rows of COLS elements; these columns of the result are the caller's.
 #[inline(always)]
 unsafe fn add_sums_body(
     part: Parts,
@@ -233,6 +258,9 @@ unsafe fn add_sums_body(
 multiversion! { unsafe fn add_sums(part: Parts, parts: usize, stride: usize, to: &Sums, rank: usize, cols: (usize, usize)) = add_sums_body }
 
 /// out = scale * the sum of the parts, in order, of rows `from .. to`; a part has `all_rows` rows of every group of ranks.
+///
+/// # Safety
+/// The parts have these rows; those of the result are the caller's.
 #[inline(always)]
 unsafe fn add_dots_body(part: Parts, parts: usize, all_rows: usize, to: &Dots, rank: usize, rows: (usize, usize)) {
     for row in rows.0..rows.1 {
@@ -252,6 +280,9 @@ unsafe fn add_dots_body(part: Parts, parts: usize, all_rows: usize, to: &Dots, r
 multiversion! { unsafe fn add_dots(part: Parts, parts: usize, all_rows: usize, to: &Dots, rank: usize, rows: (usize, usize)) = add_dots_body }
 
 /// Writes `n` columns of W, from `first` on, zeros beyond them and beyond its ranks.
+///
+/// # Safety
+/// W has these columns; the scratch of `staged` is the caller's.
 #[inline(always)]
 unsafe fn stage_w_body(of: &Dots, rank: usize, words: Words, staged: Staged, ranks: usize, (first, n): (usize, usize)) {
     let per = words.per_word();
@@ -277,6 +308,9 @@ unsafe fn stage_w_body(of: &Dots, rank: usize, words: Words, staged: Staged, ran
 multiversion! { unsafe fn stage_w(of: &Dots, rank: usize, words: Words, staged: Staged, ranks: usize, cols: (usize, usize)) = stage_w_body }
 
 /// Writes `n` rows of V, from `first` on, zeros beyond them and beyond its ranks.
+///
+/// # Safety
+/// V has these rows; the scratch of `staged` is the caller's.
 #[inline(always)]
 unsafe fn stage_v_body(v: View, rank: usize, words: Words, staged: Staged, ranks: usize, (first, n): (usize, usize)) {
     let per = words.per_word();
@@ -301,32 +335,41 @@ unsafe fn stage_v_body(v: View, rank: usize, words: Words, staged: Staged, ranks
 multiversion! { unsafe fn stage_v(v: View, rank: usize, words: Words, staged: Staged, ranks: usize, rows: (usize, usize)) = stage_v_body }
 
 /// Writes `n` elements of a row of `cols`, masked and converted, and zeros up to the next multiple of 32.
+///
+/// # Safety
+/// The view holds the elements; a row of the tile at `to` is the caller's.
 #[inline(always)]
 unsafe fn stage_row(words: Words, x: View, at: usize, n: usize, cols: usize, mask: &RowMask, to: *mut u32) {
     // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if words.pairs {
-            return crate::lora_avx512::stage_row(x, at, n, mask, to, cols);
+            return avx512::stage_row(x, at, n, mask, to, cols);
         }
         let _ = cols;
-        plain_stage_row(words.isa, x, at, n, mask, to, words.round)
+        plain::stage_row(words.isa, x, at, n, mask, to, words.round)
     }
 }
 
 /// out (rows, RANKS) = tile times the staged W.
+///
+/// # Safety
+/// Tile and W are staged, and the results are the caller's.
 unsafe fn dots_of(words: Words, tile: *const u32, rows: usize, width: usize, w: *const u32, out: *mut f32) {
     // SAFETY: the caller's promise; an `Isa` is only made for a CPU that has it.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if words.pairs {
-            return crate::lora_avx512::dots(tile, rows, width, w, out);
+            return avx512::dots(tile, rows, width, w, out);
         }
-        plain_dots(words.isa, tile as *const f32, rows, width, w as *const f32, out)
+        plain::dots(words.isa, tile as *const f32, rows, width, w as *const f32, out)
     }
 }
 
 /// sums (RANKS, width), `stride` apart, += staged V times the tile.
+///
+/// # Safety
+/// Tile and V are staged, and the sums are the caller's.
 unsafe fn sums_of(
     words: Words,
     tile: *const u32,
@@ -340,85 +383,11 @@ unsafe fn sums_of(
     unsafe {
         #[cfg(target_arch = "x86_64")]
         if words.pairs {
-            return crate::lora_avx512::sums(tile, rows, width, v, sums, stride);
+            return avx512::sums(tile, rows, width, v, sums, stride);
         }
-        plain_sums(words.isa, tile as *const f32, rows, width, v as *const f32, sums, stride)
+        plain::sums(words.isa, tile as *const f32, rows, width, v as *const f32, sums, stride)
     }
 }
-
-#[inline(always)]
-unsafe fn stage_row_body(x: View, at: usize, n: usize, mask: &RowMask, to: *mut u32, round: bool) {
-    for (from, count) in blocks(0, n.next_multiple_of(32)) {
-        let mut v = [0f32; BLOCK];
-        // SAFETY: the caller's promise.
-        unsafe { load(x, at + from, &mut v[..count.min(n.saturating_sub(from))]) };
-        for (column, v) in (from..).step_by(32).zip(v[..count].chunks_exact(32)) {
-            let kept = mask[column / 32];
-            for (i, v) in v.iter().enumerate() {
-                let v = if round { Bf16::from_f32(*v).to_f32() } else { *v };
-                // SAFETY: the caller's row.
-                unsafe { to.add(column + i).write(if kept >> i & 1 == 1 { v.to_bits() } else { 0 }) };
-            }
-        }
-    }
-}
-multiversion! { unsafe fn plain_stage_row(x: View, at: usize, n: usize, mask: &RowMask, to: *mut u32, round: bool) = stage_row_body }
-
-/// Lanes of a dot's running sums.
-const LANES: usize = 16;
-
-#[inline(always)]
-fn add_products(sums: &mut [f32; LANES], x: &[f32; LANES], w: &[f32; LANES]) {
-    for lane in 0..LANES {
-        sums[lane] += x[lane] * w[lane];
-    }
-}
-
-/// Four dots at once, whose chains of sums overlap.
-#[inline(always)]
-unsafe fn dots_body(tile: *const f32, rows: usize, width: usize, w: *const f32, out: *mut f32) {
-    for row in 0..rows {
-        for rank in (0..RANKS).step_by(4) {
-            let [mut a, mut b, mut c, mut d] = [[0f32; LANES]; 4];
-            for col in (0..width).step_by(LANES) {
-                // SAFETY: a row of the tile, and of W for every rank, in whole vectors.
-                unsafe {
-                    let x = &*(tile.add(row * COLS + col) as *const [f32; LANES]);
-                    let w = |i: usize| &*(w.add((rank + i) * COLS + col) as *const [f32; LANES]);
-                    add_products(&mut a, x, w(0));
-                    add_products(&mut b, x, w(1));
-                    add_products(&mut c, x, w(2));
-                    add_products(&mut d, x, w(3));
-                }
-            }
-            for (i, sums) in [a, b, c, d].into_iter().enumerate() {
-                // Else LLVM gives the loop that filled the lanes the shape of the tree that adds them up.
-                let sum = Sum::of(std::hint::black_box(sums)).total();
-                // SAFETY: this row's RANKS results.
-                unsafe { out.add(row * RANKS + rank + i).write(sum) };
-            }
-        }
-    }
-}
-multiversion! { unsafe fn plain_dots(tile: *const f32, rows: usize, width: usize, w: *const f32, out: *mut f32) = dots_body }
-
-#[inline(always)]
-unsafe fn sums_body(tile: *const f32, rows: usize, width: usize, v: *const f32, sums: *mut f32, stride: usize) {
-    for row in (0..rows).step_by(4) {
-        for rank in 0..RANKS {
-            // SAFETY: four rows of the tile and of V, one row of the sums.
-            unsafe {
-                let x = [0, 1, 2, 3].map(|i| std::slice::from_raw_parts(tile.add((row + i) * COLS), width));
-                let v = [0, 1, 2, 3].map(|i| v.add((row + i) * RANKS + rank).read());
-                let sums = std::slice::from_raw_parts_mut(sums.add(rank * stride), width);
-                for (c, sum) in sums.iter_mut().enumerate() {
-                    *sum += (v[0] * x[0][c] + v[1] * x[1][c]) + (v[2] * x[2][c] + v[3] * x[3][c]);
-                }
-            }
-        }
-    }
-}
-multiversion! { unsafe fn plain_sums(tile: *const f32, rows: usize, width: usize, v: *const f32, sums: *mut f32, stride: usize) = sums_body }
 
 fn draw(p: f64, seed: usize, step: usize, micro_step: usize, site: usize) -> Result<(Option<Draw>, f32), String> {
     let draw = Draw::new(p, seed, step, micro_step, site)?;

@@ -1,9 +1,9 @@
-//! The tiles of lora.rs with the bfloat16 dot product. Two bf16 make a word; see `Staged` for the layouts.
+//! The tiles with the bfloat16 dot product. Two bf16 make a word; see `Staged` for the layouts.
 
 use core::arch::x86_64::*;
 
+use super::{COLS, RANKS};
 use crate::buffer::{DType, View};
-use crate::lora::{COLS, RANKS};
 
 /// Words of a row of a tile, and of W for dots.
 const WORDS: usize = COLS / 2;
@@ -21,6 +21,8 @@ fn dot(sum: __m512, a: __m512i, b: __m512i) -> __m512 {
     }
 }
 
+/// # Safety
+/// There are 16 words at `from`.
 #[inline]
 #[target_feature(enable = "avx512f")]
 unsafe fn vector(from: *const u32) -> __m512i {
@@ -31,7 +33,7 @@ unsafe fn vector(from: *const u32) -> __m512i {
 /// Rows that are read ahead: the columns of one tile of successive rows are too far apart for the hardware to foresee.
 const AHEAD: usize = 6;
 
-/// See `stage_row` in lora.rs; x is f32 or bf16.
+/// See `stage_row` in mod.rs; x is f32 or bf16.
 ///
 /// # Safety
 /// x holds `n` elements from `at` on and `to` is a row of a tile; the CPU has AVX-512 BF16.
@@ -73,7 +75,7 @@ fn reduce(a: [__m512; 16]) -> __m512 {
     halves(halves(four(0), four(4)), halves(four(8), four(12)))
 }
 
-/// See `dots_of` in lora.rs.
+/// See `dots_of` in mod.rs.
 ///
 /// # Safety
 /// The tile has an even number of `rows`, its columns are zero up to a multiple of 32; the CPU has AVX-512 BF16.
@@ -97,7 +99,7 @@ pub unsafe fn dots(tile: *const u32, rows: usize, width: usize, w: *const u32, o
     }
 }
 
-/// See `sums_of` in lora.rs.
+/// See `sums_of` in mod.rs.
 ///
 /// # Safety
 /// As for `dots`.

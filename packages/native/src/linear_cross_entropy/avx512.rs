@@ -1,9 +1,10 @@
 //! The rows of cross entropy's tiles with AVX-512, in two passes over the first cache level. For logits without a soft cap;
-//! the general loops in linear_cross_entropy.rs do the rest.
+//! the general loops in rows.rs do the rest.
 
 use core::arch::x86_64::*;
 
-use crate::linear_cross_entropy::{Columns, Running, ROW};
+use super::rows::{Columns, Running};
+use super::ROW;
 use crate::vector::exp;
 
 const LANES: usize = 16;

@@ -1,9 +1,11 @@
 //! The tiles of attention with AVX-512: from scores to packed factors in one pass over registers. For scores without a
-//! soft cap; the general loops in attention.rs do the rest.
+//! soft cap; the general loops in softmax.rs and gradient.rs do the rest.
 
 use core::arch::x86_64::*;
 
-use crate::attention::{GradientTile, Scores, SoftmaxTile};
+use super::gradient::GradientTile;
+use super::scores::Scores;
+use super::softmax::SoftmaxTile;
 use crate::gemm::{round_bf16, transpose, Factors};
 
 const LANES: usize = 16;
@@ -94,6 +96,8 @@ trait Words {
 struct F32Words<const ROUND: bool>;
 
 impl<const ROUND: bool> F32Words<ROUND> {
+    /// # Safety
+    /// The CPU has the instructions.
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn word(x: __m512) -> __m512i {
@@ -175,12 +179,12 @@ macro_rules! by_words {
 }
 
 by_words! {
-    /// See `softmax_body` in attention.rs; the maxima are in powers of 2, and the words take the place of the scores.
+    /// See `softmax_body` in softmax.rs; the maxima are in powers of 2, and the words take the place of the scores.
     softmax, SoftmaxTile, softmax_words
 }
 
 by_words! {
-    /// See `gradient_body` in attention.rs.
+    /// See `gradient_body` in gradient.rs.
     gradient, GradientTile, gradient_words
 }
 

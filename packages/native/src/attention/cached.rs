@@ -1,10 +1,11 @@
 //! Decoding: keys and values of each sequence lie together in a cache, and a query looks at those up to its own place.
 
+use crate::arguments::{AttentionCached, CacheRows};
 use crate::block::{load, store, Sum};
 use crate::buffer::{DType, View};
-use crate::elementwise::{area, exactly, float, row_chunks};
+use crate::context::Context;
+use crate::elementwise::{area, exactly, float, reach, row_chunks};
 use crate::gemm::RESULTS;
-use crate::kernels::{AttentionCached, CacheRows, Context};
 use crate::math::{exp_f32, tanh_f32};
 use crate::multiversion;
 
@@ -58,7 +59,7 @@ pub fn cache_rows(cx: &Context, k: &CacheRows) -> Result<(), String> {
     cache.is_one_of("cache", &RESULTS)?;
     cache.holds("cache", cache_size(k.slot_count, heads, capacity, dim)?)?;
     x.is_one_of("x", &RESULTS)?;
-    x.holds_rows("x", rows, heads.saturating_sub(1) * k.x_head + dim, k.x_stride)?;
+    x.holds_rows("x", rows, reach(heads, dim, k.x_head)?, k.x_stride)?;
     let places = Places::check(k.slots, k.positions, rows, k.slot_count, capacity)?;
     row_chunks(cx, rows, heads * dim, |from, to| {
         let mut values = vec![0.0; dim];
@@ -201,7 +202,7 @@ pub fn attention_cached(cx: &Context, k: &AttentionCached) -> Result<(), String>
     k.out.is_one_of("out", &RESULTS)?;
     k.out.holds("out", area(rows, area(heads, dim)?)?)?;
     k.q.is_one_of("q", &RESULTS)?;
-    k.q.holds_rows("q", rows, heads.saturating_sub(1) * k.q_head + dim, k.q_stride)?;
+    k.q.holds_rows("q", rows, reach(heads, dim, k.q_head)?, k.q_stride)?;
     let size = cache_size(k.slot_count, kv_heads, capacity, dim)?;
     for (view, name) in [(k.keys, "keys"), (k.values, "values")] {
         view.is_one_of(name, &RESULTS)?;
@@ -212,13 +213,13 @@ pub fn attention_cached(cx: &Context, k: &AttentionCached) -> Result<(), String>
     }
     let places = Places::check(k.slots, k.positions, rows, k.slot_count, capacity)?;
     let group = heads / kv_heads;
-    let scratch_size = group * (2 * dim + TILE + 2) + TOGETHER * dim;
+    let scratch_size = group.saturating_mul(2 * dim + TILE + 2).saturating_add(TOGETHER * dim);
     cx.pool.parallel(rows * kv_heads, &|task, worker| {
         let (row, kv_head) = (task / kv_heads, task % kv_heads);
         // SAFETY: the worker's own scratch, aligned to 64 bytes; the views were checked; tasks write disjoint heads; an
         // `Isa` is one that this CPU has.
         unsafe {
-            let bytes = cx.pool.scratch(worker, scratch_size * 4);
+            let bytes = cx.pool.scratch(worker, scratch_size.saturating_mul(4));
             let scratch = std::slice::from_raw_parts_mut(bytes.as_mut_ptr() as *mut f32, scratch_size);
             attend(cx.isa, k, row, kv_head, places.at(row), scratch);
         }
