@@ -1,5 +1,5 @@
 /** Filters, tests, methods and operators of templates, as Jinja2 and Python have them. */
-import { TemplateError } from "./parse.js";
+import { TemplateError } from "./template-error.js";
 import {
   equal,
   Float,

@@ -1,14 +1,8 @@
 /** Runs a parsed template as Jinja2 does, with Python's values, in a sandbox that nothing leaves and nothing changes. */
 import { contains, filterOf, GLOBALS, holds, methodOf, operate } from "./functions.js";
-import {
-  parseTemplate,
-  TemplateError,
-  type Arguments,
-  type Expression,
-  type FilterCall,
-  type MacroNode,
-  type Node,
-} from "./parse.js";
+import { parseTemplate } from "./parse.js";
+import type { Arguments, Expression, FilterCall, MacroNode, Node } from "./syntax.js";
+import { TemplateError } from "./template-error.js";
 import {
   equal,
   Float,
@@ -28,7 +22,7 @@ import {
   type Value,
 } from "./values.js";
 
-export { TemplateError } from "./parse.js";
+export { TemplateError } from "./template-error.js";
 
 export interface Rendered {
   readonly text: string;

@@ -1,5 +1,5 @@
 /** Python's values as far as templates have them, and how Python prints and compares them. */
-import { TemplateError } from "./parse.js";
+import { TemplateError } from "./template-error.js";
 
 /** A number that Python would call a float; whole JavaScript numbers are its integers. */
 export class Float {
