@@ -1,5 +1,9 @@
 /** Runs a parsed template as Jinja2 does, with Python's values, in a sandbox that nothing leaves and nothing changes. */
-import { contains, filterOf, GLOBALS, holds, methodOf, operate } from "./functions.js";
+import { contains, holds } from "./conditions.js";
+import { filterOf } from "./filters.js";
+import { GLOBALS } from "./globals.js";
+import { methodOf } from "./methods.js";
+import { operate } from "./operators.js";
 import { parseTemplate } from "./parse.js";
 import type { Arguments, Expression, FilterCall, MacroNode, Node } from "./syntax.js";
 import { TemplateError } from "./template-error.js";
@@ -335,7 +339,7 @@ function call(of: Value, args: Arguments, scope: Scope, caller?: Callable): Valu
 
 function applyFilter(name: string, value: Value, args: Arguments, scope: Scope): Value {
   const { positional, named } = argumentsOf(args, scope);
-  return filterOf(name)(value, positional, named, holds);
+  return filterOf(name)(value, positional, named);
 }
 
 function argumentsOf(
