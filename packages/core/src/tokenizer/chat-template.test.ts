@@ -122,6 +122,15 @@ describe("a message's reasoning", () => {
 
 afterAll(() => console.log(`compared ${compared} chat templates by value`));
 
+describe("a template without an end", () => {
+  it("is refused with the number of steps that it may take", () => {
+    const template = new ChatTemplate("{{ [0] * 60000000 }}", "t.jinja");
+    expect(() => template.render([{ role: "user", content: "q" }])).toThrow(
+      "t.jinja: expected a chat template that comes to its end, but it takes more than 25000000 steps for one turn; render fewer turns, or write conversations in another format with --template_name",
+    );
+  });
+});
+
 describe("a refusal", () => {
   const system = { role: "system", content: "s" };
   const asked = { role: "user", content: "q" };

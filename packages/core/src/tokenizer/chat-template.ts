@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
 import { isJsonObject, readJsonObject } from "../checkpoint/read-json-object.js";
 import { isLegacy } from "./added-tokens.js";
-import { JinjaTemplate, type Rendered } from "./jinja/render.js";
+import { JinjaTemplate, StepsError, type Rendered } from "./jinja/render.js";
 import type { PromptTemplate } from "./prompt-templates.js";
 
 /** A turn as OpenAI and transformers have it. */
@@ -51,12 +51,17 @@ export class ChatTemplate {
 
   /**
    * The text, and where the answers are that the template marks with `{% generation %}`.
-   * @throws InputError with the template's own words where it refuses the conversation
+   * @throws InputError with the template's own words where it refuses the conversation, and where it takes too many steps
    */
   renderMarked(messages: readonly ChatMessage[], options: RenderOptions = {}): Rendered {
     try {
       return this.#render(messages, options);
     } catch (cause) {
+      if (cause instanceof StepsError)
+        throw new InputError(
+          `expected a chat template that comes to its end, but ${cause.message} for ${messages.length === 1 ? "one turn" : `${messages.length} turns`}; render fewer turns, or write conversations in another format with --template_name`,
+          { place: this.place, cause },
+        );
       const reason = (cause as Error).message.replace(/[.!\s]+$/, "");
       throw new InputError(
         `the chat template refuses the conversation: ${reason}; ${this.#wayOut(messages, options)}`,

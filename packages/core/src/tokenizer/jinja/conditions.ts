@@ -1,5 +1,6 @@
 /** Jinja2's tests (`value is name`) and `in`. */
 import { text, whole, wrong } from "./arguments.js";
+import { spendOnSearch } from "./steps.js";
 import { equal, Float, has, iterate, order, print, Undefined, type Value } from "./values.js";
 
 const isNumber = (value: Value): boolean => typeof value === "number" || value instanceof Float;
@@ -44,7 +45,10 @@ export function holds(name: string, value: Value, args: Value[]): boolean {
 }
 
 export function contains(all: Value, value: Value): boolean {
-  if (typeof all === "string") return all.includes(text(value, "in"));
+  if (typeof all === "string") {
+    spendOnSearch(all, text(value, "in"));
+    return all.includes(value as string);
+  }
   if (all instanceof Map) return has(all, value);
   return iterate(all).some((item) => equal(item, value));
 }

@@ -2,7 +2,17 @@
 import { flagged, given, text, whole, wrong, type Named } from "./arguments.js";
 import { holds } from "./conditions.js";
 import { arithmetic } from "./operators.js";
-import { capitalize, formatted, padded, replace, splitLines, strip } from "./strings.js";
+import {
+  bounded,
+  capitalize,
+  countCharacters,
+  formatted,
+  joined,
+  padded,
+  replace,
+  splitLines,
+  strip,
+} from "./strings.js";
 import {
   equal,
   Float,
@@ -63,7 +73,7 @@ function numberIn(value: string, base = 10): number {
     .toLowerCase();
   const [, sign = "", digits = ""] = /^([+-]?)(?:0[xob])?([\da-z]+)$/.exec(plain) ?? [];
   if (base !== 10) return Number.parseInt(sign + digits, base);
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/.test(plain) ? Number(plain) : NaN;
+  return /^[+-]?(\d+(?:\.\d*)?|\.\d+)(e[+-]?\d+)?$/.test(plain) ? Number(plain) : NaN;
 }
 
 /** Keeps the items of which a test (of an attribute, where `of` says so) is what is wanted. */
@@ -117,6 +127,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const margin = typeof width === "string" ? width : " ".repeat(padded(width ?? 4));
     const blank = flagged(named, args, 2, "blank");
     const [first = "", ...rest] = splitLines(print(value) + "\n", false) as string[];
+    bounded(rest.length * margin.length);
     const lines = rest.map((line) => (line === "" && !blank ? line : margin + line));
     return (flagged(named, args, 1, "first") ? margin : "") + [first, ...lines].join("\n");
   },
@@ -132,12 +143,18 @@ const FILTERS: Readonly<Record<string, Filter>> = {
         ? [...value].map(([key, item]) => Tuple.of(key, item) as Value)
         : wrong("items needs a dict"),
   join: (value, args, named) =>
-    iterate(value)
-      .map(byAttribute(named, args, 1))
-      .map(print)
-      .join(print(given(named, args, 0, "d") ?? "")),
+    joined(
+      iterate(value)
+        .map(byAttribute(named, args, 1))
+        .map(print),
+      print(given(named, args, 0, "d") ?? ""),
+    ),
   last: (value) => itemAt(iterate(value), -1),
-  length: (value) => (value instanceof Undefined ? 0 : iterate(value).length),
+  length: (value) => {
+    if (typeof value === "string") return countCharacters(value);
+    if (value instanceof Undefined) return 0;
+    return value instanceof Map ? value.size : Array.isArray(value) ? value.length : iterate(value).length;
+  },
   list: (value) => [...iterate(value)],
   lower: (value) => print(value).toLowerCase(),
   map: (value, args, named) => {
@@ -158,8 +175,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   rejectattr: selecting(true, false),
   replace: (value, [old, by, count]) =>
     replace(print(value), print(old as Value), print(by as Value), whole(count, -1)),
-  reverse: (value) =>
-    typeof value === "string" ? Array.from(value).reverse().join("") : [...iterate(value)].reverse(),
+  reverse: (value) => (typeof value === "string" ? iterate(value).reverse().join("") : [...iterate(value)].reverse()),
   round: (value, args, named) => {
     const number = numberOf(value) ?? wrong("round needs a number");
     const digits = whole(given(named, args, 0, "precision"), 0);
@@ -209,7 +225,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   trim: (value, args, named) => strip(print(value), given(named, args, 0, "chars"), true, true),
   truncate: (value, args, named) => {
-    const all = Array.from(print(value));
+    const all = iterate(print(value)) as string[];
     const length = whole(given(named, args, 0, "length"), 255);
     if (all.length <= length + whole(given(named, args, 3, "leeway"), 5)) return all.join("");
     const end = print(given(named, args, 2, "end") ?? "...");

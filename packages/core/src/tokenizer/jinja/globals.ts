@@ -1,5 +1,6 @@
 /** What every template has beside its variables: Jinja2's functions and those of transformers. */
 import { whole, wrong } from "./arguments.js";
+import { spendOnItems, spendOnText } from "./steps.js";
 import { Namespace, print, type Callable, type Value } from "./values.js";
 
 export const GLOBALS: Readonly<Record<string, Callable>> = {
@@ -9,6 +10,7 @@ export const GLOBALS: Readonly<Record<string, Callable>> = {
     if (step === 0) wrong("range has a step of 0");
     const count = Math.max(0, Math.ceil((to - from) / step));
     if (count > 100_000) wrong("the range is too long");
+    spendOnItems(count);
     return Array.from({ length: count }, (_, index) => from + index * step);
   },
   dict: (_, named) => new Map<Value, Value>(named),
@@ -26,6 +28,7 @@ const DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", 
 const MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]; // prettier-ignore
 
 function strftime(date: Date, format: string): string {
+  spendOnText(format.length);
   const two = (value: number): string => String(value).padStart(2, "0");
   const parts: Readonly<Record<string, () => string>> = {
     Y: () => String(date.getFullYear()),

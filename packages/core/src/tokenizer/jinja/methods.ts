@@ -3,6 +3,7 @@ import { text, whole, wrong } from "./arguments.js";
 import {
   capitalize,
   find,
+  joined,
   ONLY_SPACE,
   padded,
   partition,
@@ -12,6 +13,7 @@ import {
   strip,
   zeroFilled,
 } from "./strings.js";
+import { spendOnItems, spendOnText } from "./steps.js";
 import { equal, has, isTrue, iterate, lookUp, print, Tuple, type Callable, type Value } from "./values.js";
 
 const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => Value>> = {
@@ -31,8 +33,8 @@ const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => 
     return [parts.slice(0, parts.length - most).join(glue), ...parts.slice(parts.length - most)];
   },
   splitlines: (s, [keep]) => splitLines(s, isTrue(keep ?? false)),
-  partition: (s, [by]) => partition(s, text(by as Value, "partition"), s.indexOf(by as string)),
-  rpartition: (s, [by]) => partition(s, text(by as Value, "rpartition"), s.lastIndexOf(by as string)),
+  partition: (s, [by]) => partition(s, text(by as Value, "partition"), "indexOf"),
+  rpartition: (s, [by]) => partition(s, text(by as Value, "rpartition"), "lastIndexOf"),
   startswith: (s, [prefix]) =>
     (Array.isArray(prefix) ? prefix : [prefix as Value]).some((p) => s.startsWith(text(p, "startswith"))),
   endswith: (s, [suffix]) =>
@@ -45,11 +47,12 @@ const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => 
     const at = find(s, part, "indexOf");
     return at < 0 ? wrong("the text does not have the part") : at;
   },
-  count: (s, [part]) => s.split(text(part as Value, "count")).length - 1,
+  count: (s, [part]) => split(s, text(part as Value, "count"), -1).length - 1,
   join: (s, [items]) =>
-    iterate(items as Value)
-      .map((item) => text(item, "join"))
-      .join(s),
+    joined(
+      iterate(items as Value).map((item) => text(item, "join")),
+      s,
+    ),
   removeprefix: (s, [prefix]) => (s.startsWith(print(prefix as Value)) ? s.slice(print(prefix as Value).length) : s),
   removesuffix: (s, [suffix]) =>
     s.endsWith(print(suffix as Value)) ? s.slice(0, s.length - print(suffix as Value).length) : s,
@@ -69,16 +72,26 @@ const STRING_METHODS: Readonly<Record<string, (value: string, args: Value[]) => 
 export function methodOf(value: Value, name: string): Callable | undefined {
   if (typeof value === "string") {
     const method = Object.hasOwn(STRING_METHODS, name) ? STRING_METHODS[name] : undefined;
-    return method && ((args) => method(value, args));
+    if (method === undefined) return undefined;
+    return (args) => {
+      spendOnText(value.length);
+      const result = method(value, args);
+      if (typeof result === "string") spendOnText(result.length);
+      return result;
+    };
   }
   if (value instanceof Map) {
+    const listed = (items: () => Value[]) => () => {
+      spendOnItems(value.size);
+      return items();
+    };
     switch (name) {
       case "items":
-        return () => [...value].map(([key, item]) => Tuple.of(key, item));
+        return listed(() => [...value].map(([key, item]) => Tuple.of(key, item)));
       case "keys":
-        return () => [...value.keys()];
+        return listed(() => [...value.keys()]);
       case "values":
-        return () => [...value.values()];
+        return listed(() => [...value.values()]);
       case "get":
         return ([key, otherwise = null]) =>
           lookUp(value, key as Value) ?? (has(value, key as Value) ? null : otherwise);
