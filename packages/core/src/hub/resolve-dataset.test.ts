@@ -69,6 +69,15 @@ describe("resolveDataset", () => {
     expect([train, validation]).toEqual([[join(dir, "en/a.txt"), join(dir, "en/b.txt")], []]);
   });
 
+  it("refuses a card that is too large, of the hub and of a folder", async () => {
+    const large = card + "\n" + "a".repeat(2 ** 22 - card.length);
+    const message = "README.md: expected a data set's card of at most 4194304 bytes, but it has 4194305";
+    server.publish("datasets/org/texts", { ...files, "README.md": large });
+    await expect(resolve("org/texts")).rejects.toThrow(message);
+    await writeFile(join(root, "README.md"), large);
+    await expect(resolve(root)).rejects.toThrow(message);
+  });
+
   it("takes the cache offline", async () => {
     server.publish("datasets/org/texts", files);
     const online = await resolve("org/texts");

@@ -1,6 +1,7 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, type HubOrigin } from "@medgpt/artifacts";
+import { readShortText } from "../text/read-short-text.js";
 import type { HubConnection } from "./connection.js";
 import { datasetSplits, readableFiles } from "./dataset-files.js";
 import { isRepositoryId } from "./repository.js";
@@ -16,6 +17,12 @@ export interface ResolvedDataset {
 }
 
 const CARD = "README.md";
+
+/**
+ * A configuration and what the hub notes about it take a kilobyte of a card, and data sets of all languages have 2,000 of
+ * them. This is twice that; its front matter is parsed in one go, some seconds for one that is all of the card.
+ */
+const MAX_CARD_BYTES = 4 << 20;
 
 /**
  * The text files of a data set: of a folder, or of that repository on the hub, in the cache.
@@ -52,7 +59,7 @@ async function gather(
 ): Promise<Pick<ResolvedDataset, "train" | "validation">> {
   const hasCard = paths.includes(CARD);
   if (hasCard) await fetch([CARD]);
-  const card = hasCard ? await readFile(join(dir, CARD), "utf8") : "";
+  const card = hasCard ? ((await readShortText(join(dir, CARD), MAX_CARD_BYTES, "a data set's card")) ?? "") : "";
   const { train, validation } = chooseFiles(name, paths, card, config);
   await fetch([...train, ...validation]);
   const within = (path: string): string => join(dir, path);

@@ -1,6 +1,8 @@
 /** Chat templates against transformers and MedicalGPT (reference results D). */
+import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
 import { ChatTemplate, loadChatTemplate, renderDialog, type ChatMessage } from "./chat-template.js";
 import { loadTokenizer } from "./load-tokenizer.js";
@@ -121,6 +123,53 @@ describe("a message's reasoning", () => {
 });
 
 afterAll(() => console.log(`compared ${compared} chat templates by value`));
+
+describe("a template's file", () => {
+  let dir: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), "medgpt-template-"));
+    await writeFile(join(dir, "tokenizer_config.json"), "{}");
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  const large = "a".repeat(2 ** 20 + 1);
+  const size = "expected a chat template of at most 1048576 bytes, but it has 1048577";
+
+  it("may be as large as templates are and not larger", async () => {
+    const path = join(dir, "chat_template.jinja");
+    await writeFile(path, large.slice(1));
+    expect((await loadChatTemplate(dir))?.source).toHaveLength(2 ** 20);
+    await writeFile(path, large);
+    await expect(loadChatTemplate(dir)).rejects.toThrow(`${path}: ${size}`);
+  });
+
+  it.each([
+    ["one template", large],
+    ["templates with names", [{ name: "default", template: large }]],
+  ])("is not taken from a configuration with %s where it is larger", async (_, template) => {
+    const path = join(dir, "tokenizer_config.json");
+    await writeFile(path, JSON.stringify({ chat_template: template }));
+    await expect(loadChatTemplate(dir)).rejects.toThrow(`${path}: ${size}`);
+  });
+
+  it("is refused where it is no file", async () => {
+    const path = join(dir, "chat_template.jinja");
+    await symlink("/dev/zero", path);
+    await expect(loadChatTemplate(dir)).rejects.toThrow(`${path}: expected a file, but this is a pipe or device`);
+    await rm(path);
+    await mkdir(path);
+    await expect(loadChatTemplate(dir)).rejects.toThrow(`${path}: expected a file, but this is a folder`);
+  });
+});
+
+describe("a template without an end", () => {
+  it("is refused with the number of steps that it may take", () => {
+    const template = new ChatTemplate("{{ [0] * 60000000 }}", "t.jinja");
+    expect(() => template.render([{ role: "user", content: "q" }])).toThrow(
+      "t.jinja: expected a chat template that comes to its end, but it takes more than 25000000 steps for one turn; render fewer turns, or write conversations in another format with --template_name",
+    );
+  });
+});
 
 describe("a refusal", () => {
   const system = { role: "system", content: "s" };

@@ -1,10 +1,10 @@
 /** Conversations as the text a model reads: by the tokenizer's own Jinja template, or by a prompt format with a name. */
 import { join } from "node:path";
-import { readFile } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
 import { isJsonObject, readJsonObject } from "../json/read-json-object.js";
+import { checkSize, readShortText } from "../text/read-short-text.js";
 import { isLegacy } from "./added-tokens.js";
-import { JinjaTemplate, type Rendered } from "./jinja/render.js";
+import { JinjaTemplate, StepsError, type Rendered } from "./jinja/render.js";
 import type { PromptTemplate } from "./prompt-templates.js";
 
 /** A turn as OpenAI and transformers have it. */
@@ -51,12 +51,17 @@ export class ChatTemplate {
 
   /**
    * The text, and where the answers are that the template marks with `{% generation %}`.
-   * @throws InputError with the template's own words where it refuses the conversation
+   * @throws InputError with the template's own words where it refuses the conversation, and where it takes too many steps
    */
   renderMarked(messages: readonly ChatMessage[], options: RenderOptions = {}): Rendered {
     try {
       return this.#render(messages, options);
     } catch (cause) {
+      if (cause instanceof StepsError)
+        throw new InputError(
+          `expected a chat template that comes to its end, but ${cause.message} for ${messages.length === 1 ? "one turn" : `${messages.length} turns`}; render fewer turns, or write conversations in another format with --template_name`,
+          { place: this.place, cause },
+        );
       const reason = (cause as Error).message.replace(/[.!\s]+$/, "");
       throw new InputError(
         `the chat template refuses the conversation: ${reason}; ${this.#wayOut(messages, options)}`,
@@ -109,10 +114,14 @@ function withReasoning(message: ChatMessage): ChatMessage {
 /** The file of a template beside the tokenizer's own files. */
 export const TEMPLATE_FILE = "chat_template.jinja";
 
+/** The largest of 136 published templates, that of trl for Gemma's diffusion model, has 20 kB. This is 50 times that. */
+const MAX_TEMPLATE_BYTES = 1 << 20;
+
 /**
  * The chat template of a tokenizer's folder: chat_template.jinja, else "chat_template" of tokenizer_config.json (the one named
  * default, where there are several); undefined where it has none.
  * @param over the folder of an adapter, whose chat_template.jinja comes before those of the tokenizer
+ * @throws InputError for a template that cannot be parsed or is too large
  */
 export async function loadChatTemplate(dir: string, over: string = dir): Promise<ChatTemplate | undefined> {
   const place = join(dir, "tokenizer_config.json");
@@ -125,18 +134,19 @@ export async function loadChatTemplate(dir: string, over: string = dir): Promise
     if (typeof content === "string") tokens[key] = content;
   }
   for (const file of new Set([join(over, TEMPLATE_FILE), join(dir, TEMPLATE_FILE)])) {
-    const own = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return undefined;
-      throw error;
-    });
+    const own = await readShortText(file, MAX_TEMPLATE_BYTES, "a chat template");
     if (own !== undefined) return new ChatTemplate(own, file, tokens);
   }
   const value = config["chat_template"];
   if (value === undefined || value === null) return undefined;
-  if (typeof value === "string") return new ChatTemplate(value, place, tokens);
+  const fromConfig = (template: string): ChatTemplate => {
+    checkSize(Buffer.byteLength(template), MAX_TEMPLATE_BYTES, "a chat template", place);
+    return new ChatTemplate(template, place, tokens);
+  };
+  if (typeof value === "string") return fromConfig(value);
   const named = Array.isArray(value) ? (value as unknown[]).filter(isJsonObject) : [];
   const chosen = (named.find(({ name }) => name === "default") ?? named[0])?.["template"];
-  if (typeof chosen === "string") return new ChatTemplate(chosen, place, tokens);
+  if (typeof chosen === "string") return fromConfig(chosen);
   throw new InputError('expected "chat_template" to be a template or a list of templates with names', { place });
 }
 

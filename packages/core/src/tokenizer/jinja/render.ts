@@ -1,14 +1,14 @@
 /** Runs a parsed template as Jinja2 does, with Python's values, in a sandbox that nothing leaves and nothing changes. */
-import { contains, filterOf, GLOBALS, holds, methodOf, operate } from "./functions.js";
-import {
-  parseTemplate,
-  TemplateError,
-  type Arguments,
-  type Expression,
-  type FilterCall,
-  type MacroNode,
-  type Node,
-} from "./parse.js";
+import { contains, holds } from "./conditions.js";
+import { filterOf } from "./filters.js";
+import { GLOBALS } from "./globals.js";
+import { methodOf } from "./methods.js";
+import { operate } from "./operators.js";
+import { MAX_STEPS, spend, spendOnText, withSteps } from "./steps.js";
+import { bounded } from "./strings.js";
+import { parseTemplate } from "./parse.js";
+import type { Arguments, Expression, FilterCall, MacroNode, Node } from "./syntax.js";
+import { TemplateError } from "./template-error.js";
 import {
   equal,
   Float,
@@ -28,7 +28,8 @@ import {
   type Value,
 } from "./values.js";
 
-export { TemplateError } from "./parse.js";
+export { StepsError } from "./steps.js";
+export { TemplateError } from "./template-error.js";
 
 export interface Rendered {
   readonly text: string;
@@ -42,17 +43,31 @@ export class JinjaTemplate {
 
   /** @throws TemplateError with the line for what is no template */
   constructor(source: string) {
-    this.#nodes = parseTemplate(source);
+    this.#nodes = shallow(() => parseTemplate(source));
   }
 
-  /** @throws TemplateError for what the template cannot do with the variables, or refuses itself */
-  render(variables: Readonly<Record<string, unknown>>): Rendered {
+  /**
+   * @throws TemplateError for what the template cannot do with the variables, or refuses itself; StepsError where it takes
+   * more than `steps`
+   */
+  render(variables: Readonly<Record<string, unknown>>, steps = MAX_STEPS): Rendered {
     const scope = new Scope(undefined);
     for (const [name, value] of Object.entries(GLOBALS)) scope.set(name, value);
     for (const [name, value] of Object.entries(variables)) if (value !== undefined) scope.set(name, fromHost(value));
     const out = new Output();
-    run(this.#nodes, new Scope(scope), out);
+    shallow(() => withSteps(steps, () => run(this.#nodes, new Scope(scope), out)));
     return { text: out.text, generations: out.generations };
+  }
+}
+
+/** Says in plain words that the stack was not enough: for macros that call themselves, and a thousand brackets. */
+function shallow<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (cause instanceof RangeError && cause.message.includes("call stack"))
+      throw new TemplateError("it goes too deep", { cause });
+    throw cause;
   }
 }
 
@@ -73,6 +88,12 @@ class Scope {
 
 class Output {
   text = "";
+
+  write(text: string): void {
+    bounded(this.text.length + text.length);
+    this.text += text;
+  }
+
   readonly generations: [number, number][] = [];
 }
 
@@ -80,12 +101,13 @@ type Jump = "break" | "continue" | undefined;
 
 function run(nodes: readonly Node[], scope: Scope, out: Output): Jump {
   for (const node of nodes) {
+    spend();
     switch (node.kind) {
       case "text":
-        out.text += node.text;
+        out.write(node.text);
         break;
       case "output":
-        out.text += print(evaluate(node.value, scope));
+        out.write(print(evaluate(node.value, scope)));
         break;
       case "if": {
         const branch = node.branches.find(([test]) => test === undefined || isTrue(evaluate(test, scope)));
@@ -103,7 +125,7 @@ function run(nodes: readonly Node[], scope: Scope, out: Output): Jump {
         assign(node.target, filtered(inner(node.body, scope), node.filters, scope), scope);
         break;
       case "filter block":
-        out.text += print(filtered(inner(node.body, scope), node.filters, scope));
+        out.write(print(filtered(inner(node.body, scope), node.filters, scope)));
         break;
       case "macro":
         scope.set(node.macro.name, macro(node.macro, scope));
@@ -111,7 +133,7 @@ function run(nodes: readonly Node[], scope: Scope, out: Output): Jump {
       case "call block": {
         if (node.call.kind !== "call") throw new TemplateError("{% call %} needs a call");
         const { of, args } = node.call;
-        out.text += print(call(evaluate(of, scope), args, scope, macro(node.caller, scope)));
+        out.write(print(call(evaluate(of, scope), args, scope, macro(node.caller, scope))));
         break;
       }
       case "with": {
@@ -163,6 +185,7 @@ function loop(node: Extract<Node, { kind: "for" }>, scope: Scope, out: Output): 
   const { length } = items;
   let seen: Value[] | undefined;
   for (const [index, item] of items.entries()) {
+    spend();
     const inside = new Scope(scope);
     assign(node.target, item, inside);
     const state: Record<string, Value> = {
@@ -217,6 +240,7 @@ function macro({ name, parameters, body }: MacroNode, scope: Scope): Callable {
 }
 
 function evaluate(node: Expression, scope: Scope): Value {
+  spend();
   switch (node.kind) {
     case "literal":
       return node.float === true ? new Float(node.value as number) : node.value;
@@ -227,7 +251,13 @@ function evaluate(node: Expression, scope: Scope): Value {
     case "tuple":
       return Tuple.from(node.items.map((item) => evaluate(item, scope)));
     case "dict":
-      return new Map(node.items.map(([key, value]) => [evaluate(key, scope), evaluate(value, scope)]));
+      return new Map(
+        node.items.map(([key, value]) => {
+          const name = evaluate(key, scope);
+          if (typeof name === "string") spendOnText(name.length);
+          return [name, evaluate(value, scope)];
+        }),
+      );
     case "attribute":
       return member(evaluate(node.of, scope), node.name, true);
     case "item":
@@ -305,7 +335,7 @@ function member(of: Value, key: Value, dotted: boolean): Value {
   if (of instanceof Map && has(of, key)) return lookUp(of, key) ?? null;
   const index = numberOf(key);
   if (index !== undefined && (Array.isArray(of) || typeof of === "string")) {
-    const items = typeof of === "string" ? Array.from(of) : of;
+    const items = typeof of === "string" ? iterate(of) : of;
     const found = items[index < 0 ? items.length + index : index];
     if (found !== undefined) return found;
   }
@@ -314,7 +344,7 @@ function member(of: Value, key: Value, dotted: boolean): Value {
 
 /** Python's slices, of strings by characters. */
 function slice(of: Value, [from, to, by]: readonly (Value | undefined)[]): Value {
-  const items: readonly Value[] = typeof of === "string" ? Array.from(of) : iterate(of);
+  const items: readonly Value[] = iterate(of);
   const number = (value: Value | undefined): number | undefined =>
     value === undefined || value === null ? undefined : numberOf(value);
   const step = number(by) ?? 1;
@@ -341,7 +371,10 @@ function call(of: Value, args: Arguments, scope: Scope, caller?: Callable): Valu
 
 function applyFilter(name: string, value: Value, args: Arguments, scope: Scope): Value {
   const { positional, named } = argumentsOf(args, scope);
-  return filterOf(name)(value, positional, named, holds);
+  if (typeof value === "string") spendOnText(value.length);
+  const result = filterOf(name)(value, positional, named);
+  if (typeof result === "string") spendOnText(bounded(result.length) && result.length);
+  return result;
 }
 
 function argumentsOf(

@@ -1,5 +1,6 @@
 /** Python's values as far as templates have them, and how Python prints and compares them. */
-import { TemplateError } from "./parse.js";
+import { spend, spendOnItems, spendOnText } from "./steps.js";
+import { TemplateError } from "./template-error.js";
 
 /** A number that Python would call a float; whole JavaScript numbers are its integers. */
 export class Float {
@@ -57,6 +58,7 @@ export function print(value: Value): string {
 
 /** repr(value) */
 export function represent(value: Value): string {
+  spend();
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value === "number") return String(BigInt(value));
@@ -84,6 +86,7 @@ function printFloat(value: number): string {
 const SHORT: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\" };
 
 function quote(text: string): string {
+  spendOnItems(text.length);
   const mark = text.includes("'") && !text.includes('"') ? '"' : "'";
   const body = Array.from(text, (char) => {
     if (char === mark) return `\\${char}`;
@@ -105,6 +108,8 @@ export function numberOf(value: Value): number | undefined {
 }
 
 export function equal(a: Value, b: Value): boolean {
+  spend();
+  if (typeof a === "string" && typeof b === "string" && a.length === b.length) spendOnText(a.length);
   const [x, y] = [numberOf(a), numberOf(b)];
   if (x !== undefined || y !== undefined) return x === y;
   if (a instanceof Undefined || b instanceof Undefined) return a instanceof Undefined && b instanceof Undefined;
@@ -121,16 +126,16 @@ export function equal(a: Value, b: Value): boolean {
 
 /** -1, 0 or 1. */
 export function order(a: Value, b: Value): number {
+  spend();
   const [x, y] = [numberOf(a), numberOf(b)];
   if (x !== undefined && y !== undefined) return Math.sign(x - y);
   if (typeof a === "string" && typeof b === "string") {
-    // By code points, as Python does it.
-    const [left, right] = [Array.from(a), Array.from(b)];
-    for (let i = 0; i < Math.min(left.length, right.length); i++) {
-      const difference = (left[i]?.codePointAt(0) ?? 0) - (right[i]?.codePointAt(0) ?? 0);
-      if (difference !== 0) return Math.sign(difference);
-    }
-    return Math.sign(left.length - right.length);
+    const length = Math.min(a.length, b.length);
+    spendOnText(length);
+    // By code points, as Python does it: of two that differ, one may be half of a pair.
+    let at = 0;
+    while (at < length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+    return Math.sign(at === length ? a.length - b.length : a.codePointAt(at)! - b.codePointAt(at)!);
   }
   if (Array.isArray(a) && Array.isArray(b)) {
     for (let i = 0; i < Math.min(a.length, b.length); i++) {
@@ -156,15 +161,18 @@ export function typeName(value: Value): string {
 
 /** A key as a Map finds it: 1, 1.0 and True are the same to Python. */
 function keyOf(key: Value): Value {
+  if (typeof key === "string") spendOnText(key.length);
   return numberOf(key) ?? key;
 }
 
 export function has(map: ReadonlyMap<Value, Value>, key: Value): boolean {
-  return map.has(key) || map.has(keyOf(key));
+  const same = keyOf(key);
+  return map.has(key) || map.has(same);
 }
 
 export function lookUp(map: ReadonlyMap<Value, Value>, key: Value): Value | undefined {
-  return map.has(key) ? map.get(key) : map.get(keyOf(key));
+  const same = keyOf(key);
+  return map.has(key) ? map.get(key) : map.get(same);
 }
 
 /** An item of a list, from its end where the index is negative; Undefined where there is none. */
@@ -175,9 +183,13 @@ export function itemAt(items: readonly Value[], index: number): Value {
 
 /** What a loop runs over. */
 export function iterate(value: Value): Value[] {
+  if (Array.isArray(value) || typeof value === "string") spendOnItems(value.length);
   if (Array.isArray(value)) return value;
   if (typeof value === "string") return Array.from(value);
-  if (value instanceof Map) return [...value.keys()];
+  if (value instanceof Map) {
+    spendOnItems(value.size);
+    return [...value.keys()];
+  }
   if (value instanceof Undefined) return [];
   throw new TemplateError(`${typeName(value)} cannot be iterated over`);
 }
@@ -193,9 +205,11 @@ export interface JsonStyle {
 
 /** json.dumps as transformers gives it to templates: nothing is escaped for HTML. */
 export function toJson(value: Value, style: JsonStyle, depth = 0): string {
+  spend();
   const { ensureAscii, indent, sortKeys } = style;
   const [comma, colon] = style.separators;
   const quoted = (text: string): string => {
+    spendOnText(text.length);
     const json = JSON.stringify(text);
     if (!ensureAscii) return json;
     return json.replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -206,6 +220,7 @@ export function toJson(value: Value, style: JsonStyle, depth = 0): string {
   const wrap = (open: string, items: string[], close: string): string => {
     if (items.length === 0) return open + close;
     if (indent === undefined) return open + items.join(comma) + close;
+    spendOnText(indent * (depth + 1) * items.length);
     const [inner, outer] = [" ".repeat(indent * (depth + 1)), " ".repeat(indent * depth)];
     return `${open}\n${items.map((item) => inner + item).join(`${comma}\n`)}\n${outer}${close}`;
   };
