@@ -14,7 +14,7 @@ import {
   roundTo,
   type CaseBuffer,
   type KernelCase,
-} from "../testing/kernel-cases.js";
+} from "../testing/kernel-cases/index.js";
 import type { Backend } from "./backend.js";
 import { f32ToBf16 } from "../numeric/half.js";
 import { KERNELS, type KernelArgs, type KernelName, type View } from "./kernels.js";
