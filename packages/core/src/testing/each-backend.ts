@@ -2,10 +2,16 @@
 import type { Backend } from "../backends/backend.js";
 import { createJsBackend } from "../backends/js/js-backend.js";
 import { createNativeBackend } from "../backends/native/native-backend.js";
+import type { DType } from "../numeric/dtype.js";
 import { loadNative } from "../run/native.js";
 
 export interface TestBackend {
   readonly name: string;
+  /**
+   * What it must compute on, with every kernel: a backend that comes to lack one fails, where a test that asks the backend
+   * itself would skip. Files may hold any dtype.
+   */
+  readonly dtypes: readonly DType[];
   create(): Promise<Backend>;
 }
 
@@ -14,18 +20,29 @@ export interface BackendVariant extends TestBackend {
   readonly group: string;
 }
 
-const JS: TestBackend = { name: "js", create: () => Promise.resolve(createJsBackend()) };
+// The oracle has doubles and no 16-bit buffers.
+const JS: TestBackend = { name: "js", dtypes: ["f32", "i32", "u8"], create: () => Promise.resolve(createJsBackend()) };
+
+const NATIVE_DTYPES: readonly DType[] = ["f32", "bf16", "i32", "u8"];
 
 /** One of each kind, as a user gets it. */
 export function availableBackends(): Promise<TestBackend[]> {
-  const native: TestBackend = { name: "native", create: () => Promise.resolve(createNativeBackend()) };
+  const native: TestBackend = {
+    name: "native",
+    dtypes: NATIVE_DTYPES,
+    create: () => Promise.resolve(createNativeBackend()),
+  };
   return Promise.resolve(instructionSets().length > 0 ? [JS, native] : [JS]);
 }
 
 /** js, and native with every instruction set that this machine has. */
 export function backendsOfEachInstructionSet(): TestBackend[] {
   const natives = instructionSets().map((isa): TestBackend => {
-    return { name: `native (${isa})`, create: () => Promise.resolve(createNativeBackend({ isa })) };
+    return {
+      name: `native (${isa})`,
+      dtypes: NATIVE_DTYPES,
+      create: () => Promise.resolve(createNativeBackend({ isa })),
+    };
   });
   return [JS, ...natives];
 }
@@ -38,6 +55,7 @@ export function backendVariants(): BackendVariant[] {
       variants.push({
         name: `native ${isa}, threads: ${threads}`,
         group: `native ${isa}`,
+        dtypes: NATIVE_DTYPES,
         create: () => Promise.resolve(createNativeBackend({ isa, threads })),
       });
     }
