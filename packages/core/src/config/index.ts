@@ -1,4 +1,15 @@
-export { accepted, commandFlags, fieldsOf, flag, mainFlags, positional, refused, required, topic } from "./schema.js";
+export {
+  accepted,
+  commandFlags,
+  fieldsOf,
+  flag,
+  mainFlags,
+  orderedByTopic,
+  positional,
+  refused,
+  required,
+  topic,
+} from "./schema.js";
 export type { Field, FlagClass, FlagInfo, FlagKind } from "./schema.js";
 export { asksForHelp, parseFlags } from "./flags.js";
 export type { ParsedFlags, ParseOptions } from "./flags.js";
@@ -14,8 +25,9 @@ export {
   requiredAdapterFlag,
   tokenizerFlag,
 } from "./model-flags.js";
-export { resolvePrecision } from "./precision.js";
+export { resolvePrecision, torchDtype } from "./precision.js";
 export type { Precision, PrecisionFlags } from "./precision.js";
+export { threadsFlag } from "./threads-flag.js";
 export { describeFailure, runCommand } from "./run-command.js";
 export type { Command, CommandIo } from "./run-command.js";
 export { runGroup } from "./run-group.js";

@@ -1,6 +1,14 @@
 export { checkFlags, evaluates, limits } from "./check-flags.js";
 export { findSources, type Source, type Sources } from "./find-sources.js";
-export { mainStageFlags, stageFlags, type StageFlags } from "./flags.js";
+export { adapterFlags } from "./flags/adapter-flags.js";
+export { dataFlags } from "./flags/data-flags.js";
+export { engineCompat } from "./flags/engine-compat.js";
+export { modelFlags } from "./flags/model-flags.js";
+export { noGenerationCompat } from "./flags/no-generation-compat.js";
+export { oneProcessCompat } from "./flags/one-process-compat.js";
+export { rowCompat } from "./flags/row-compat.js";
+export { trainerFlags } from "./flags/trainer-flags.js";
+export { mainStageFlags } from "./flags.js";
 export { openModel, type OpenedModel, type OpenModelOptions } from "./open-model.js";
 export { planStageMemory } from "./plan-memory.js";
 export { digestOf, type Traits } from "./run-record.js";
