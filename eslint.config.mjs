@@ -81,6 +81,9 @@ export default defineConfig(
     files: ["packages/*/src/**/*.ts"],
     plugins: { "import-x": importX },
     settings: {
+      // Without these it reads no file but .js, and finds no circle.
+      "import-x/extensions": [".ts"],
+      "import-x/parsers": { "@typescript-eslint/parser": [".ts"] },
       "import-x/resolver-next": [
         createTypeScriptImportResolver({ project: "packages/*/tsconfig.json", noWarnOnMultipleProjects: true }),
       ],

@@ -1,4 +1,5 @@
 /** The flags of the commands that belong to no stage. */
+import { deviceFlags } from "@medgpt/core/backends";
 import {
   accepted,
   commandFlags,
@@ -8,6 +9,7 @@ import {
   requiredAdapterFlag,
   tokenizerFlag,
   topic,
+  torchDtype,
 } from "@medgpt/core/config";
 import { z } from "zod";
 
@@ -30,7 +32,7 @@ export const mergeSchema = z.strictObject({
       default: "5GB",
       help: "The size up to which weights go into one file, such as 500MB or a number of bytes.",
     }),
-    torch_dtype: flag(z.enum(["auto", "bfloat16", "float16", "float32"]), {
+    torch_dtype: flag(torchDtype, {
       default: "auto",
       alias: ["dtype"],
       help: "The dtype to write the weights in; auto keeps the model's.",
@@ -55,16 +57,7 @@ export const mergeSchema = z.strictObject({
       secret: true,
     }),
   }),
-  ...topic("Processes and devices", {
-    backend: flag(z.enum(["auto", "native", "js"]), {
-      default: "auto",
-      help: "Compute with the native kernels, in JavaScript, or with the fastest that is there (auto).",
-    }),
-    threads: flag(z.int().min(1).nullable(), {
-      default: null,
-      help: "Threads to compute with; by default one a core.",
-    }),
-  }),
+  ...deviceFlags,
   ...commandFlags,
 });
 

@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
-import { chooseBackend, type Backend } from "@medgpt/core/backends";
+import { backendFlag, chooseBackend, type Backend } from "@medgpt/core/backends";
 import { createChatForm, encodePrompt, templateFlag } from "@medgpt/core/chat";
-import { adapterFlag, flag, modelFlag, resolvePrecision, tokenizerFlag, topic } from "@medgpt/core/config";
+import { adapterFlag, flag, modelFlag, resolvePrecision, tokenizerFlag, topic, torchDtype } from "@medgpt/core/config";
 import { generate, readGenerationConfig, streamTokens, type GenerationConfig } from "@medgpt/core/generation";
 import { checkTokenizer, loadCausalLm, otherBase, type CausalLm } from "@medgpt/core/models";
 import { loadChatTemplate, loadTokenizer, type ChatMessage, type Tokenizer } from "@medgpt/core/tokenizer";
@@ -22,14 +22,11 @@ export const modelFlags = topic("Model", {
     default: null,
     help: "What the model is told before the conversation.",
   }),
-  torch_dtype: flag(z.enum(["auto", "bfloat16", "float16", "float32"]), {
+  torch_dtype: flag(torchDtype, {
     default: "auto",
     help: "Compute in float32, or in bfloat16 where the backend has it (every other value).",
   }),
-  backend: flag(z.enum(["auto", "native", "js"]), {
-    default: "auto",
-    help: "Compute with the native kernels, in JavaScript, or with the fastest that is there (auto).",
-  }),
+  backend: backendFlag,
 });
 
 type ModelConfig = z.output<z.ZodObject<typeof modelFlags>>;

@@ -1,4 +1,4 @@
-import type { Task } from "./parallel/tasks.js";
+import type { Task } from "./parallel/task.js";
 import { eachRow } from "./parallel/chunk-rows.js";
 import { contentReader, type UsualFormat } from "./row-content.js";
 

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { dirname, extname } from "node:path";
 import { InputError, readError } from "@medgpt/artifacts";
-import { flag, positional, topic } from "@medgpt/core/config";
+import { flag, positional, threadsFlag, topic } from "@medgpt/core/config";
 import { listTextFiles, ROW_EXTENSIONS } from "@medgpt/core/data";
 import { checkFolder } from "@medgpt/core/training";
 import type { RunContext } from "@medgpt/core/run";
@@ -26,10 +26,7 @@ export const inputFlags = topic("Input", {
 });
 
 export const threadFlags = topic("Processes and devices", {
-  threads: flag(z.int().min(1).max(1024).nullable(), {
-    default: null,
-    help: "Threads to read rows with; by default one a core. What comes out is the same for any number.",
-  }),
+  threads: threadsFlag("Threads to read rows with; by default one a core. What comes out is the same for any number."),
 });
 
 /** See `ComparedBy`. */

@@ -3,8 +3,22 @@
  * under their names there (with the older names that published command lines still use), and a few of ours. Defaults
  * are pretraining.py's where it sets one, else transformers'.
  */
-import { commandFlags, flag, mainFlags, refused, topic } from "@medgpt/core/config";
-import { checkFlags, evaluates, limits, mainStageFlags, stageFlags } from "@medgpt/core/stage";
+import { deviceFlags } from "@medgpt/core/backends";
+import { commandFlags, flag, mainFlags, orderedByTopic, refused, topic } from "@medgpt/core/config";
+import {
+  adapterFlags,
+  checkFlags,
+  dataFlags,
+  engineCompat,
+  evaluates,
+  limits,
+  mainStageFlags,
+  modelFlags,
+  noGenerationCompat,
+  oneProcessCompat,
+  rowCompat,
+  trainerFlags,
+} from "@medgpt/core/stage";
 import { z } from "zod";
 
 const architectureFlags = topic("Model", {
@@ -56,11 +70,24 @@ const noiseFlags = topic("Optimizer", {
 /** The configuration of runPretrain. Its keys are the flags. */
 export const pretrainSchema = z
   .strictObject(
-    mainFlags({ ...stageFlags, ...architectureFlags, ...textFlags, ...noiseFlags, ...commandFlags }, [
-      ...mainStageFlags,
-      "block_size",
-      "config",
-    ]),
+    mainFlags(
+      orderedByTopic({
+        ...modelFlags,
+        ...dataFlags,
+        ...adapterFlags,
+        ...trainerFlags,
+        ...deviceFlags,
+        ...engineCompat,
+        ...oneProcessCompat,
+        ...noGenerationCompat,
+        ...rowCompat,
+        ...architectureFlags,
+        ...textFlags,
+        ...noiseFlags,
+        ...commandFlags,
+      }),
+      [...mainStageFlags, "block_size", "config"],
+    ),
   )
   .superRefine((config, context) => {
     const fail = (name: keyof typeof config, message: string): void => {

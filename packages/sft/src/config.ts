@@ -3,9 +3,30 @@
  * TrainingArguments under their names there, and a few of ours. Defaults are supervised_finetuning.py's where it sets one,
  * else transformers'.
  */
+import { deviceFlags } from "@medgpt/core/backends";
 import { encodingFlags } from "@medgpt/core/chat";
-import { accepted, commandFlags, flag, mainFlags, refused, topic } from "@medgpt/core/config";
-import { checkFlags, mainStageFlags, stageFlags } from "@medgpt/core/stage";
+import {
+  accepted,
+  commandFlags,
+  flag,
+  mainFlags,
+  orderedByTopic,
+  refused,
+  topic,
+  torchDtype,
+} from "@medgpt/core/config";
+import {
+  adapterFlags,
+  checkFlags,
+  dataFlags,
+  engineCompat,
+  mainStageFlags,
+  modelFlags,
+  noGenerationCompat,
+  oneProcessCompat,
+  rowCompat,
+  trainerFlags,
+} from "@medgpt/core/stage";
 import { z } from "zod";
 
 const attentionFlags = topic("Model", {
@@ -47,7 +68,7 @@ const noiseFlags = topic("Optimizer", {
 
 /** supervised_finetuning.py asks for half precision where nothing else is said. */
 const precisionFlags = topic("Precision and memory", {
-  torch_dtype: flag(stageFlags.torch_dtype.unwrap(), {
+  torch_dtype: flag(torchDtype.nullable(), {
     default: "float16",
     help: "bfloat16 and float16 ask for half precision as bf16 and fp16 do; the others leave it to these two.",
   }),
@@ -56,12 +77,25 @@ const precisionFlags = topic("Precision and memory", {
 /** The configuration of runSft. Its keys are the flags. */
 export const sftSchema = z
   .strictObject(
-    mainFlags({ ...stageFlags, ...attentionFlags, ...chatFlags, ...noiseFlags, ...precisionFlags, ...commandFlags }, [
-      ...mainStageFlags,
-      "model_max_length",
-      "template_name",
-      "config",
-    ]),
+    mainFlags(
+      orderedByTopic({
+        ...modelFlags,
+        ...dataFlags,
+        ...adapterFlags,
+        ...trainerFlags,
+        ...deviceFlags,
+        ...engineCompat,
+        ...oneProcessCompat,
+        ...noGenerationCompat,
+        ...rowCompat,
+        ...attentionFlags,
+        ...chatFlags,
+        ...noiseFlags,
+        ...precisionFlags,
+        ...commandFlags,
+      }),
+      [...mainStageFlags, "model_max_length", "template_name", "config"],
+    ),
   )
   .superRefine((config, context) => checkFlags(config, context, "a folder of conversations"));
 

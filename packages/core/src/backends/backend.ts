@@ -5,6 +5,7 @@
  * Backends know buffers, not tensors, shapes or models.
  */
 import type { DType } from "../numeric/dtype.js";
+import type { BackendName } from "./names.js";
 import type { KernelName, Kernels, View } from "./kernels.js";
 
 export type HostArray = Float32Array | Float64Array | Int32Array | Uint16Array | Uint8Array;
@@ -32,7 +33,7 @@ export interface KernelEvent {
 }
 
 export interface Backend {
-  readonly name: "native" | "js";
+  readonly name: BackendName;
   /** One line for the log: instruction set, threads. */
   readonly description: string;
   /** Dtypes that kernels compute on; mapped weights may also be f16. */

@@ -1,5 +1,6 @@
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "./backend.js";
+import type { BackendName } from "./names.js";
 import { createJsBackend } from "./js/js-backend.js";
 import { loadNative } from "../run/native.js";
 import { createNativeBackend } from "./native/native-backend.js";
@@ -16,7 +17,7 @@ export interface BackendChoice {
  * @throws InputError if native was asked for by name and cannot be used
  */
 export async function chooseBackend(
-  options: { backend?: "auto" | "native" | "js"; threads?: number | undefined } = {},
+  options: { backend?: "auto" | BackendName; threads?: number | undefined } = {},
 ): Promise<BackendChoice> {
   const { backend: wanted = "auto", threads } = options;
   if (wanted === "js") return { backend: createJsBackend(), reason: "as asked for" };

@@ -3,7 +3,8 @@ import { ChatTemplate } from "../tokenizer/chat-template.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Conversation } from "./conversation.js";
 import { createDialog } from "./dialog.js";
-import { DialogEncoder, joinTurns, REWRITTEN } from "./encode-dialog.js";
+import { DialogEncoder, joinTurns } from "./encode-dialog.js";
+import { REWRITTEN } from "./left-out.js";
 import { proveLabels } from "./prove-labels.js";
 
 const SPECIAL = ["<eos>", "<end>"];

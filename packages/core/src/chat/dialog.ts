@@ -5,6 +5,7 @@ import { PROMPT_TEMPLATES, type TemplateName } from "../tokenizer/prompt-templat
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import { createChatForm, MARK, NamedForm, type ChatForm } from "./chat-form.js";
 import type { Conversation } from "./conversation.js";
+import { EARLIER, ELSEWHERE, type Unlike } from "./left-out.js";
 
 export interface RenderedTurn {
   /** From the end of the last answer on, which it may begin with, to where the answer begins. All of the text where that is rewritten. */
@@ -15,11 +16,6 @@ export interface RenderedTurn {
   /** What a model meets otherwise in use. */
   readonly unlike?: readonly Unlike[];
 }
-
-/** Where training and use cannot be alike. */
-export type Unlike =
-  | "turn whose earlier answers stand in a prompt as other tokens"
-  | "prompt that the template itself does not write before an answer";
 
 /** A text and its ids. */
 export interface Encoded {
@@ -116,9 +112,6 @@ export function messagesOf({ system, turns }: Conversation): ChatMessage[] {
   ]);
   return system === "" ? said : [{ role: "system", content: system }, ...said];
 }
-
-export const EARLIER: Unlike = "turn whose earlier answers stand in a prompt as other tokens";
-const ELSEWHERE: Unlike = "prompt that the template itself does not write before an answer";
 
 function* renderTemplate(
   template: ChatTemplate,

@@ -2,17 +2,15 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
-import { loadChatTemplate, loadTokenizer, type TemplateName } from "../tokenizer/index.js";
-import {
-  createDialog,
-  DialogEncoder,
-  joinTurns,
-  proveLabels,
-  readConversation,
-  type EncodedTurn,
-  type ToolFormatName,
-  type Unlike,
-} from "./index.js";
+import { loadChatTemplate } from "../tokenizer/chat-template.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
+import type { TemplateName } from "../tokenizer/prompt-templates.js";
+import { readConversation } from "./conversation.js";
+import { createDialog } from "./dialog.js";
+import { DialogEncoder, joinTurns, type EncodedTurn } from "./encode-dialog.js";
+import type { Unlike } from "./left-out.js";
+import { proveLabels } from "./prove-labels.js";
+import type { ToolFormatName } from "./tool-formats.js";
 
 interface Result {
   readonly model: string;

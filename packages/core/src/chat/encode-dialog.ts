@@ -5,7 +5,8 @@
  */
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
 import type { Conversation } from "./conversation.js";
-import { EARLIER, type Dialog, type RenderedTurn, type Unlike } from "./dialog.js";
+import type { Dialog, RenderedTurn } from "./dialog.js";
+import { EARLIER, REWRITTEN, type Cut, type Unlike } from "./left-out.js";
 
 /** One turn of a row. */
 export interface EncodedTurn {
@@ -20,18 +21,6 @@ export interface EncodedTurn {
   /** What a model meets otherwise in use. */
   readonly unlike?: readonly Unlike[];
 }
-
-/** A conversation that becomes several rows, whatever its length. */
-export const REWRITTEN = "conversation whose earlier turns are written or read otherwise later on";
-
-/** What length did to a conversation, and what is otherwise in use. */
-export type Cut =
-  | Unlike
-  | "question cut at its beginning"
-  | "answer cut at its end"
-  | "no room for the answer"
-  | "split"
-  | typeof REWRITTEN;
 
 export class DialogEncoder {
   /** What `prepare` made, and ids of the texts that were met since. */

@@ -1,8 +1,6 @@
-/** What of the data is not learnt as it stands, in words: each begins with what is counted. */
+/** In words, which data is not learnt as it stands. Each text begins with the thing that is counted. */
 
 import { counted } from "../run/counted.js";
-import { EARLIER } from "./dialog.js";
-import { REWRITTEN } from "./encode-dialog.js";
 
 /** Turns that are left out, and what of a row is not read. */
 export type LeftOut =
@@ -24,6 +22,23 @@ export type Changed =
   | "conversation with special tokens of the tokenizer in the text"
   | "system prompt that the chat template does not show"
   | "answer that the tokenizer does not give back to the letter";
+
+/** What a model meets in use otherwise than in training. */
+export type Unlike = typeof EARLIER | typeof ELSEWHERE;
+export const EARLIER = "turn whose earlier answers stand in a prompt as other tokens";
+export const ELSEWHERE = "prompt that the template itself does not write before an answer";
+
+/** A conversation that becomes several rows, whatever its length. */
+export const REWRITTEN = "conversation whose earlier turns are written or read otherwise later on";
+
+/** What length did to a conversation, and what is otherwise in use. */
+export type Cut =
+  | Unlike
+  | "question cut at its beginning"
+  | "answer cut at its end"
+  | "no room for the answer"
+  | "split"
+  | typeof REWRITTEN;
 
 /** How each goes on: what was done, and what helps. */
 const ADVICE: readonly (readonly [what: string, advice: string])[] = [
@@ -48,10 +63,7 @@ const ADVICE: readonly (readonly [what: string, advice: string])[] = [
   ["split", "each becomes several rows"],
   [REWRITTEN, "each becomes several rows, with those turns as they are in use"],
   [EARLIER, "the template or the tokenizer writes them otherwise in use than they are learnt"],
-  [
-    "prompt that the template itself does not write before an answer",
-    "a model is given it in use, and learns to answer after it",
-  ],
+  [ELSEWHERE, "a model is given it in use, and learns to answer after it"],
   ["question cut at its beginning", "raise --model_max_length to keep it whole"],
   ["answer cut at its end", "raise --model_max_length to keep it whole"],
   ["no room for the answer", "left out; raise --model_max_length"],

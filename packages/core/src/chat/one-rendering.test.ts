@@ -4,28 +4,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { goldenDir, hasGoldens, readCase, sharedDir } from "../testing/goldens.js";
-import {
-  ChatTemplate,
-  loadChatTemplate,
-  loadTokenizer,
-  PROMPT_TEMPLATES,
-  type ChatMessage,
-  type TemplateName,
-  type Tokenizer,
-} from "../tokenizer/index.js";
-import {
-  createDialog,
-  jinjaTemplate,
-  DialogEncoder,
-  encodePrompt,
-  proveLabels,
-  joinTurns,
-  readConversation,
-  type ChatForm,
-  type Conversation,
-  type Dialog,
-  type EncodedTurn,
-} from "./index.js";
+import { ChatTemplate, loadChatTemplate, type ChatMessage } from "../tokenizer/chat-template.js";
+import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
+import { PROMPT_TEMPLATES, type TemplateName } from "../tokenizer/prompt-templates.js";
+import type { Tokenizer } from "../tokenizer/tokenizer.js";
+import { encodePrompt, jinjaTemplate, type ChatForm } from "./chat-form.js";
+import { readConversation, type Conversation } from "./conversation.js";
+import { createDialog, type Dialog } from "./dialog.js";
+import { DialogEncoder, joinTurns, type EncodedTurn } from "./encode-dialog.js";
+import { proveLabels } from "./prove-labels.js";
 
 const sample = fileURLToPath(new URL("../../../../datasets/sample/tokenizer", import.meta.url));
 const models = hasGoldens

@@ -1,13 +1,17 @@
+import { z } from "zod";
 import type { DType } from "../numeric/dtype.js";
 
 /** "fp32": products of float32 factors. "bf16": products of bfloat16 factors, summed in float32. */
 export type Precision = "fp32" | "bf16";
 
+/** A dtype as transformers names it, or auto. */
+export const torchDtype = z.enum(["auto", "bfloat16", "float16", "float32"]);
+
 /** The three flags that choose a precision. */
 export interface PrecisionFlags {
   readonly fp16: boolean;
   readonly bf16: boolean;
-  readonly torch_dtype: "auto" | "bfloat16" | "float16" | "float32" | null;
+  readonly torch_dtype: z.output<typeof torchDtype> | null;
 }
 
 /**

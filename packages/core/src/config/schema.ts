@@ -118,6 +118,17 @@ export function topic<T extends Record<string, z.ZodType>>(name: string, fields:
   return marked(fields, () => ({ topic: name }));
 }
 
+/**
+ * The fields of several groups, topic by topic: topics in the order in which they first come, and so the fields of each.
+ * Help, tables and messages then have one order, whatever groups a command is composed of.
+ */
+export function orderedByTopic<T extends Record<string, z.ZodType>>(fields: T): T {
+  const entries = Object.entries(fields);
+  const topics = [...new Set(entries.map(([key, field]) => flagInfo(key, field).topic))];
+  const ordered = topics.flatMap((name) => entries.filter(([key, field]) => flagInfo(key, field).topic === name));
+  return Object.fromEntries(ordered) as T;
+}
+
 /** Marks the few fields that most runs need: a plain --help shows those and the required ones, `--help all` the others too. */
 export function mainFlags<T extends Record<string, z.ZodType>>(fields: T, names: readonly (keyof T)[]): T {
   return marked(fields, (key) => ({ main: names.includes(key) }));

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 
-import { accepted, flag, mainFlags, refused, required, topic } from "./schema.js";
+import { accepted, flag, mainFlags, orderedByTopic, refused, required, topic } from "./schema.js";
 import { helpText, optionTable, withOptionTable } from "./table.js";
 
 const schema = z.strictObject({
@@ -66,6 +66,12 @@ describe("the help text", () => {
     expect(help).toContain("Loop\n  --train <boolean>\n      Train. Default: False.");
     expect(help).toContain("--when, --evaluation <no|steps>");
     expect(help).toContain("Refused: weights are not quantised.");
+  });
+
+  it("keeps topics together, whatever groups a command is composed of", () => {
+    const { model, ...loop } = schema.shape;
+    const other = topic("Model", { device: accepted(z.int(), { default: 1, because: "there is one" }) });
+    expect(Object.keys(orderedByTopic({ model, ...loop, ...other })).slice(0, 3)).toEqual(["model", "device", "train"]);
   });
 
   it("fits the columns", () => {

@@ -1,1 +1,1 @@
-export { command, doctorSchema } from "./command.js";
+export { command } from "./command.js";

@@ -1,3 +1,3 @@
 export { counted } from "./counted.js";
-export { createReporter, type Reporter } from "./report.js";
+export { createReporter } from "./report.js";
 export type { RunContext, RunEvent } from "./run-context.js";

@@ -1,4 +1,4 @@
-export { failure, HubServer, type Answer, type HubRequest, type RepositoryOptions } from "./hub-server.js";
+export { HubServer } from "./hub-server.js";
 export {
   backends,
   bin,

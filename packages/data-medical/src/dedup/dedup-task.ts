@@ -1,6 +1,6 @@
 import { fingerprint, minHash, SIGNATURE_SIZE } from "../near-duplicates/index.js";
 import { eachRow } from "../parallel/chunk-rows.js";
-import type { Task } from "../parallel/tasks.js";
+import type { Task } from "../parallel/task.js";
 import { comparedText, contentReader, type ComparedBy, type UsualFormat } from "../row-content.js";
 
 export interface DedupTaskOptions {

@@ -3,9 +3,7 @@
  * arrays are handed over, not copied.
  */
 import type { Chunk } from "./chunk.js";
-
-/** Makes ready what a task needs, once a thread, and returns what is done with each chunk. */
-export type Task<O, R> = (options: O) => Promise<(chunk: Chunk) => R>;
+import type { Task } from "./task.js";
 
 const TASKS = {
   check: async () => (await import("../check-task.js")).checkTask,

@@ -1,5 +1,5 @@
 import { eachRow } from "../parallel/chunk-rows.js";
-import type { Task } from "../parallel/tasks.js";
+import type { Task } from "../parallel/task.js";
 import { contentReader } from "../row-content.js";
 import { FileStats } from "./file-stats.js";
 

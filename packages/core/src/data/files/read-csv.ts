@@ -7,7 +7,7 @@ import { Readable } from "node:stream";
 import { InputError } from "@medgpt/artifacts";
 import { CsvError, parse } from "csv-parse";
 import { decodeUtf8, snippet, type Bytes } from "../../text/decode-utf8.js";
-import type { ReadOptions, RowOrFault } from "./read-rows.js";
+import type { ReadOptions, RowOrFault } from "./data-row.js";
 import { readChunks, splitLines } from "../../text/split-lines.js";
 
 /** What may separate cells, and how a message calls it. */

@@ -5,7 +5,8 @@ import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { JsonNumber, stringifyJson } from "../../json/exact-json.js";
-import { readRows, readRowsOrFaults, refuseHalfPair, type DataRow } from "./read-rows.js";
+import type { DataRow } from "./data-row.js";
+import { readRows, readRowsOrFaults, refuseHalfPair } from "./read-rows.js";
 
 let root: string;
 beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), "medgpt-rows-"))));

@@ -13,41 +13,11 @@ import { holdsJsonTexts, jsonInText } from "../../json/holds-json-texts.js";
 import { beginsList, listInLines } from "./list-in-lines.js";
 import { readCsv } from "./read-csv.js";
 import { readJsonValues } from "../../json/read-json-values.js";
+import type { DataRow, ReadOptions, RowFault, RowOrFault, SourceRow } from "./data-row.js";
 import { readParquet } from "./read-parquet.js";
 import { plainValue } from "./plain-value.js";
 import { scanJson } from "../../json/scan-json.js";
 import { readChunks, splitLines } from "../../text/split-lines.js";
-
-export type DataRow = Readonly<Record<string, unknown>>;
-
-interface Located {
-  readonly file: string;
-  /** From 1: the line that the row begins on, of .parquet the row. */
-  readonly line: number;
-  /** file:line, or file:row N, for an error. */
-  readonly place: string;
-}
-
-export interface SourceRow extends Located {
-  /** As JSON has it, whatever the file: no bytes, dates or bigints; a number that JavaScript would change is a JsonNumber. */
-  readonly row: DataRow;
-}
-
-/** What stands where a row should be, and is none. The place may have a column. */
-export interface RowFault extends Located {
-  readonly refused: string;
-  /** It, in a form that JSON can hold: a value, or where it is no JSON its text, or where it is no text its bytes. */
-  readonly source: { readonly row: unknown } | { readonly text: string } | { readonly base64: string };
-}
-
-export interface ReadOptions {
-  /** Told of the bytes that were read, over all files. */
-  readonly onBytes: (count: number) => void;
-  /** Told, in a line that names the file, of what one would not expect in a file of its name. */
-  readonly onNote: (text: string) => void;
-  /** Told of a row with half of a surrogate pair, which is no Unicode; what it throws is a fault of the row. */
-  readonly onHalfPair: (error: InputError) => void;
-}
 
 /** For rows that are written again: nobody else could read them. */
 export const refuseHalfPair: ReadOptions["onHalfPair"] = (error) => {
@@ -56,8 +26,6 @@ export const refuseHalfPair: ReadOptions["onHalfPair"] = (error) => {
 
 const DEFAULTS: ReadOptions = { onBytes: () => undefined, onNote: () => undefined, onHalfPair: () => undefined };
 
-/** A row, or a fault, of a file that is known. */
-export type RowOrFault = Omit<SourceRow, "file"> | Omit<RowFault, "file">;
 type FileReader = (file: string, options: ReadOptions) => AsyncIterable<RowOrFault>;
 
 const READERS: Readonly<Record<string, FileReader>> = {
