@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, it } from "vitest";
-import { loadNative } from "../../native.js";
+import { loadNative } from "../../run/native.js";
 import type { Backend } from "../backend.js";
 import { createNativeBackend } from "./native-backend.js";
 
