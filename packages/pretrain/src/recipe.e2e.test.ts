@@ -7,6 +7,7 @@ import { openSafetensors } from "@medgpt/core/checkpoint";
 import { parseFlags } from "@medgpt/core/config";
 import { loadCausalLm } from "@medgpt/core/models";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
+import { nextTokenMetrics } from "@medgpt/core/stage";
 import { evaluate } from "@medgpt/core/training";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
@@ -243,11 +244,14 @@ describe.each(backends)("on the %s backend", (backend) => {
     const chosen = (await chooseBackend({ backend })).backend;
     const lm = await loadCausalLm(model, { backend: chosen });
     if (adapter !== undefined) await lm.loadAdapter(adapter);
-    const data = await loadData(config, await loadTokenizer(model), context);
+    await using data = await loadData(config, await loadTokenizer(model), context);
     const { validation } = data;
-    const task = { ...batchesOf(validation), loss: lm.loss.bind(lm) };
-    const metrics = await evaluate(task, config.per_device_eval_batch_size, context);
-    await data.close();
+    const metrics = await evaluate(
+      batchesOf(validation),
+      nextTokenMetrics(lm),
+      config.per_device_eval_batch_size,
+      context,
+    );
     await chosen.dispose();
     return metrics["eval_loss"];
   }

@@ -1,10 +1,11 @@
 export { checkFlags, evaluates, limits } from "./check-flags.js";
 export { findSources, type Source, type Sources } from "./find-sources.js";
 export { mainStageFlags, stageFlags, type StageFlags } from "./flags.js";
+export { nextTokenMetrics } from "./next-token.js";
 export { openModel, type OpenedModel, type OpenModelOptions } from "./open-model.js";
 export { planStageMemory } from "./plan-memory.js";
 export { digestOf, type Traits } from "./run-record.js";
-export type { StageInfo, TrainedPaths } from "./save-artifact.js";
+export type { RunStage, StageInfo, TrainedPaths } from "./stage-info.js";
 export { warnOfSmallEvaluation } from "./small-evaluation.js";
 export { withSummary } from "./summary.js";
-export { trainAndEvaluate, type Batches, type StageTask } from "./train-and-evaluate.js";
+export { trainAndEvaluate, type Batches, type StageData, type StageTask } from "./train-and-evaluate.js";

@@ -18,7 +18,7 @@ import { findSources } from "./find-sources.js";
 import type { StageFlags } from "./flags.js";
 
 /** What a stage trains, and where it came from. */
-export interface OpenedModel {
+export interface OpenedModel extends AsyncDisposable {
   readonly base: ArtifactRef<"causal-lm">;
   /** The base, the adapter at peft_path, and a data set of the hub. */
   readonly inputs: readonly ArtifactRef[];
@@ -119,7 +119,17 @@ export async function openModel(
     if (lora === undefined && config.do_train) model.trainAll();
     const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${trained} of ${all} parameters are trained`);
-    return { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, dataset, given };
+    return {
+      base: artifactRef(base, found.hub),
+      inputs,
+      tokenizer,
+      backend,
+      model,
+      lora,
+      dataset,
+      given,
+      [Symbol.asyncDispose]: () => backend.dispose(),
+    };
   } catch (error) {
     await backend.dispose();
     throw error;
