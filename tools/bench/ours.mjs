@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import { createNativeBackend, profileSummary } from "@medgpt/core/backends";
 import { collate, labelCount } from "@medgpt/core/data";
 import { loadCausalLm } from "@medgpt/core/models";
-import { train } from "@medgpt/core/training";
+import { trainRows } from "@medgpt/core/training";
 import { peakGflops } from "@medgpt/native";
 
 const { values } = parseArgs({
@@ -86,7 +86,7 @@ const losses = [];
 let previous = performance.now();
 let busy;
 let other = 0;
-await train(
+await trainRows(
   {
     arena: model.arena,
     rows: rows.length,
@@ -98,6 +98,7 @@ await train(
       }).nll,
     saveModel: () => Promise.resolve(),
     loadModel: () => Promise.resolve(),
+    weight: labelCount,
     computeParameters: 0,
   },
   {

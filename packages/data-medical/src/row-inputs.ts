@@ -7,7 +7,7 @@ import { InputError, readError } from "@medgpt/artifacts";
 import { flag, positional, threadsFlag, topic } from "@medgpt/core/config";
 import { listTextFiles, ROW_EXTENSIONS } from "@medgpt/core/data";
 import { checkFolder } from "@medgpt/core/training";
-import type { RunContext } from "@medgpt/core/run";
+import { say, type RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 import { FORMAT_NAMES } from "./convert/config.js";
 import { CHUNK_BYTES } from "./parallel/chunk.js";
@@ -95,7 +95,7 @@ export async function* mapRows<N extends TaskName>(
   let done = 0;
   const progress = (unit: number): void =>
     log({ type: "progress", task: "reading", done: (done = Math.min(total, done + unit)), total, unit: "bytes" });
-  const onNote = (text: string): void => log({ type: "message", level: "warn", text });
+  const onNote = (text: string): void => say({ log }, text, "warn");
   for await (const part of mapInOrder(readChunks(files, CHUNK_BYTES, onNote), task, options, {
     threads: count,
     signal,

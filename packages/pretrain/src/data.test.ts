@@ -29,7 +29,7 @@ afterAll(() => toys.remove());
 async function load(flags: Flags = {}) {
   const { config } = parseFlags(pretrainSchema, toys.argv("unused", { train_file_dir: toys.at("mixed"), ...flags }));
   const events: RunEvent[] = [];
-  const data = await loadData(config, tokenizer, { log: (event) => events.push(event) });
+  await using data = await loadData(config, tokenizer, { log: (event) => events.push(event) });
   const texts = async (rows: typeof data.train): Promise<string[]> =>
     Promise.all(Array.from({ length: rows.count }, async (_, row) => tokenizer.decode(await rows.read(row))));
   const result = {
@@ -37,7 +37,6 @@ async function load(flags: Flags = {}) {
     validation: await texts(data.validation),
     messages: events.flatMap((event) => (event.type === "message" ? [event.text] : [])),
   };
-  await data.close();
   return result;
 }
 
@@ -143,7 +142,8 @@ describe("validation", () => {
 describe("rows", () => {
   it("are blocks of exactly block_size tokens when packing, documents joined by the end-of-text token", async () => {
     const { config } = parseFlags(pretrainSchema, toys.argv("unused", { train_file_dir: toys.at("mixed") }));
-    const { train, close } = await loadData(config, tokenizer, { log: () => {} });
+    await using data = await loadData(config, tokenizer, { log: () => {} });
+    const { train } = data;
     expect(train.count).toBeGreaterThan(5);
     const ids = [];
     for (let row = 0; row < train.count; row++) {
@@ -151,7 +151,6 @@ describe("rows", () => {
       expect(block.length).toBe(32);
       ids.push(...block);
     }
-    await close();
     const ends = ids.filter((id) => id === tokenizer.eosId).length;
     expect(tokenizer.decode(Int32Array.from(ids)).startsWith("first 0\n<|endoftext|>first 1\n<|endoftext|>")).toBe(
       true,
@@ -192,10 +191,10 @@ describe("rows", () => {
       pretrainSchema,
       toys.argv("unused", { train_file_dir: toys.at("mixed"), packing: false }),
     );
-    const { train, close } = await loadData(config, tokenizer, { log: () => {} });
+    await using data = await loadData(config, tokenizer, { log: () => {} });
+    const { train } = data;
     const [a, b] = [await train.read(0), await train.read(40)];
     const batch = await batchesOf(train).batch([0, 40]);
-    await close();
     expect([...batch.ids]).toEqual([...a, ...b]);
     expect([...batch.labels]).toEqual([...a.slice(1), -100, ...b.slice(1), -100]);
     expect([...batch.segments]).toEqual([0, a.length, a.length + b.length]);

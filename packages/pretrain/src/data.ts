@@ -4,17 +4,15 @@ import { InputError } from "@medgpt/artifacts";
 import {
   cacheNote,
   collate,
-  documentCount,
   documentsInMemory,
   firstRows,
+  holdOut,
   packBlocks,
   packNeatly,
   padBlocks,
-  sliceDocuments,
   streamRows,
   tokenizeFiles,
-  validationCount,
-  type DocumentPosition,
+  type Batch,
   type FirstRows,
   type RowPackerOptions,
   type Rows,
@@ -25,7 +23,6 @@ import {
 } from "@medgpt/core/data";
 import { holdsJsonTexts, jsonInText } from "@medgpt/core/json";
 import type { ResolvedDataset } from "@medgpt/core/hub";
-import type { Batch } from "@medgpt/core/data";
 import type { Tokenizer } from "@medgpt/core/tokenizer";
 import {
   digestOf,
@@ -36,9 +33,10 @@ import {
   type Batches,
   type Source,
   type Sources,
+  type StageData,
   type Traits,
 } from "@medgpt/core/stage";
-import { counted, type RunContext } from "@medgpt/core/run";
+import { counted, openTogether, say, type Closable, type RunContext } from "@medgpt/core/run";
 import type { BatchStream } from "@medgpt/core/training";
 import type { PretrainConfig } from "./config.js";
 
@@ -50,9 +48,10 @@ export interface PretrainData {
   readonly validation: Rows;
   /** What there is to train on was made of. */
   readonly traits: Traits;
-  /** Closes the files of text and ids; no row can be read afterwards. */
-  close(): Promise<void>;
 }
+
+/** Has a file closed with the data. */
+type Keep = <C extends Closable>(file: C) => C;
 
 const NO_ROWS: Rows = padBlocks(documentsInMemory([]), { blockSize: 1 });
 
@@ -61,39 +60,39 @@ const NO_ROWS: Rows = padBlocks(documentsInMemory([]), { blockSize: 1 });
  * the text to train on is only opened. Without a validation folder or split the first documents are set aside: those of the
  * first max_eval_samples blocks with --streaming, else validation_split_percentage of them.
  * @param dataset the files of config.dataset_name
+ * @returns rows that can be read until they are disposed of
  * @throws InputError for a missing or empty folder and for malformed text, with file:line:column
  */
-export async function loadData(
+export function loadData(
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
   dataset?: ResolvedDataset,
-): Promise<PretrainData> {
-  const opened: { close(): Promise<void> }[] = [];
-  const close = async (): Promise<void> => {
-    for (const file of opened) await file.close();
-  };
-  try {
-    const load = config.streaming ? openStream : loadRows;
+): Promise<PretrainData & AsyncDisposable> {
+  return openTogether(async (keep) => {
     const sources = await findSources(config, dataset, context);
     await warnOfJson(sources, context);
-    const data = await load(config, tokenizer, context, opened, sources);
+    const data = await (config.streaming ? openStream : loadRows)(config, tokenizer, context, sources, keep);
     for (const name of ["train", "validation"] as const)
-      if (data[name].count > 0)
-        context.log({ type: "message", level: "info", text: `${name}: ${describeRows(data[name], config)}` });
+      if (data[name].count > 0) say(context, `${name}: ${describeRows(data[name], config)}`);
     if (config.do_train && data.train.count === 0 && data.stream === undefined)
       throw new InputError("--do_train: no document is left to train on", { place: sources.train?.name ?? "" });
     if (evaluates(config) && data.validation.count === 0)
       throw new InputError(
         "no document to evaluate on; raise --validation_split_percentage or give --validation_file_dir",
       );
-    const setAside = sources.validation === undefined;
-    if (evaluates(config)) warnOfSmallEvaluation(data.validation.count, config, { ...context, setAside });
-    return { ...data, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+    const note = { ...context, setAside: sources.validation === undefined, metrics: "loss and perplexity" };
+    if (evaluates(config)) warnOfSmallEvaluation(data.validation.count, config, note);
+    return data;
+  });
+}
+
+/** The data as micro-batches. */
+export function stageData({ train, stream, validation, traits }: PretrainData): StageData {
+  return {
+    ...{ train: batchesOf(train), validation: batchesOf(validation), traits },
+    stream: stream && batchStream(stream),
+  };
 }
 
 /** How many rows there are, how long, and what is in none. */
@@ -112,41 +111,32 @@ function describeRows(
   return `${counted(count, "row")}${length}${rest}`;
 }
 
-type Loaded = Pick<PretrainData, "train" | "stream" | "validation" | "traits">;
-
 /** Says which files of plain text are JSON, which is no fault but hardly meant. */
-async function warnOfJson({ train, validation }: Sources, { log }: RunContext): Promise<void> {
+async function warnOfJson({ train, validation }: Sources, context: RunContext): Promise<void> {
   for (const file of new Set([...(train?.files ?? []), ...(validation?.files ?? [])]))
-    if (extname(file) === ".txt" && (await holdsJsonTexts(file)))
-      log({ type: "message", level: "warn", text: jsonInText(file) });
+    if (extname(file) === ".txt" && (await holdsJsonTexts(file))) say(context, jsonInText(file), "warn");
 }
 
 async function loadRows(
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
-  opened: { close(): Promise<void> }[],
   sources: Sources,
-): Promise<Loaded> {
-  const read = async (source: Source | undefined): Promise<TokenDocuments & Partial<TokenCache>> => {
-    if (source === undefined) return documentsInMemory([]);
-    const cache = await tokenize(source, config, tokenizer, context);
-    opened.push(cache);
-    return cache;
-  };
-  const all = await read(sources.train);
-  let train: TokenDocuments = all;
-  let validation: TokenDocuments = await read(sources.validation);
-  if (evaluates(config) && sources.validation === undefined) {
-    const held = validationCount(documentCount(train), config.validation_split_percentage);
-    validation = sliceDocuments(train, 0, held);
-    train = sliceDocuments(train, held, documentCount(train));
-  }
+  keep: Keep,
+): Promise<PretrainData> {
+  const read = async (source: Source): Promise<TokenCache> => keep(await tokenize(source, config, tokenizer, context));
+  const none = documentsInMemory([]);
+  const all = sources.train && (await read(sources.train));
+  const given = sources.validation && (await read(sources.validation));
+  const { held, rest } =
+    evaluates(config) && given === undefined
+      ? holdOut(all ?? none, config.validation_split_percentage)
+      : { held: given ?? none, rest: all ?? none };
   return {
-    train: limited(rowsOf(train, config, tokenizer), config.max_train_samples),
+    train: limited(rowsOf(rest, config, tokenizer), config.max_train_samples),
     stream: undefined,
-    validation: limited(rowsOf(validation, config, tokenizer), config.max_eval_samples),
-    traits: { "the training data": all.contents ?? "" },
+    validation: limited(rowsOf(held, config, tokenizer), config.max_eval_samples),
+    traits: { "the training data": all?.contents ?? "" },
   };
 }
 
@@ -154,59 +144,48 @@ async function openStream(
   config: PretrainConfig,
   tokenizer: Tokenizer,
   context: RunContext,
-  opened: { close(): Promise<void> }[],
   sources: Sources,
-): Promise<Loaded> {
-  const { max_train_samples, max_eval_samples } = config;
-  const packing = packerOptions(config, tokenizer);
+  keep: Keep,
+): Promise<PretrainData> {
+  const { do_train, max_train_samples, max_eval_samples: count } = config;
+  const packing = { ...packerOptions(config, tokenizer), keepLinebreaks: config.keep_linebreaks };
+  const place = sources.train?.name ?? "";
   const open = (source: Source | undefined): readonly string[] => {
     if (source === undefined) return [];
     const { name, files, ignored } = source;
     const others = ignored > 0 ? `, ${counted(ignored, "other file")} ignored` : "";
-    const text = `${name}: ${counted(files.length, "file")} to be read as needed${others}`;
-    context.log({ type: "message", level: "info", text });
+    say(context, `${name}: ${counted(files.length, "file")} to be read as needed${others}`);
     return files;
   };
-  const first = (files: readonly string[], count: number): Promise<FirstRows> =>
-    firstRows(files, tokenizer, { ...packing, keepLinebreaks: config.keep_linebreaks, count });
-
-  let validation = NO_ROWS;
-  let from: DocumentPosition | undefined;
   const files = open(sources.train);
-  if (sources.validation !== undefined) {
-    if (limits(max_eval_samples)) {
-      validation = (await first(open(sources.validation), max_eval_samples)).rows;
-    } else {
-      const cache = await tokenize(sources.validation, config, tokenizer, context);
-      opened.push(cache);
-      validation = rowsOf(cache, config, tokenizer);
-    }
+  let held: Partial<FirstRows> = {};
+  if (sources.validation !== undefined && limits(count)) {
+    const { rows } = await firstRows(open(sources.validation), tokenizer, { ...packing, count });
+    held = { rows };
+  } else if (sources.validation !== undefined) {
+    const cache = keep(await tokenize(sources.validation, config, tokenizer, context));
+    held = { rows: rowsOf(cache, config, tokenizer) };
   } else if (evaluates(config)) {
-    if (!limits(max_eval_samples))
+    if (!limits(count))
       throw new InputError(
         "--streaming sets --max_eval_samples blocks aside, as there is no text to evaluate on: give it",
-        {
-          place: sources.train?.name ?? "",
-        },
+        { place },
       );
-    const held = await first(files, max_eval_samples);
-    validation = held.rows;
-    from = held.next;
-    if (config.do_train && from === undefined)
-      throw new InputError("--do_train: no document is left to train on; lower --max_eval_samples", {
-        place: sources.train?.name ?? "",
-      });
+    held = await firstRows(files, tokenizer, { ...packing, count });
+    if (do_train && held.next === undefined)
+      throw new InputError("--do_train: no document is left to train on; lower --max_eval_samples", { place });
   }
-  if (!config.do_train) return { train: NO_ROWS, stream: undefined, validation, traits: {} };
-  const stream = await streamRows(files, tokenizer, {
-    ...packing,
-    keepLinebreaks: config.keep_linebreaks,
-    seed: config.data_seed ?? config.seed,
-    bufferSize: config.train_sampling_strategy === "sequential" ? 1 : config.shuffle_buffer_size,
-    from,
-    ...(limits(max_train_samples) && { maxRows: max_train_samples }),
-  });
-  opened.push(stream);
+  const { rows: validation = NO_ROWS, next: from } = held;
+  if (!do_train) return { train: NO_ROWS, stream: undefined, validation, traits: {} };
+  const stream = keep(
+    await streamRows(files, tokenizer, {
+      ...packing,
+      seed: config.data_seed ?? config.seed,
+      bufferSize: config.train_sampling_strategy === "sequential" ? 1 : config.shuffle_buffer_size,
+      from,
+      ...(limits(max_train_samples) && { maxRows: max_train_samples }),
+    }),
+  );
   // Reading it all beforehand is what streaming avoids. Other names or sizes are refused by the stream itself.
   const times = await Promise.all(files.map(async (file) => (await stat(file)).mtimeMs));
   return { train: NO_ROWS, stream, validation, traits: { "the time of the training data's files": digestOf(times) } };
@@ -222,7 +201,7 @@ export function batchesOf(rows: Rows): Batches {
 }
 
 /** Micro-batches of streamed rows. */
-export function batchStream(stream: RowStream): BatchStream {
+export function batchStream(stream: RowStream): BatchStream<Batch> {
   return {
     async next(count) {
       const { rows, pass, endsPass } = await stream.take(count);
@@ -253,8 +232,8 @@ async function tokenize(
   const { skippedBlank = 0, withSpecial = 0, halfPairs = 0 } = cache.counts;
   if (skippedBlank > 0) counts.push(`${counted(skippedBlank, "blank line")} skipped`);
   if (ignored > 0) counts.push(`${counted(ignored, "other file")} ignored`);
-  context.log({ type: "message", level: "info", text: `${name}: ${counts.join(", ")}${cacheNote(cache)}` });
-  const warn = (text: string): void => context.log({ type: "message", level: "warn", text: `${name}: ${text}` });
+  say(context, `${name}: ${counts.join(", ")}${cacheNote(cache)}`);
+  const warn = (text: string): void => say(context, `${name}: ${text}`, "warn");
   if (halfPairs > 0)
     warn(
       `${counted(halfPairs, "document")} with half of a character (such as \\ud83d), read as U+FFFD; medgpt data lint says where`,

@@ -26,7 +26,8 @@ describe.each(cases)("$family on the $backend backend", ({ backend: name, family
     const tokenizer = await loadTokenizer(toys.at(family));
     // Blocks of 64: rows of several documents, and a document in pieces.
     const { config } = parseFlags(pretrainSchema, toys.argv("unused", { neat_packing: true, block_size: 64 }));
-    const { train, close } = await loadData(config, tokenizer, { log: () => {} });
+    await using data = await loadData(config, tokenizer, { log: () => {} });
+    const { train } = data;
     const losses = (rows: Sequences): Promise<Float32Array> =>
       noGrad(() => tokenLoss(model, collate(rows.map((ids) => ({ ids })))).nll.read()) as Promise<Float32Array>;
     const sum = (values: Float32Array): number => values.reduce((total, value) => total + value, 0);
@@ -52,7 +53,6 @@ describe.each(cases)("$family on the $backend backend", ({ backend: name, family
       }
     }
     expect(documents).toBeGreaterThan(train.count);
-    await close();
     await backend.dispose();
   });
 });

@@ -5,9 +5,9 @@ import { openArtifact } from "@medgpt/artifacts";
 import { chooseBackend } from "@medgpt/core/backends";
 import { openSafetensors } from "@medgpt/core/checkpoint";
 import { parseFlags } from "@medgpt/core/config";
-import type { Batch } from "@medgpt/core/data";
-import { loadCausalLm, tokenLoss } from "@medgpt/core/models";
+import { loadCausalLm } from "@medgpt/core/models";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
+import { nextTokenMetrics } from "@medgpt/core/stage";
 import { evaluate } from "@medgpt/core/training";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pretrainSchema } from "./config.js";
@@ -242,11 +242,14 @@ describe.each(backends)("on the %s backend", (backend) => {
     const context = { log: () => {} };
     const chosen = (await chooseBackend({ backend })).backend;
     const lm = await loadCausalLm(model, { backend: chosen, adapter });
-    const data = await loadData(config, await loadTokenizer(model), context);
+    await using data = await loadData(config, await loadTokenizer(model), context);
     const { validation } = data;
-    const task = { ...batchesOf(validation), loss: (batch: Batch) => tokenLoss(lm, batch) };
-    const metrics = await evaluate(task, config.per_device_eval_batch_size, context);
-    await data.close();
+    const metrics = await evaluate(
+      batchesOf(validation),
+      nextTokenMetrics(lm),
+      config.per_device_eval_batch_size,
+      context,
+    );
     await chosen.dispose();
     return metrics["eval_loss"];
   }

@@ -112,12 +112,11 @@ describe("evaluation", () => {
     const argv = toys.argv("unused", { ...flags, do_eval: true, block_size: 16, ...more });
     const tokenizer = await loadTokenizer(toys.at("llama"));
     const { config } = parseFlags(pretrainSchema, argv);
-    const data = await loadData(config, tokenizer, { log: () => {} });
+    await using data = await loadData(config, tokenizer, { log: () => {} });
     const held: string[] = [];
     for (let row = 0; row < data.validation.count; row++) held.push(tokenizer.decode(await data.validation.read(row)));
     const trained =
       data.stream === undefined ? [] : (await data.stream.take(1000)).rows.flat().map((ids) => tokenizer.decode(ids));
-    await data.close();
     return { held, trained };
   };
 

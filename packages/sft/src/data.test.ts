@@ -21,14 +21,13 @@ afterAll(() => toys.remove());
 async function load(flags: Flags = {}) {
   const { config } = parseFlags(sftSchema, toys.argv("unused", { train_sampling_strategy: "sequential", ...flags }));
   const events: RunEvent[] = [];
-  const data = await loadData(config, tokenizer, { log: (event) => events.push(event) });
+  await using data = await loadData(config, tokenizer, { log: (event) => events.push(event) });
   const all = async ({ rows, batch }: Batches): Promise<Batch[]> => {
     const batches: Batch[] = [];
     for (let row = 0; row < rows; row++) batches.push(await batch([row]));
     return batches;
   };
   const [batches, held] = [await all(data.train), await all(data.validation)];
-  await data.close();
   const messages = events.flatMap((event) => (event.type === "message" ? [event.text] : []));
   return { batches, held, messages };
 }
@@ -75,10 +74,9 @@ describe("the rows to train on", () => {
 
   it.each([{}, { packing: true }])("are known by their length, longest first: %j", async (flags) => {
     const { config } = parseFlags(sftSchema, toys.argv("unused", flags));
-    const data = await loadData(config, tokenizer, { log: () => {} });
+    await using data = await loadData(config, tokenizer, { log: () => {} });
     const lengths: number[] = [];
     for (let row = 0; row < data.train.rows; row++) lengths.push((await data.train.batch([row])).ids.length);
-    await data.close();
     lengths.sort((a, b) => b - a);
     expect(data.train.longest(1)).toBe(lengths[0]);
     expect(data.train.longest(2)).toBe(lengths[0]! + (lengths[1] ?? 0));

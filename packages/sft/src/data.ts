@@ -20,21 +20,12 @@ import {
   warnOfSmallEvaluation,
   type Batches,
   type Source,
-  type Traits,
+  type StageData,
 } from "@medgpt/core/stage";
 import { loadChatTemplate, type Tokenizer } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/run";
+import { openTogether, type RunContext } from "@medgpt/core/run";
 import type { SftConfig } from "./config.js";
 import { conversationsOf, labelledRow, tokenizeChats } from "./tokenize-chats.js";
-
-export interface SftData {
-  readonly train: Batches;
-  readonly validation: Batches;
-  /** What `train` was made of. */
-  readonly traits: Traits;
-  /** Closes the files of ids; no row can be read afterwards. */
-  close(): Promise<void>;
-}
 
 /** Files of conversations. */
 export const EXTENSIONS = [".jsonl", ".json", ".parquet"];
@@ -56,6 +47,7 @@ const NO_CHATS: Chats = { rows: documentsInMemory([]), conversations: [], conten
  * Tokenises the folders of conversations, or finds them tokenised, and puts them in MedicalGPT's order: shuffled; where
  * there is no validation folder or split, validation_split_percentage of the conversations are set aside.
  * @param dataset the files of config.dataset_name
+ * @returns rows that can be read until they are disposed of
  * @throws InputError for a missing or empty folder and for malformed rows, with file:line
  */
 export async function loadData(
@@ -63,53 +55,42 @@ export async function loadData(
   tokenizer: Tokenizer,
   context: RunContext,
   dataset?: ResolvedDataset,
-): Promise<SftData> {
+): Promise<StageData & AsyncDisposable> {
   const dialog = createDialog(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir));
   const sources = await findSources(config, dataset, context, EXTENSIONS);
-  const opened: { close(): Promise<void> }[] = [];
-  const close = async (): Promise<void> => {
-    for (const file of opened) await file.close();
-  };
-  const read = async (source: Source | undefined): Promise<Chats> => {
-    if (source === undefined) return NO_CHATS;
-    const cache = await tokenizeChats(
-      source,
-      new DialogEncoder(tokenizer, dialog, config.model_max_length),
-      config,
-      context,
-    );
-    opened.push(cache);
-    return { rows: cache, conversations: conversationsOf(cache), contents: cache.contents };
-  };
-  try {
+  return await openTogether(async (keep) => {
+    const read = async (source: Source | undefined): Promise<Chats> => {
+      if (source === undefined) return NO_CHATS;
+      const encoder = new DialogEncoder(tokenizer, dialog, config.model_max_length);
+      const cache = keep(await tokenizeChats(source, encoder, config, context));
+      return { rows: cache, conversations: conversationsOf(cache), contents: cache.contents };
+    };
     const all = await read(sources.train);
     let validation = await read(sources.validation);
     let train = all;
-    if (evaluates(config) && sources.validation === undefined) {
+    const setAside = sources.validation === undefined;
+    if (evaluates(config) && setAside) {
       const shuffled = choose(all, shuffledOrder(all.conversations.length, SHUFFLE_SEED));
       const split = trainTestSplit(all.conversations.length, config.validation_split_percentage, SHUFFLE_SEED);
       train = choose(shuffled, split.train);
       validation = choose(shuffled, split.test);
     }
     train = choose(train, shuffledOrder(train.conversations.length, SHUFFLE_SEED));
-    const batches = {
+    const data = {
       train: batchesOf(limited(train, config.max_train_samples), config),
       validation: batchesOf(limited(validation, config.max_eval_samples), config),
+      traits: { "the training data": all.contents, "the chat template": digestOf(dialog.identity) },
     };
     const missing = (what: string, flag: string): InputError =>
       new InputError(`${flag}: no conversation with an answer to learn is left to ${what}`, {
         place: sources.train?.name ?? "",
       });
-    if (config.do_train && batches.train.rows === 0) throw missing("train on", "--do_train");
-    if (evaluates(config) && batches.validation.rows === 0) throw missing("evaluate on", "--do_eval");
-    const setAside = sources.validation === undefined;
-    if (evaluates(config)) warnOfSmallEvaluation(batches.validation.rows, config, { ...context, setAside });
-    const traits = { "the training data": all.contents, "the chat template": digestOf(dialog.identity) };
-    return { ...batches, traits, close };
-  } catch (error) {
-    await close();
-    throw error;
-  }
+    if (config.do_train && data.train.rows === 0) throw missing("train on", "--do_train");
+    if (evaluates(config) && data.validation.rows === 0) throw missing("evaluate on", "--do_eval");
+    const note = { ...context, setAside, metrics: "loss and perplexity" };
+    if (evaluates(config)) warnOfSmallEvaluation(data.validation.rows, config, note);
+    return data;
+  });
 }
 
 function choose(chats: Chats, order: Int32Array): Chats {

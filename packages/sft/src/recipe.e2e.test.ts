@@ -114,10 +114,10 @@ describe("a pack of conversations that stay apart", () => {
     const tokenizer = await loadTokenizer(toys.at(family));
     const nll = async (flags: Flags): Promise<number[]> => {
       const { config } = parseFlags(sftSchema, toys.argv("unused", { model_name_or_path: toys.at(family), ...flags }));
-      const { train, close } = await loadData(config, tokenizer, { log: () => {} });
+      await using data = await loadData(config, tokenizer, { log: () => {} });
+      const { train } = data;
       const losses: number[] = [];
       for (let row = 0; row < train.rows; row++) losses.push(await sumOfLoss(model, await train.batch([row])));
-      await close();
       return losses;
     };
     const [packed, alone] = [await nll({ neat_packing: true }), await nll({})];

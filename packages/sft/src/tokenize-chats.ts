@@ -23,7 +23,7 @@ import {
   type TokenSource,
 } from "@medgpt/core/data";
 import type { Source } from "@medgpt/core/stage";
-import { counted, type RunContext } from "@medgpt/core/run";
+import { counted, say, type RunContext } from "@medgpt/core/run";
 import type { SftConfig } from "./config.js";
 
 /** Part of the digest: raised when the same conversations would give other rows. */
@@ -198,22 +198,21 @@ const LABELS = "tokens with loss";
 const INEXACT = "answer that the tokenizer does not give back to the letter";
 
 /** Says how many rows there are, and what was left out or cut, each kind on a line. */
-function report(name: string, cache: TokenCache, ignored: number, { log }: RunContext): void {
+function report(name: string, cache: TokenCache, ignored: number, context: RunContext): void {
   const { [CONVERSATIONS]: conversations = 0, [LABELS]: labels = 0, ...others } = cache.counts;
   const share = cache.tokens === 0 ? 0 : Math.round((100 * labels) / cache.tokens);
   const rows = cache.documents - conversations;
   const counts = [counted(conversations, "conversation"), counted(rows, "row"), counted(cache.tokens, "token")];
   if (ignored > 0) counts.push(`${counted(ignored, "other file")} ignored`);
   const text = `${name}: ${counts.join(", ")}, ${share} % with loss${cacheNote(cache)}`;
-  log({ type: "message", level: "info", text });
+  say(context, text);
   const columns = Object.keys(others).flatMap((what) => /^column (.*)$/s.exec(what)?.slice(1) ?? []);
-  if (columns.length > 0)
-    log({ type: "message", level: "info", text: `${name}: columns not read: ${listed(columns)}` });
+  if (columns.length > 0) say(context, `${name}: columns not read: ${listed(columns)}`);
   for (const [what, times] of Object.entries(others)) {
     if (times === 0 || what.startsWith("column ")) continue;
     // Only these lose nothing.
     const level = what === "split" || what === REWRITTEN ? "info" : "warn";
-    log({ type: "message", level, text: `${name}: ${sayLeftOut(what, times)}` });
+    say(context, `${name}: ${sayLeftOut(what, times)}`, level);
   }
 }
 

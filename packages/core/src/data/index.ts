@@ -1,6 +1,7 @@
 export type { Batch } from "./packing/batch.js";
 export { collate, labelCount, type Row } from "./packing/collate.js";
 export { firstRows, type FirstRows } from "./stream/first-rows.js";
+export { holdOut } from "./tokens/hold-out.js";
 export { listTextFiles } from "./files/list-text-files.js";
 export { packLengths } from "./packing/pack-lengths.js";
 export { packBlocks, packNeatly, padBlocks, sumOfLongest, type Rows } from "./packing/packing.js";

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { constants, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { InputError } from "@medgpt/artifacts";
+import { say } from "../run/say.js";
 import type { RepositoryFile } from "./repository.js";
 import { ATTEMPTS, describeFailure, HubUnreachableError, placeOf, request, type HubSource } from "./request.js";
 
@@ -71,11 +72,7 @@ async function complete(given: BlobRequest, partial: string): Promise<boolean> {
         throw new HubUnreachableError(problem, "run the same command again to go on from there", {
           place: placeOf(source),
         });
-      source.connection.context.log({
-        type: "message",
-        level: "warn",
-        text: `${placeOf(source)}: ${problem}; going on from there`,
-      });
+      say(source.connection.context, `${placeOf(source)}: ${problem}; going on from there`, "warn");
       await source.connection.pause(1000 * failures, signal);
     }
     await handle.datasync();

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { InputError, MedgptError, writeFileAtomic } from "@medgpt/artifacts";
+import { say } from "../run/say.js";
 import type { HubConnection } from "./connection.js";
 import { ATTEMPTS, describeFailure, HubUnreachableError, request } from "./request.js";
 
@@ -23,7 +24,7 @@ export async function fetchUrl(url: URL, connection: HubConnection): Promise<str
     throw new InputError(`not in the cache ${cacheDir}; HF_HUB_OFFLINE forbids to download it: run once without`, {
       place: url.href,
     });
-  context.log({ type: "message", level: "info", text: `${url.href}: downloading to ${cacheDir}` });
+  say(context, `${url.href}: downloading to ${cacheDir}`);
   await mkdir(dirname(path), { recursive: true });
   const source = { type: "dataset", id: url.href, revision: "main", connection } as const;
   for (let attempt = 1; ; attempt++) {

@@ -1,5 +1,6 @@
 /** Requests to the hub: the token for the hub alone, another attempt after what passes, and words for what does not. */
 import { InputError } from "@medgpt/artifacts";
+import { say } from "../run/say.js";
 import type { HubConnection } from "./connection.js";
 
 /** A repository at a revision, and how it is asked for. */
@@ -81,7 +82,7 @@ export async function request(source: HubSource, url: URL, options: RequestOptio
       });
     }
     const text = `${placeOf(source)}: ${problem} from ${url.host}; trying again in ${(wait / 1000).toLocaleString("en")} s`;
-    context.log({ type: "message", level: "warn", text });
+    say(context, text, "warn");
     await pause(wait, signal);
   }
 }

@@ -8,6 +8,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { getRepoFolderName } from "@huggingface/hub";
 import { InputError, writeFileAtomic } from "@medgpt/artifacts";
 import { nearestName } from "../config/nearest-name.js";
+import { say } from "../run/say.js";
 import { downloadBlob, sizeOf } from "./blob.js";
 import { checkRevision, isCommit, listRepository, resolveCommit, type RepositoryFile } from "./repository.js";
 import { ATTEMPTS, HubUnreachableError, placeOf, type HubSource } from "./request.js";
@@ -39,15 +40,14 @@ export async function withSnapshot<T>(source: HubSource, gather: (snapshot: Snap
   const { offline, cacheDir, context } = source.connection;
   const storage = join(cacheDir, getRepoFolderName({ type: source.type, name: source.id }));
   const cached = await openCached(source, storage);
-  const say = (text: string, level: "info" | "warn" = "info"): void =>
-    context.log({ type: "message", level, text: `${placeOf(source)}: ${text}` });
+  const note = (text: string, level?: "warn"): void => say(context, `${placeOf(source)}: ${text}`, level);
   if (offline) {
     if (cached === undefined)
       throw new InputError(
         `no folder here, and not in the cache ${cacheDir}; HF_HUB_OFFLINE forbids to download it: run once without`,
         { place: placeOf(source) },
       );
-    say(`commit ${cached.commit} from the cache (HF_HUB_OFFLINE)`);
+    note(`commit ${cached.commit} from the cache (HF_HUB_OFFLINE)`);
     return gather(cached);
   }
   let snapshot: Snapshot;
@@ -55,10 +55,10 @@ export async function withSnapshot<T>(source: HubSource, gather: (snapshot: Snap
     snapshot = await openRemote(source, storage, cached === undefined ? ATTEMPTS : ATTEMPTS_WITH_CACHE);
   } catch (error) {
     if (!(error instanceof HubUnreachableError) || cached === undefined) throw error;
-    say(`${error.problem}; taking commit ${cached.commit} from the cache, which may not be the newest`, "warn");
+    note(`${error.problem}; taking commit ${cached.commit} from the cache, which may not be the newest`, "warn");
     return gather(cached);
   }
-  say(`commit ${snapshot.commit}`);
+  note(`commit ${snapshot.commit}`);
   const result = await gather(snapshot);
   if (!isCommit(source.revision)) await writeRef(join(storage, "refs", source.revision), snapshot.commit);
   return result;
@@ -72,7 +72,7 @@ export async function withNamedSnapshot<T>(source: HubSource, gather: (snapshot:
   const { id, connection } = source;
   const missing = `no folder of that name here${await similarFolder(id)}`;
   const text = `${placeOf(source)}: ${missing}; asking ${new URL(connection.endpoint).host}`;
-  if (!connection.offline) connection.context.log({ type: "message", level: "info", text });
+  if (!connection.offline) say(connection.context, text);
   let opened = false;
   const open = (snapshot: Snapshot): Promise<T> => {
     opened = true;
@@ -147,7 +147,7 @@ async function fetchFiles(
     await checkRoom(source, storage, total - sum());
     const names = [...missing.values()].map(({ path }) => path).join(", ");
     const text = `${placeOf(source)}: downloading ${names} (${total.toLocaleString("en")} bytes) to ${connection.cacheDir}`;
-    connection.context.log({ type: "message", level: "info", text });
+    say(connection.context, text);
     await inParallel([...missing.values()], connection.context.signal, async (file, signal) => {
       const path = file.path.split("/").map(encodeURIComponent).join("/");
       const url = new URL(

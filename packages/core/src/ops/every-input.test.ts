@@ -120,6 +120,6 @@ describe("every input of every op", () => {
       const only = (by: number) => Array.from({ length: parameter!.size }, (_, at) => (at === element ? by : 0));
       numeric.push(((await objective(only(step))) - (await objective(only(-step)))) / (2 * step));
     }
-    expectClose((await parameter!.grad.read()), numeric, { absolute: 1e-8, relative: 1e-6 });
+    expectClose(await parameter!.grad.read(), numeric, { absolute: 1e-8, relative: 1e-6 });
   });
 });

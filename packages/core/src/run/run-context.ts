@@ -1,4 +1,5 @@
-/** What a stage is given beside its inputs: where to report to and how it is asked to stop. */
+/** What a stage is given beside its inputs: where to report to, how it is asked to stop, and whom it shares the work with. */
+import type { Communicator } from "./communicator.js";
 
 export type RunEvent =
   | { readonly type: "message"; readonly level: "info" | "warn"; readonly text: string }
@@ -54,4 +55,6 @@ export interface RunContext {
   readonly log: (event: RunEvent) => void;
   /** Aborting ends a run as Ctrl-C does: the last whole step is saved and the run rejects with AbortError. */
   readonly signal?: AbortSignal;
+  /** The processes that train together, each on its share of the rows; by default this one alone. */
+  readonly communicator?: Communicator;
 }

@@ -3,6 +3,7 @@ import { fileDigest } from "@medgpt/artifacts";
 import { listTextFiles, type TextFiles } from "../data/files/list-text-files.js";
 import type { ResolvedDataset } from "../hub/resolve-dataset.js";
 import type { RunContext } from "../run/run-context.js";
+import { say } from "../run/say.js";
 import { evaluates } from "./check-flags.js";
 import type { StageFlags } from "./flags.js";
 
@@ -26,7 +27,7 @@ export async function findSources(
     "train_file_dir" | "validation_file_dir" | "dataset_name" | "do_train" | "do_eval" | "eval_strategy"
   >,
   dataset: ResolvedDataset | undefined,
-  { log }: RunContext,
+  context: RunContext,
   extensions?: readonly string[],
 ): Promise<Sources> {
   const validationDir = evaluates(config) ? config.validation_file_dir : null;
@@ -45,7 +46,7 @@ export async function findSources(
     const [first] = shared;
     const which = shared.length === validation.files.length ? "the files" : `${shared.length} of the files`;
     const text = `${which} to evaluate on are files that are trained on (${first}${shared.length > 1 ? ", …" : ""}): eval_loss will say how well they are remembered, not how the model does on new text; leave --validation_file_dir out to set some text aside`;
-    if (first !== undefined) log({ type: "message", level: "warn", text });
+    if (first !== undefined) say(context, text, "warn");
   }
   return { train, validation };
 }

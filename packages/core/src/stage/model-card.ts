@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { writeFileAtomic } from "@medgpt/artifacts";
 import type { LoraConfig } from "../checkpoint/lora-config.js";
-import type { StageInfo } from "./save-artifact.js";
+import type { StageInfo } from "./stage-info.js";
 
 /**
  * README.md with the front matter that the hub reads: what the model was made from and which library loads it.

@@ -23,7 +23,7 @@ import { findSources } from "./find-sources.js";
 import type { StageFlags } from "./flags.js";
 
 /** What a stage trains, and where it came from. */
-export interface OpenedModel {
+export interface OpenedModel extends AsyncDisposable {
   readonly base: ArtifactRef<"causal-lm">;
   /** The base, the adapter at peft_path, and a data set of the hub. */
   readonly inputs: readonly ArtifactRef[];
@@ -144,6 +144,7 @@ export async function openModel(
       arena,
       dataset,
       given,
+      [Symbol.asyncDispose]: () => backend.dispose(),
     };
   } catch (error) {
     await backend.dispose();

@@ -1,9 +1,10 @@
 import { planTraining } from "../training/memory-plan.js";
 import type { RunContext } from "../run/run-context.js";
+import { say } from "../run/say.js";
 import { evaluates } from "./check-flags.js";
 import type { StageFlags } from "./flags.js";
 import type { OpenedModel, OpenModelOptions } from "./open-model.js";
-import type { StageTask } from "./train-and-evaluate.js";
+import type { StageData } from "./train-and-evaluate.js";
 
 /**
  * Says what the run needs of memory, by the longest rows that it has.
@@ -13,13 +14,13 @@ import type { StageTask } from "./train-and-evaluate.js";
 export function planStageMemory(
   { model, arena }: Pick<OpenedModel, "model" | "arena">,
   config: StageFlags,
-  { train, stream, validation }: Pick<StageTask, "train" | "stream" | "validation">,
+  { train, stream, validation }: Omit<StageData<unknown>, "traits">,
   longest: OpenModelOptions["longest"],
-  { log }: RunContext,
+  context: RunContext,
 ): number {
   if (!config.do_train) return 0;
   const { gradient_checkpointing, max_memory, per_device_train_batch_size: size } = config;
-  const largest = (batches: StageTask["train"], batchSize: number) => {
+  const largest = (batches: StageData<unknown>["train"], batchSize: number) => {
     const rows = Math.min(batchSize, batches.rows);
     return { rows, tokens: batches.longest(rows) };
   };
@@ -32,5 +33,5 @@ export function planStageMemory(
     evaluation: evaluates(config) ? largest(validation, config.per_device_eval_batch_size) : { rows: 0, tokens: 0 },
     lengthFlag: longest.flag,
   };
-  return planTraining(model, task, (text, level = "info") => log({ type: "message", level, text }));
+  return planTraining(model, task, (text, level) => say(context, text, level));
 }

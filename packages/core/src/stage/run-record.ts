@@ -11,7 +11,8 @@ import { RUN_RECORD } from "../training/checkpoints.js";
 import { stringifySorted } from "../training/trainer-state.js";
 import type { StageFlags } from "./flags.js";
 import type { OpenedModel } from "./open-model.js";
-import { withoutSecrets, type StageInfo } from "./save-artifact.js";
+import { withoutSecrets } from "./save-artifact.js";
+import type { StageInfo } from "./stage-info.js";
 
 /** What decides a run beside its flags: numbers and words, or digests of what is too large to keep. */
 export type Traits = Readonly<Record<string, string | number>>;

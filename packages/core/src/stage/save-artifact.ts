@@ -7,33 +7,12 @@ import { Adapter } from "../nn/adapter.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
 import { placeOver, RESULT_FOLDER } from "../training/replace.js";
 import { writeResults } from "../training/results.js";
-import type { TrainingResult } from "../training/train.js";
+import type { TrainingResult } from "../training/train-rows.js";
 import { writeTrainerState, type TrainerState } from "../training/trainer-state.js";
 import type { StageFlags } from "./flags.js";
 import { writeModelCard } from "./model-card.js";
 import type { OpenedModel } from "./open-model.js";
-
-/** What the files that a stage writes say of it. */
-export interface StageInfo {
-  /** The package.json of its package. */
-  readonly packageJson: URL;
-  /** As a heading: "Continued pretraining". */
-  readonly title: string;
-  /** Its tag on the hub. */
-  readonly tag: string;
-  readonly schema: z.ZodObject;
-  /** The command that a user may try on what was trained: the words after `npx medgpt`. */
-  readonly next: (trained: TrainedPaths) => readonly string[];
-}
-
-/** Where a run's base and its result are. */
-export interface TrainedPaths {
-  readonly base: string;
-  readonly output: string;
-  readonly isAdapter: boolean;
-  /** The --template_name of the run. */
-  readonly template: string | null;
-}
+import type { StageInfo } from "./stage-info.js";
 
 /** Writes the adapter or the model; returns the names of its files. */
 export function saveModel(

@@ -1,5 +1,6 @@
 import { counted } from "../run/counted.js";
 import type { RunContext } from "../run/run-context.js";
+import { say } from "../run/say.js";
 import { limits } from "./check-flags.js";
 import type { StageFlags } from "./flags.js";
 
@@ -10,14 +11,19 @@ const ENOUGH_ROWS = 10;
 export function warnOfSmallEvaluation(
   rows: number,
   config: Pick<StageFlags, "validation_split_percentage" | "max_eval_samples">,
-  { setAside, log }: Pick<RunContext, "log"> & { readonly setAside: boolean },
+  context: Pick<RunContext, "log"> & {
+    readonly setAside: boolean;
+    /** What the stage's evaluation gives: "loss and perplexity". */
+    readonly metrics: string;
+  },
 ): void {
   const asked = limits(config.max_eval_samples) && config.max_eval_samples <= rows;
+  const { setAside, metrics } = context;
   if (rows === 0 || rows >= ENOUGH_ROWS || asked) return;
   const why = setAside ? ` (${config.validation_split_percentage} % of the data)` : "";
   const advice = setAside
     ? "raise --validation_split_percentage or give --validation_file_dir"
     : "give more of it to --validation_file_dir";
-  const text = `${counted(rows, "row")}${why} to evaluate on: the loss and perplexity of so few say little; ${advice}`;
-  log({ type: "message", level: "warn", text });
+  const text = `${counted(rows, "row")}${why} to evaluate on: the ${metrics} of so few say little; ${advice}`;
+  say(context, text, "warn");
 }

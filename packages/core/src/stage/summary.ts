@@ -2,7 +2,7 @@ import type { AdapterArtifact, CausalLmArtifact } from "@medgpt/artifacts";
 import type { RunContext } from "../run/run-context.js";
 import type { StageFlags } from "./flags.js";
 import type { OpenedModel } from "./open-model.js";
-import type { StageInfo } from "./save-artifact.js";
+import type { StageInfo } from "./stage-info.js";
 
 /**
  * Trains with a context that watches the steps, and reports what came of them: a summary with the command to try next.

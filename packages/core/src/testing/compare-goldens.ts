@@ -13,7 +13,7 @@ import { sum } from "../ops/index.js";
 import { createSchedule, type ScheduleName } from "../optim/schedule.js";
 import { backward, noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
-import { train } from "../training/train.js";
+import { trainRows } from "../training/train-rows.js";
 import { expectClose } from "./all-close.js";
 import { openTrained } from "./open-trained.js";
 import { readCase, readTensors, unpad, type Matrix } from "./goldens.js";
@@ -132,7 +132,7 @@ export async function compareCurve(
     (_, micro) => unpad(io, `micro.${String(micro).padStart(2, "0")}.`).rows,
   ).flat();
   const output = await mkdtemp(join(tmpdir(), "medgpt-curve-"));
-  const { state } = await train(
+  const { state } = await trainRows(
     {
       arena,
       rows: rows.length,
@@ -140,6 +140,7 @@ export async function compareCurve(
       loss: (batch) => tokenLoss(model, batch, { recomputedLayers: checkpointing ? 1 : 0 }).nll,
       saveModel: () => Promise.resolve(),
       loadModel: () => Promise.resolve(),
+      weight: labelCount,
       computeParameters: 0,
     },
     argumentsFor(output, {

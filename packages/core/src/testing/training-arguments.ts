@@ -1,4 +1,4 @@
-import type { TrainingArguments } from "../training/train.js";
+import type { TrainingArguments } from "../training/training-arguments.js";
 
 /** Arguments that log every step in order and save nothing, with what a test sets. */
 export function argumentsFor(output: string, changes: Partial<TrainingArguments>): TrainingArguments {

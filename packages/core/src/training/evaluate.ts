@@ -1,62 +1,85 @@
-import { labelCount } from "../data/packing/collate.js";
-import type { Batch } from "../data/packing/batch.js";
+import { oneProcess, sumOver } from "../run/communicator.js";
+import type { RunContext } from "../run/run-context.js";
 import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { sum } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
-import type { RunContext } from "../run/run-context.js";
+import type { Rows } from "./step-batches.js";
 
-export interface EvaluationTask {
-  /** Number of rows and how to get a micro-batch of them. */
-  readonly rows: number;
-  readonly batch: (indices: readonly number[]) => Batch | Promise<Batch>;
-  /** Per-token loss and hits of a batch, nothing recorded. */
-  readonly loss: (batch: Batch) => { nll: Tensor; correct: Tensor };
+/** How a stage evaluates its batches. */
+export interface Measure<B> {
+  /** What the metrics of a batch are averaged over: labelled tokens, pairs, … */
+  weight(batch: B): number;
+  /**
+   * The metrics of a batch, each a tensor of any shape whose sum over the weight is the average: "loss" among them, nothing
+   * recorded.
+   */
+  measure(batch: B): Readonly<Record<string, Tensor>>;
 }
 
 /**
- * Loss, next-token accuracy and speed over an evaluation set. eval_loss is the average over rows of their batch's
- * token-mean loss, as the Hugging Face Trainer's, not an average over tokens.
+ * Metrics and speed over an evaluation set, under their names with the prefix eval_. As with the Hugging Face Trainer,
+ * eval_loss is the average over rows of the mean loss of their batch; the others are averages over the whole weight. Each
+ * process evaluates its share of the rows, and all get the same metrics.
  * @throws AbortError within a batch when the context's signal aborts
  */
-export async function evaluate(
-  task: EvaluationTask,
+export async function evaluate<B>(
+  { rows, batch: makeBatch }: Rows<B>,
+  { weight, measure }: Measure<B>,
   batchSize: number,
-  { log, signal }: RunContext,
+  { log, signal, communicator: all = oneProcess }: RunContext,
 ): Promise<Record<string, number>> {
   const start = performance.now();
-  let [weighted, hits, labels] = [0, 0, 0];
-  const steps = Math.ceil(task.rows / batchSize);
+  // Where there is not a row for each, every process evaluates them all.
+  const communicator = rows < all.size ? oneProcess : all;
+  const { rank, size: processes } = communicator;
+  const steps = Math.ceil(rows / (batchSize * processes));
+  let [lossOfRows, weights] = [0, 0];
+  const totals: Record<string, number> = {};
   for (let step = 0; step < steps; step++) {
-    const size = Math.min(batchSize, task.rows - step * batchSize);
-    const batch = await task.batch(Array.from({ length: size }, (_, index) => step * batchSize + index));
-    signal?.throwIfAborted();
-    const count = labelCount(batch);
-    const sums = scope(() =>
-      noGrad(() => {
-        const { nll, correct } = task.loss(batch);
-        return [sum(nll), sum(correct)];
-      }),
-    );
-    const interrupt = (): void => sums[0]?.backend.abort();
-    signal?.addEventListener("abort", interrupt);
-    try {
-      const [loss = 0, correct = 0] = await Promise.all(sums.map((tensor) => tensor.item()));
-      weighted += count === 0 ? 0 : (loss / count) * size;
-      hits += correct;
-    } finally {
-      signal?.removeEventListener("abort", interrupt);
-      for (const tensor of sums) tensor.dispose();
+    const indices = Array.from({ length: batchSize }, (_, index) => (step * batchSize + index) * processes + rank);
+    const own = indices.filter((index) => index < rows);
+    if (own.length > 0) {
+      const batch = await makeBatch(own);
+      signal?.throwIfAborted();
+      const count = weight(batch);
+      const sums = await sumsOf(() => measure(batch), signal);
+      for (const [name, value] of Object.entries(sums)) totals[name] = (totals[name] ?? 0) + value;
+      lossOfRows += count === 0 ? 0 : ((sums["loss"] ?? NaN) / count) * own.length;
+      weights += count;
     }
-    labels += count;
     log({ type: "progress", task: "evaluating", done: step + 1, total: steps, unit: "batches" });
   }
+  const [allLossOfRows = 0, allWeights = 0, ...allTotals] = await sumOver(communicator, [
+    ...[lossOfRows, weights],
+    ...Object.values(totals),
+  ]);
+  const averages = Object.keys(totals).map((name, index) => [
+    `eval_${name}`,
+    name === "loss" ? allLossOfRows / rows : allWeights === 0 ? 0 : allTotals[index]! / allWeights,
+  ]);
   const seconds = (performance.now() - start) / 1000;
-  return {
-    eval_loss: weighted / task.rows,
-    eval_accuracy: labels === 0 ? 0 : hits / labels,
-    ...speedMetrics("eval", seconds, task.rows, steps),
-  };
+  return { ...(Object.fromEntries(averages) as Record<string, number>), ...speedMetrics("eval", seconds, rows, steps) };
+}
+
+/** The sum of each tensor. */
+async function sumsOf(
+  body: () => Readonly<Record<string, Tensor>>,
+  signal: AbortSignal | undefined,
+): Promise<Record<string, number>> {
+  const sums = scope(() =>
+    noGrad(() => Object.fromEntries(Object.entries(body()).map(([name, tensor]) => [name, sum(tensor)]))),
+  );
+  const tensors = Object.values(sums);
+  const interrupt = (): void => tensors[0]?.backend.abort();
+  signal?.addEventListener("abort", interrupt);
+  try {
+    const values = await Promise.all(tensors.map((tensor) => tensor.item()));
+    return Object.fromEntries(Object.keys(sums).map((name, index) => [name, values[index]!]));
+  } finally {
+    signal?.removeEventListener("abort", interrupt);
+    for (const tensor of tensors) tensor.dispose();
+  }
 }
 
 /** runtime, samples and steps a second with the Trainer's names and rounding. */

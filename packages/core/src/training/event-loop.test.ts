@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Backend } from "../backends/backend.js";
-import { collate } from "../data/packing/collate.js";
+import { collate, labelCount } from "../data/packing/collate.js";
 import { initCausalLm, tokenLoss, type WholeWeights } from "../models/index.js";
 import { disposeArena } from "../nn/parameters.js";
 import { openTrained, type Trained } from "../testing/open-trained.js";
@@ -15,7 +15,8 @@ import { availableBackends } from "../testing/each-backend.js";
 import { argumentsFor } from "../testing/training-arguments.js";
 import { evaluate } from "./evaluate.js";
 import type { RunEvent } from "../run/run-context.js";
-import { train, type TrainingArguments } from "./train.js";
+import { trainRows } from "./train-rows.js";
+import type { TrainingArguments } from "./training-arguments.js";
 
 const tokenizer = fileURLToPath(new URL("../../../../datasets/sample/tokenizer", import.meta.url));
 const native = (await availableBackends()).find(({ name }) => name === "native");
@@ -64,6 +65,7 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
       loss: (batch: ReturnType<typeof collate>) => tokenLoss(model, batch).nll,
       saveModel: () => Promise.resolve(),
       loadModel: () => Promise.resolve(),
+      weight: labelCount,
       computeParameters: 0,
     };
     const settings: Partial<TrainingArguments> = {
@@ -72,7 +74,11 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
       lr_scheduler_type: "constant",
       save_strategy: "no",
     };
-    return train(task, argumentsFor(join(dir, "output"), settings), signal === undefined ? { log } : { log, signal });
+    return trainRows(
+      task,
+      argumentsFor(join(dir, "output"), settings),
+      signal === undefined ? { log } : { log, signal },
+    );
   }
   const values = async ({ arena: { values } }: Trained<WholeWeights>): Promise<Buffer> => {
     return Buffer.from(await backend.readBytes(values, values.size));
@@ -137,11 +143,14 @@ describe.skipIf(native === undefined)("training on the native backend", () => {
     const task = {
       rows,
       batch: () => collate(Array.from({ length: rows }, () => ({ ids }))),
-      loss: (batch: ReturnType<typeof collate>) => tokenLoss(model.model, batch),
+    };
+    const loss = {
+      weight: labelCount,
+      measure: (batch: ReturnType<typeof collate>) => ({ loss: tokenLoss(model.model, batch).nll }),
     };
     await backend.sync();
     const before = backend.memory();
-    const evaluation = evaluate(task, rows, { log: () => {}, signal: controller.signal });
+    const evaluation = evaluate(task, loss, rows, { log: () => {}, signal: controller.signal });
     setTimeout(() => controller.abort(), 20);
     await expect(evaluation).rejects.toMatchObject({ name: "AbortError" });
     expect(backend.memory()).toMatchObject({ liveBytes: before.liveBytes, liveBuffers: before.liveBuffers });

@@ -2,6 +2,7 @@ import { writeFileAtomic } from "@medgpt/artifacts";
 import { chromeTrace, profileSummary } from "../backends/profile.js";
 import type { Backend } from "../backends/backend.js";
 import type { RunContext } from "../run/run-context.js";
+import { say } from "../run/say.js";
 
 /** Optimizer steps that are recorded, after a first one that warms up. */
 const STEPS = 3;
@@ -33,7 +34,7 @@ export function profileSteps(
       events.length === 0
         ? "nothing was recorded: the native backend does it, from the second step on"
         : profileSummary(events);
-    context.log({ type: "message", level: "info", text: `profile in ${file}\n${text}` });
+    say(context, `profile in ${file}\n${text}`);
   };
   return { context: { ...context, log }, finish };
 }

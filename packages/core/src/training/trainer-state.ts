@@ -22,6 +22,12 @@ export interface TrainerState {
   train_batch_size: number;
 }
 
+/** Of a run that has not begun. */
+export const newTrainerState = () => ({
+  ...{ best_global_step: null, best_metric: null, best_model_checkpoint: null },
+  ...{ epoch: 0, global_step: 0, log_history: [], num_input_tokens_seen: 0, total_flos: 0 },
+});
+
 /** What transformers writes beside it and a single-process run never changes. */
 const CONSTANT = {
   is_hyper_param_search: false,

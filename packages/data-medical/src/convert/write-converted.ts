@@ -5,7 +5,7 @@ import { dirname, extname, join } from "node:path";
 import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
 import type { SourceRow } from "@medgpt/core/data";
 import { checkFolder } from "@medgpt/core/training";
-import type { RunContext } from "@medgpt/core/run";
+import { say, type RunContext } from "@medgpt/core/run";
 
 import type { Format } from "../formats/format.js";
 import { writeRows, WRITTEN_EXTENSIONS } from "../rows/write-rows.js";
@@ -45,7 +45,6 @@ export async function writeConverted(
   if (isFile) await checkFree("out", out, overwrite);
   if (quarantine !== null) await checkFree("quarantine", quarantine, overwrite);
 
-  const say = (text: string): void => context.log({ type: "message", level: "info", text });
   const dropped = new Set<string>();
   const notes = new Set<string>();
   const convert = (files: readonly string[], quiet = false): AsyncGenerator<Converted> =>
@@ -55,9 +54,9 @@ export async function writeConverted(
       signal: context.signal,
       onRow: options.onRow,
       onDropped: (column) => dropped.add(column),
-      onFormat: (text) => !quiet && say(text),
+      onFormat: (text) => !quiet && say(context, text),
       // The files are read more than once.
-      onNote: (text) => notes.has(text) || (notes.add(text), context.log({ type: "message", level: "warn", text })),
+      onNote: (text) => notes.has(text) || (notes.add(text), say(context, text, "warn")),
     });
 
   let refused = 0;
@@ -80,7 +79,7 @@ export async function writeConverted(
       if (empty) throw new InputError("expected rows, got none that can be written", { place: files[0]! });
     };
     const written = await writeRows(path, accepted, { json: ["tools"] });
-    if (written.json.length > 0) say(`kept as JSON text in parquet: ${written.json.join(", ")}`);
+    if (written.json.length > 0) say(context, `kept as JSON text in parquet: ${written.json.join(", ")}`);
     return written.rows;
   };
 
@@ -105,13 +104,8 @@ export async function writeConverted(
     );
   }
   if (dropped.size > 0)
-    context.log({
-      type: "message",
-      level: "warn",
-      text: `left out, because ${to} has columns of these names: ${[...dropped].join(", ")}`,
-    });
-  if (refused > 0)
-    context.log({ type: "message", level: "warn", text: `${refused} rows were refused: see ${quarantine}` });
+    say(context, `left out, because ${to} has columns of these names: ${[...dropped].join(", ")}`, "warn");
+  if (refused > 0) say(context, `${refused} rows were refused: see ${quarantine}`, "warn");
   context.log({ type: "saved", path: out, what: `${rows} rows as ${to}` });
 }
 

@@ -5,7 +5,7 @@ import { InputError } from "@medgpt/artifacts";
 import { nearestName, type Command } from "@medgpt/core/config";
 import { loadChatTemplate, loadTokenizer } from "@medgpt/core/tokenizer";
 import { checkFolder } from "@medgpt/core/training";
-import { counted, type RunContext } from "@medgpt/core/run";
+import { counted, say, type RunContext } from "@medgpt/core/run";
 import { writeOutputs } from "../output-files.js";
 import { checkOut, findRowFiles } from "../row-inputs.js";
 import { lintSchema, type LintConfig } from "./config.js";
@@ -31,7 +31,7 @@ async function runLint(config: LintConfig, { log, signal }: RunContext): Promise
   const against = config.against === null ? undefined : await findRowFiles(config.against);
   const references = against?.files ?? heldOutOf(files);
   const { tokenizer_name_or_path: dir } = config;
-  const warn = (text: string): void => log({ type: "message", level: "warn", text });
+  const warn = (text: string): void => say({ log }, text, "warn");
   const tokenizer = dir === null ? undefined : await loadTokenizer(dir, { warn });
   const template = tokenizer === undefined ? undefined : await loadChatTemplate(tokenizer.dir);
   const outputs = config.fix || config.quarantine !== null ? await outputsOf(files, config) : [];

@@ -1,5 +1,5 @@
 import { InputError } from "@medgpt/artifacts";
-import type { RunContext } from "@medgpt/core/run";
+import { say, type RunContext } from "@medgpt/core/run";
 import { chooseRows, countRows } from "../choose-rows.js";
 import { OneFormat } from "../one-format.js";
 import { writeOutputs } from "../output-files.js";
@@ -26,7 +26,7 @@ export async function runMix(config: MixConfig, context: RunContext): Promise<vo
   if (total === 0) throw new InputError("the sources have too few rows for these weights; take --exhausted repeat");
   if (config.rows !== null && total < config.rows) {
     const text = `${total} rows are written, not ${config.rows}, because a source has no more for its share; --exhausted repeat takes rows again`;
-    context.log({ type: "message", level: "warn", text });
+    say(context, text, "warn");
   }
 
   const lines = sources.map(({ files, rows }, i) => chooseRows(files, counts[i]!, rows, seed + i + 1));

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { InputError, type ArtifactRef, type DatasetFormat } from "@medgpt/artifacts";
 import type { SourceRow } from "@medgpt/core/data";
 import { connectHub, fetchUrl, resolveFiles, type HubConnection } from "@medgpt/core/hub";
-import type { RunContext } from "@medgpt/core/run";
+import { say, type RunContext } from "@medgpt/core/run";
 
 import { findCard, type Card, type Subset } from "../cards/card.js";
 import { writeConverted } from "../convert/write-converted.js";
@@ -25,7 +25,7 @@ export async function runPull(config: PullConfig, context: RunContext): Promise<
   const wanted = chooseSplits(card, subset, config.splits);
   const terms = card.terms === undefined ? "" : ` (${card.terms})`;
   const text = `${card.name}, ${name}: licence ${card.licence}${terms}; see ${card.homepage}`;
-  context.log({ type: "message", level: "info", text });
+  say(context, text);
 
   const { hf_hub_token: token, ...said } = config;
   const { splits, input } = await fetchFiles(card, wanted, await connectHub(context, { token }));

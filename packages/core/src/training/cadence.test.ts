@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { loggingInterval } from "./logging-interval.js";
+import { loggingInterval } from "./cadence.js";
 
 it.each([
   [500, 20, true, 2],
