@@ -98,11 +98,18 @@ function shallow<T>(work: () => T): T {
 
 class Scope {
   readonly #values = new Map<string, Value>();
+  /** Makes `loop`, which costs more than most iterations and which few ask for. */
+  loop: (() => Value) | undefined;
 
   constructor(readonly parent: Scope | undefined) {}
 
   get(name: string): Value {
     if (this.#values.has(name)) return this.#values.get(name) as Value;
+    if (name === "loop" && this.loop !== undefined) {
+      const made = this.loop();
+      this.set(name, made);
+      return made;
+    }
     return this.parent === undefined ? new Undefined(name) : this.parent.get(name);
   }
 
@@ -213,19 +220,21 @@ function loop(node: Extract<Node, { kind: "for" }>, scope: Scope, out: Output): 
     spend();
     const inside = new Scope(scope);
     assign(node.target, item, inside);
-    const state: Record<string, Value> = {
-      ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1, length },
-      ...{ first: index === 0, last: index === length - 1, depth: 1, depth0: 0 },
-      previtem: index === 0 ? new Undefined("previtem") : itemAt(items, index - 1),
-      nextitem: itemAt(items, index + 1),
-      cycle: (args: Value[]) => itemAt(args, index % args.length),
-      changed: (args: Value[]) => {
-        const same = seen !== undefined && equal(seen, args);
-        seen = args;
-        return !same;
-      },
+    inside.loop = () => {
+      const state: Record<string, Value> = {
+        ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1, length },
+        ...{ first: index === 0, last: index === length - 1, depth: 1, depth0: 0 },
+        previtem: index === 0 ? new Undefined("previtem") : itemAt(items, index - 1),
+        nextitem: itemAt(items, index + 1),
+        cycle: (args: Value[]) => itemAt(args, index % args.length),
+        changed: (args: Value[]) => {
+          const same = seen !== undefined && equal(seen, args);
+          seen = args;
+          return !same;
+        },
+      };
+      return new Map<Value, Value>(Object.entries(state));
     };
-    inside.set("loop", new Map<Value, Value>(Object.entries(state)));
     if (run(node.body, inside, out) === "break") break;
   }
 }
