@@ -1,12 +1,37 @@
-/** Runs a parsed template as Jinja2 does, with Python's values, in a sandbox that nothing leaves and nothing changes. */
+/**
+ * Runs a parsed template as Jinja2 does, with Python's values, in a sandbox that nothing leaves and nothing changes.
+ *
+ * Why this is our own: a prompt that differs by a blank is another prompt, and no library renders all as transformers does.
+ * Measured on the 21 features of the reference results, on the 108 small templates that rendered.json had then, and on 136
+ * published chat templates (of trl 1.16, axolotl and others), which make 6,936 renders with transformers 5: 5,568 texts, of
+ * which 1,257 have marks of `{% generation %}`, and 1,368 refusals. A template counts where all of its renders are equal.
+ *
+ *                                            features   small   renders   templates
+ *     ours                                      21       108     6,936       136
+ *     minijinja 3.1.0 with our adapter          21        85     6,884       123
+ *     minijinja 3.1.0 with its pycompat         20        81     4,780        57
+ *     minijinja-js 2.11.0 with its pycompat      8        43     4,364        38
+ *     @huggingface/jinja 0.5.11                  9        41     4,563        20
+ *
+ * - minijinja (Rust, with minijinja-contrib): no `{% generation %}`, tojson with escapes for HTML and without ensure_ascii,
+ *   and None counts as iterable. 120 lines mend these: with them all 5,568 texts and their marks are equal. What stays: it
+ *   loops over None and takes a method that a string has not, where transformers refuses; it lacks strings' rsplit, zfill,
+ *   ljust, partition, removeprefix and index, `%` with a text, and arguments of int, truncate, sort, unique and dictsort;
+ *   a break inside of `{% with %}` panics. And it needs native code, without which we work too: this
+ *   folder would stay, beside it.
+ * - minijinja-js (the same as WebAssembly): also true, none and "x" for True, None and 'x'; dicts are sorted by their keys;
+ *   no break and continue, no `{% set a, b = … %}`; raise_exception corrupts its memory.
+ * - @huggingface/jinja: true for True, nothing for None, lists and dicts printed as JSON, no `{% raw %}`, filters refused for
+ *   None and lists; it does not say where the marks are.
+ */
 import { contains, holds } from "./conditions.js";
 import { filterOf } from "./filters.js";
 import { GLOBALS } from "./globals.js";
 import { methodOf } from "./methods.js";
 import { operate } from "./operators.js";
+import { parseTemplate } from "./parse.js";
 import { MAX_STEPS, spend, spendOnText, withSteps } from "./steps.js";
 import { bounded } from "./strings.js";
-import { parseTemplate } from "./parse.js";
 import type { Arguments, Expression, FilterCall, MacroNode, Node } from "./syntax.js";
 import { TemplateError } from "./template-error.js";
 import {
@@ -73,11 +98,18 @@ function shallow<T>(work: () => T): T {
 
 class Scope {
   readonly #values = new Map<string, Value>();
+  /** Makes `loop`, which costs more than most iterations and which few ask for. */
+  loop: (() => Value) | undefined;
 
   constructor(readonly parent: Scope | undefined) {}
 
   get(name: string): Value {
     if (this.#values.has(name)) return this.#values.get(name) as Value;
+    if (name === "loop" && this.loop !== undefined) {
+      const made = this.loop();
+      this.set(name, made);
+      return made;
+    }
     return this.parent === undefined ? new Undefined(name) : this.parent.get(name);
   }
 
@@ -188,19 +220,21 @@ function loop(node: Extract<Node, { kind: "for" }>, scope: Scope, out: Output): 
     spend();
     const inside = new Scope(scope);
     assign(node.target, item, inside);
-    const state: Record<string, Value> = {
-      ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1, length },
-      ...{ first: index === 0, last: index === length - 1, depth: 1, depth0: 0 },
-      previtem: index === 0 ? new Undefined("previtem") : itemAt(items, index - 1),
-      nextitem: itemAt(items, index + 1),
-      cycle: (args: Value[]) => itemAt(args, index % args.length),
-      changed: (args: Value[]) => {
-        const same = seen !== undefined && equal(seen, args);
-        seen = args;
-        return !same;
-      },
+    inside.loop = () => {
+      const state: Record<string, Value> = {
+        ...{ index: index + 1, index0: index, revindex: length - index, revindex0: length - index - 1, length },
+        ...{ first: index === 0, last: index === length - 1, depth: 1, depth0: 0 },
+        previtem: index === 0 ? new Undefined("previtem") : itemAt(items, index - 1),
+        nextitem: itemAt(items, index + 1),
+        cycle: (args: Value[]) => itemAt(args, index % args.length),
+        changed: (args: Value[]) => {
+          const same = seen !== undefined && equal(seen, args);
+          seen = args;
+          return !same;
+        },
+      };
+      return new Map<Value, Value>(Object.entries(state));
     };
-    inside.set("loop", new Map<Value, Value>(Object.entries(state)));
     if (run(node.body, inside, out) === "break") break;
   }
 }

@@ -10,7 +10,7 @@ import { TemplateError } from "./template-error.js";
 /**
  * Of 136 published templates (those of trl 1.16, axolotl and others), the one in the middle takes 90,000 steps for 1,000 turns
  * with 64 tools; the hungriest, Cohere's command_a, which goes over all turns again at each, 10.7 million. More than twice
- * that is allowed. A step takes a third of a microsecond, so that the limit is reached in some ten seconds.
+ * that is allowed. A step takes a fifth of a microsecond or so: the limit is reached in five seconds.
  */
 export const MAX_STEPS = 25_000_000;
 
