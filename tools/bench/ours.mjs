@@ -7,7 +7,8 @@ import { availableParallelism, tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { createNativeBackend, profileSummary } from "@medgpt/core/backends";
 import { collate, labelCount } from "@medgpt/core/data";
-import { loadCausalLm } from "@medgpt/core/models";
+import { openBase, tokenLoss, trainedLm, WholeWeights } from "@medgpt/core/models";
+import { openAdapter } from "@medgpt/core/nn";
 import { trainRows } from "@medgpt/core/training";
 import { peakGflops } from "@medgpt/native";
 
@@ -57,9 +58,11 @@ function cpuSeconds() {
 // Before and after, the higher: a neighbour may take part of the machine during one of them.
 const peaks = [await peakGflops(bf16, threads, peakMs)];
 const backend = createNativeBackend({ threads });
-const model = await loadCausalLm(values["model-dir"], { backend, compute: bf16 ? "bf16" : "f32" });
-if (values.full) model.trainAll();
-else await model.loadAdapter(values["adapter-dir"]);
+const base = await openBase(values["model-dir"], { backend, compute: bf16 ? "bf16" : "f32" });
+const { model, arena } = trainedLm(
+  base,
+  values.full ? new WholeWeights(base) : await openAdapter(base, values["adapter-dir"]),
+);
 await backend.sync();
 const rows = values.batches === undefined ? fixedRows() : JSON.parse(readFileSync(values.batches, "utf8"));
 const makeBatch = (indices) =>
@@ -88,11 +91,11 @@ let busy;
 let other = 0;
 await trainRows(
   {
-    arena: model.arena,
+    arena,
     rows: rows.length,
     batch: (indices) => makeBatch(indices),
     loss: (micro, draw) =>
-      model.loss(micro, {
+      tokenLoss(model, micro, {
         recomputedLayers: values["grad-checkpointing"] ? model.options.layers : 0,
         dropout: p > 0 && !values.full ? { ...draw, p } : undefined,
       }).nll,
@@ -149,7 +152,7 @@ await trainRows(
 
 const { options } = model;
 const linears =
-  Number(model.parameterCount) - options.vocabSize * options.hiddenSize * (options.tieWordEmbeddings ? 1 : 2);
+  base.parameterCount - options.vocabSize * options.hiddenSize * (options.tieWordEmbeddings ? 1 : 2);
 const labelled = labelCount(makeBatch(Array.from({ length: batch }, (_, index) => index))) / (batch * seq);
 const weights = linears + labelled * options.vocabSize * options.hiddenSize;
 const flopsPerToken = (values.full ? 6 : 4) * weights + 7 * seq * options.heads * options.headDim * options.layers;

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createJsBackend } from "@medgpt/core/backends";
-import { initCausalLm, loadCausalLm, saveAdapter } from "@medgpt/core/models";
+import { initCausalLm, openBase, trainedLm } from "@medgpt/core/models";
+import { freshAdapter } from "@medgpt/core/nn";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
 import { root } from "../setup/setup.mjs";
 
@@ -29,12 +30,13 @@ export async function tinyModel(model, adapter = `${model}.adapter`, tokens = `$
     join(SAMPLE, "tokenizer"),
   );
   const backend = createJsBackend();
-  const loaded = await loadCausalLm(model, { backend });
   const rank = { r: 2, lora_alpha: 4, lora_dropout: 0, use_rslora: false };
   const config = { target_modules: "all-linear", modules_to_save: [], ...rank };
-  loaded.addLora(config, Math.random);
+  const base = await openBase(model, { backend });
+  const fresh = freshAdapter(base, config, Math.random);
+  trainedLm(base, fresh);
   mkdirSync(adapter);
-  await saveAdapter(loaded, config, model, adapter);
+  await fresh.save(adapter, model);
   await backend.dispose();
   const ids = Int32Array.from({ length: 3 * BATCH * LENGTH }, (_, i) => (7919 * i) % vocabSize);
   writeFileSync(tokens, new Uint8Array(ids.buffer));

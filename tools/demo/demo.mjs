@@ -12,7 +12,7 @@ import { basename, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chooseBackend } from "@medgpt/core/backends";
-import { initCausalLm, loadCausalLm } from "@medgpt/core/models";
+import { initCausalLm, openBase } from "@medgpt/core/models";
 import { loadTokenizer } from "@medgpt/core/tokenizer";
 
 const { values } = parseArgs({ options: { model: { type: "string" }, output: { type: "string" } } });
@@ -189,7 +189,7 @@ async function initialise(hidden) {
 async function expectedTime() {
   if (!native) return "hours, since the native kernels are not built";
   const { peakGflops } = await import("@medgpt/native");
-  const { parameterCount } = await loadCausalLm(model, { backend });
+  const { parameterCount } = await openBase(model, { backend });
   const folders = [text.train_file_dir, dialogues.train_file_dir, dialogues.validation_file_dir];
   const names = folders.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
   const texts = await Promise.all(names.map((name) => readFile(name, "utf8")));

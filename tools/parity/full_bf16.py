@@ -24,7 +24,7 @@ const { backend } = await chooseBackend({ backend: "auto" });
 if (!backend.dtypes.includes("bf16")) { console.log("null"); process.exit(0); }
 const model = await loadCausalLm(dir, { backend, compute: "bf16" });
 const batch = collate(rows.map((row) => ({ ids: Int32Array.from(row) })));
-const logits = scope(() => noGrad(() => model.logits(model.forward(batch))));
+const logits = scope(() => noGrad(() => model.head.logits(model.forward(batch))));
 console.log(JSON.stringify(Array.from(await logits.read())));
 await backend.dispose();
 """

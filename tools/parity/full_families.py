@@ -66,18 +66,18 @@ ADAPTERS = {
 RUN = """
 import { chooseBackend } from "./packages/core/dist/backends/index.js";
 import { collate, labelCount } from "./packages/core/dist/data/index.js";
-import { loadCausalLm } from "./packages/core/dist/models/index.js";
+import { openBase, tokenLoss, trainedLm, WholeWeights } from "./packages/core/dist/models/index.js";
 import { sum } from "./packages/core/dist/ops/index.js";
 import { backward, noGrad, scope } from "./packages/core/dist/tensor/index.js";
 const { dir, rows } = JSON.parse(process.argv.at(-1));
 const { backend } = await chooseBackend({ backend: "auto" });
-const model = await loadCausalLm(dir, { backend });
-model.trainAll();
+const base = await openBase(dir, { backend });
+const { model, arena } = trainedLm(base, new WholeWeights(base));
 const batch = collate(rows.map((ids) => ({ ids: Int32Array.from(ids) })));
-const logits = scope(() => noGrad(() => model.logits(model.forward(batch))));
-backward(scope(() => sum(model.loss(batch).nll, 1 / labelCount(batch))));
+const logits = scope(() => noGrad(() => model.head.logits(model.forward(batch))));
+backward(scope(() => sum(tokenLoss(model, batch).nll, 1 / labelCount(batch))));
 const gradients = {};
-for (const parameter of model.arena.parameters) gradients[parameter.name] = [...(await parameter.grad.read())];
+for (const parameter of arena.parameters) gradients[parameter.name] = [...(await parameter.grad.read())];
 console.log(JSON.stringify({ logits: [...(await logits.read())], gradients }));
 await backend.dispose();
 """
@@ -87,9 +87,8 @@ import { chooseBackend } from "./packages/core/dist/backends/index.js";
 import { loadCausalLm } from "./packages/core/dist/models/index.js";
 const { base, adapter } = JSON.parse(process.argv.at(-1));
 const { backend } = await chooseBackend({ backend: "auto" });
-const model = await loadCausalLm(base, { backend });
-await model.loadAdapter(adapter);
-const adapters = model.linears.map((name) => [name, model.lora(name)]).filter(([, lora]) => lora !== undefined);
+const model = await loadCausalLm(base, { backend, adapter });
+const adapters = model.base.linears.map((name) => [name, model.loras(name)[0]]).filter(([, lora]) => lora !== undefined);
 console.log(JSON.stringify(Object.fromEntries(adapters.map(([name, { a, scale }]) => [name, [a.shape[0], scale]]))));
 await backend.dispose();
 """

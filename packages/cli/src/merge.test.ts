@@ -7,8 +7,8 @@ import { EventEmitter } from "node:events";
 import { openArtifact } from "@medgpt/artifacts";
 import { createJsBackend } from "@medgpt/core/backends";
 import { parseFlags, withOptionTable } from "@medgpt/core/config";
-import { initCausalLm, openBase } from "@medgpt/core/models";
-import { createArena, freshAdapter } from "@medgpt/core/nn";
+import { initCausalLm, openBase, trainedLm } from "@medgpt/core/models";
+import { freshAdapter } from "@medgpt/core/nn";
 import { seededRandom } from "@medgpt/core/numeric";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
@@ -28,8 +28,9 @@ beforeAll(async () => {
   await initCausalLm(base, { ...config, tie_word_embeddings: true }, tokenizer);
   const backend = createJsBackend();
   const lora = { r: 2, lora_alpha: 4, lora_dropout: 0, target_modules: ["q_proj"], use_rslora: false };
-  const fresh = freshAdapter(await openBase(base, { backend }), { ...lora, modules_to_save: [] }, seededRandom(1));
-  fresh.train(createArena(backend, fresh.specs()));
+  const weights = await openBase(base, { backend });
+  const fresh = freshAdapter(weights, { ...lora, modules_to_save: [] }, seededRandom(1));
+  trainedLm(weights, fresh);
   await fresh.save(adapter, base);
   await backend.dispose();
 });

@@ -1,10 +1,16 @@
 import type { CausalLm } from "../models/role.js";
-import type { GeneratedText } from "./generate.js";
 import { eosIds, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { likeliest, logSoftmax } from "./logits.js";
 import { newest, NextTokens, type Pass } from "./next-tokens.js";
-import { process, processors } from "./processors.js";
+import { adjustScores, processors } from "./processors.js";
+
+export interface GeneratedText {
+  /** The new tokens, an end-of-text token included. */
+  readonly ids: Int32Array;
+  /** Of beams: the sum of log-probabilities over length ** length_penalty. */
+  readonly score?: number;
+}
 
 /** As low as transformers has it: what is ruled out, without being infinite. */
 const RULED_OUT = -1e9;
@@ -53,7 +59,7 @@ export async function beamSearch(
       const vocab = scores.length / running.length;
       running.forEach(({ ids, score }, beam) => {
         const own = logSoftmax(logits[beam] as Float32Array);
-        process(own, processing, { history: ids, start: prompt.length, limit });
+        adjustScores(own, processing, { history: ids, start: prompt.length, limit });
         own.forEach((value, id) => (scores[beam * vocab + id] = value + score));
       });
       const best = likeliest(scores, kept).map((at, rank) => {

@@ -3,12 +3,12 @@ import { InputError } from "@medgpt/artifacts";
 import type { CausalLm } from "../models/role.js";
 import { seededRandom } from "../numeric/seeded-random.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
-import { beamSearch } from "./beam-search.js";
+import { beamSearch, type GeneratedText } from "./beam-search.js";
 import { eosIds, resolveGenerationConfig, type GenerationConfig } from "./generation-config.js";
 import { KvCache } from "./kv-cache.js";
 import { argMax, sample } from "./logits.js";
 import { newest, NextTokens, type Pass } from "./next-tokens.js";
-import { process, processors, warp } from "./processors.js";
+import { adjustScores, processors, warp } from "./processors.js";
 
 export interface GenerateOptions {
   /** Sequences decoded at a time; as soon as one ends, the next takes its place. Default 8. */
@@ -65,7 +65,7 @@ export async function* streamTokens(
   }));
   type Running = (typeof waiting)[number];
   const choose = (scores: Float32Array, sequence: Running): number => {
-    process(scores, processing, sequence);
+    adjustScores(scores, processing, sequence);
     if (config.do_sample) warp(scores, config);
     const id = config.do_sample ? sample(scores, sequence.random()) : argMax(scores);
     if (scores[id] === -Infinity)
@@ -125,13 +125,6 @@ export async function* streamTokens(
     following.dispose();
     cache.dispose();
   }
-}
-
-export interface GeneratedText {
-  /** The new tokens, an end-of-text token included. */
-  readonly ids: Int32Array;
-  /** Of beams: the sum of log-probabilities over length ** length_penalty. */
-  readonly score?: number;
 }
 
 /** The whole continuations: for each prompt `num_return_sequences` of them, the best first where beams are searched. */

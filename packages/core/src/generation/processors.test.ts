@@ -7,7 +7,7 @@ import { availableBackends } from "../testing/each-backend.js";
 import { caseDir, goldenDir, hasCases } from "../testing/goldens.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { generate, readGenerationConfig, resolveGenerationConfig, type GenerationConfig } from "./index.js";
-import { process, processors, warp } from "./processors.js";
+import { adjustScores, processors, warp } from "./processors.js";
 
 const backends = await availableBackends();
 const NO = -Infinity;
@@ -17,7 +17,7 @@ const SCORES = [1, -2, 3, 0.5, -1];
 function processed(config: Partial<GenerationConfig>, history: number[], start = history.length, limit = 100) {
   const scores = Float32Array.from(SCORES);
   const full = resolveGenerationConfig(config);
-  process(scores, processors(full, scores.length), { history, start, limit });
+  adjustScores(scores, processors(full, scores.length), { history, start, limit });
   return [...scores].map((score) => Math.round(score * 1e4) / 1e4);
 }
 
@@ -108,7 +108,7 @@ describe("processors", () => {
 
   it("replace scores that are no numbers", () => {
     const scores = Float32Array.of(NaN, Infinity, -Infinity, 1);
-    process(scores, processors(resolveGenerationConfig({ remove_invalid_values: true }), 4), {
+    adjustScores(scores, processors(resolveGenerationConfig({ remove_invalid_values: true }), 4), {
       ...{ history: [0], start: 1, limit: 9 },
     });
     expect([...scores]).toEqual([0, Math.fround(3.4028234663852886e38), -Math.fround(3.4028234663852886e38), 1]);

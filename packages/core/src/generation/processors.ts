@@ -105,7 +105,7 @@ export function warp(scores: Float32Array, config: GenerationConfig): void {
 }
 
 /** Applies those that change something now. */
-export function process(scores: Float32Array, list: readonly Processor[], sequence: Sequence): void {
+export function adjustScores(scores: Float32Array, list: readonly Processor[], sequence: Sequence): void {
   for (const { when, apply } of list) if (when?.(sequence) ?? true) apply(scores, sequence);
 }
 

@@ -8,5 +8,14 @@ export { LmHead, ScoreHead } from "./head.js";
 export { initCausalLm } from "./init.js";
 export { mergeAdapter, type MergeOptions } from "./merge.js";
 export type { WeightDType } from "./merged-weights.js";
-export { causalLm, loadCausalLm, scorer, tokenLoss, type CausalLm, type Role, type RunOptions } from "./role.js";
+export {
+  causalLm,
+  loadCausalLm,
+  scorer,
+  tokenLoss,
+  trainedLm,
+  type CausalLm,
+  type Role,
+  type RunOptions,
+} from "./role.js";
 export { WholeWeights } from "./whole-weights.js";

@@ -7,7 +7,7 @@ import type { Backend } from "../backends/backend.js";
 import { changeConfig, type HfConfig } from "../checkpoint/hf-config.js";
 import type { TensorInfo } from "../checkpoint/safetensors.js";
 import type { Batch } from "../data/packing/batch.js";
-import { openAdapter, type Adapter } from "../nn/adapter.js";
+import { Adapter, openAdapter } from "../nn/adapter.js";
 import { checkScore } from "../nn/adapter-fit.js";
 import {
   batchInputs,
@@ -19,6 +19,7 @@ import {
   type PassInputs,
 } from "../nn/decoder.js";
 import type { EmbeddingNoise } from "../nn/embedding-noise.js";
+import { createArena, type ParameterArena } from "../nn/parameters.js";
 import { backboneSpecs, headSpec, SCORE } from "../nn/weight-specs.js";
 import type { Compute } from "../ops/index.js";
 import { scope } from "../tensor/scope.js";
@@ -169,6 +170,20 @@ export async function loadCausalLm(
   const base = await openBase(dir, options);
   const adapters = adapter === undefined ? [] : [await openAdapter(base, adapter, options.warn)];
   return causalLm(base, { adapters });
+}
+
+/**
+ * A causal language model of which one adapter, or every weight, is trained over an arena of its own.
+ * @throws InputError where that does not fit into memory
+ */
+export function trainedLm(
+  base: Base,
+  trained: Adapter | WholeWeights,
+): { readonly model: CausalLm; readonly arena: ParameterArena } {
+  const arena = createArena(base.backend, trained.specs());
+  trained.train(arena);
+  const model = causalLm(base, trained instanceof Adapter ? { adapters: [trained] } : { trained });
+  return { model, arena };
 }
 
 /** Next-token loss of a batch; see `LmHead.nll`. */

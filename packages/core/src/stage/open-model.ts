@@ -9,10 +9,10 @@ import { otherBase } from "../models/adapter-base.js";
 import { checkTokenizer } from "../models/check-tokenizer.js";
 import { openBase, type BaseOptions } from "../models/base.js";
 import { unusedDropout } from "../models/decoder-options.js";
-import { causalLm, type CausalLm } from "../models/role.js";
+import { causalLm, trainedLm, type CausalLm } from "../models/role.js";
 import { WholeWeights } from "../models/whole-weights.js";
 import type { Adapter } from "../nn/adapter.js";
-import { createArena, type ParameterArena } from "../nn/parameters.js";
+import type { ParameterArena } from "../nn/parameters.js";
 import type { LoraConfig } from "../checkpoint/lora-config.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { Tokenizer } from "../tokenizer/tokenizer.js";
@@ -125,10 +125,10 @@ export async function openModel(
       ? await attachAdapter(weights, { ...config, peft_path: adapter ?? null }, given, warn)
       : undefined;
     const trained = attached ?? new WholeWeights(weights);
-    const arena = config.use_peft || config.do_train ? createArena(backend, trained.specs()) : undefined;
-    if (arena !== undefined) trained.train(arena);
-    const roles = attached === undefined ? { trained: trained as WholeWeights } : { adapters: [attached] };
-    const model = causalLm(weights, roles);
+    const isTrained = config.use_peft || config.do_train;
+    const { model, arena } = isTrained
+      ? trainedLm(weights, trained)
+      : { model: causalLm(weights), arena: undefined };
     checkModel(model, tokenizer, longest, say);
     const [some, all] = [arena?.values.size ?? 0, weights.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${some} of ${all} parameters are trained`);

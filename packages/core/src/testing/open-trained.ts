@@ -1,9 +1,9 @@
 import type { LoraConfig } from "../checkpoint/lora-config.js";
 import { openBase, type Base, type BaseOptions } from "../models/base.js";
-import { causalLm, type CausalLm } from "../models/role.js";
+import { trainedLm, type CausalLm } from "../models/role.js";
 import { WholeWeights } from "../models/whole-weights.js";
 import { freshAdapter, openAdapter, type Adapter } from "../nn/adapter.js";
-import { createArena, type ParameterArena } from "../nn/parameters.js";
+import type { ParameterArena } from "../nn/parameters.js";
 import { seededRandom } from "../numeric/seeded-random.js";
 
 export interface Trained<T extends Adapter | WholeWeights> {
@@ -25,14 +25,10 @@ export async function openTrained(
   options: BaseOptions,
 ): Promise<Trained<Adapter | WholeWeights>> {
   const base = await openBase(dir, options);
-  if (what === "all") {
-    const trained = new WholeWeights(base);
-    const arena = createArena(base.backend, trained.specs());
-    trained.train(arena);
-    return { base, model: causalLm(base, { trained }), arena, trained };
-  }
-  const trained = typeof what === "string" ? await openAdapter(base, what) : freshAdapter(base, what, seededRandom(1));
-  const arena = createArena(base.backend, trained.specs());
-  trained.train(arena);
-  return { base, model: causalLm(base, { adapters: [trained] }), arena, trained };
+  if (typeof what !== "string") return open(base, freshAdapter(base, what, seededRandom(1)));
+  return open(base, what === "all" ? new WholeWeights(base) : await openAdapter(base, what));
+}
+
+function open<T extends Adapter | WholeWeights>(base: Base, trained: T): Trained<T> {
+  return { base, trained, ...trainedLm(base, trained) };
 }
