@@ -127,6 +127,7 @@ fn offset_by<const CENTRED: bool>(weight: f32, offset: f32) -> f32 {
 /// The views hold rows `from .. to`; those of the outputs are the caller's.
 #[inline(always)]
 unsafe fn norm_body<const CENTRED: bool>(k: &Norm, from: usize, to: usize) {
+    let offset = k.offset;
     let (mut x, mut w, mut b) = (ZERO, ZERO, ZERO);
     for row in from..to {
         let base = row * k.cols;
@@ -165,7 +166,7 @@ unsafe fn norm_body<const CENTRED: bool>(k: &Norm, from: usize, to: usize) {
                     load(bias, at, b);
                 }
                 for ((x, w), b) in x.iter_mut().zip(&*w).zip(&*b) {
-                    let y = centre::<CENTRED>(*x, mean) * rstd * offset_by::<CENTRED>(*w, k.offset);
+                    let y = centre::<CENTRED>(*x, mean) * rstd * offset_by::<CENTRED>(*w, offset);
                     *x = if CENTRED { y + b } else { y };
                 }
                 store(k.out, base + at, x);
@@ -211,6 +212,7 @@ pub fn layer_norm(cx: &Context, k: &LayerNorm) -> Result<(), String> {
 /// The views hold rows `from .. to`; those of `dx` are the caller's.
 #[inline(always)]
 unsafe fn norm_dx_body<const CENTRED: bool>(k: &NormBackward, dx: View, from: usize, to: usize) {
+    let offset = k.offset;
     let (mut x, mut w, mut g, mut b) = (ZERO, ZERO, ZERO, ZERO);
     for row in from..to {
         let base = row * k.cols;
@@ -225,7 +227,7 @@ unsafe fn norm_dx_body<const CENTRED: bool>(k: &NormBackward, dx: View, from: us
                 load(k.weight, at, w);
                 load(k.d_out, base + at, g);
                 for (w, g) in w.iter_mut().zip(&*g) {
-                    *w = offset_by::<CENTRED>(*w, k.offset) * g;
+                    *w = offset_by::<CENTRED>(*w, offset) * g;
                 }
                 if CENTRED {
                     sum.add(w, |g| g);
@@ -242,7 +244,7 @@ unsafe fn norm_dx_body<const CENTRED: bool>(k: &NormBackward, dx: View, from: us
                 load(k.weight, at, w);
                 load(k.d_out, base + at, g);
                 for ((x, w), g) in x.iter_mut().zip(&*w).zip(&*g) {
-                    let g = centre::<CENTRED>(offset_by::<CENTRED>(*w, k.offset) * g, g_mean);
+                    let g = centre::<CENTRED>(offset_by::<CENTRED>(*w, offset) * g, g_mean);
                     *x = rstd * (g - centre::<CENTRED>(*x, mean) * rstd * dot_mean);
                 }
                 if let Some(view) = k.base {
