@@ -61,8 +61,12 @@ describe.skipIf(!hasGoldens).each(engines)("streamed by the %s engine", (engine)
     }
   });
 
-  it("shows whole words at once and holds back what may change", async () => {
-    const llama = await loadTokenizer(goldenDir("A_models", "llama"), { engine });
+  it("shows whole words at once and holds back what may change", async ({ skip }) => {
+    const all = await Promise.all(tokenizerDirs().map(({ dir }) => loadTokenizer(dir, { engine })));
+    // One of words and, where there is none, bytes.
+    const tokens = ["▁", "a", "b", "</s>", "<0x0A>"];
+    const llama = all.find((each) => tokens.every((token) => each.tokenToId(token) !== undefined));
+    if (llama === undefined) return skip("no tokenizer with tokens of bytes among the references");
     const id = (token: string) => llama.tokenToId(token) as number;
     const bytes = (text: string) => [...Buffer.from(text)].map((byte) => `<0x${byte.toString(16).toUpperCase()}>`);
     const parts = (tokens: readonly string[]) => streamed(llama, tokens.map(id));
@@ -72,8 +76,17 @@ describe.skipIf(!hasGoldens).each(engines)("streamed by the %s engine", (engine)
     expect(parts([...bytes("w"), "</s>", "<0xE6>", "a"])).toEqual(["", "", "", "\uFFFD\uFFFDa", ""]);
     // The blank that begins a line is there, and the one that begins the text is not.
     expect(parts(["▁", "a", "<0x0A>", "▁", "b"]).join("")).toBe("a\n b");
-    const bloom = await loadTokenizer(goldenDir("A_models", "bloom"), { engine });
-    const half = bloom.encode("€", { addSpecialTokens: false }).subarray(0, 1);
-    expect(streamed(bloom, [bloom.tokenToId("a") as number, ...half])).toEqual(["a", "", "\uFFFD"]);
+  });
+
+  it("gives half of a character up at the end", async ({ skip }) => {
+    const all = await Promise.all(tokenizerDirs().map(({ dir }) => loadTokenizer(dir, { engine })));
+    const halves = all.flatMap((tokenizer) => {
+      const ids = tokenizer.encode("€", { addSpecialTokens: false });
+      const starts = ids.length > 1 && tokenizer.tokenToId("<0x0A>") === undefined;
+      return starts ? [{ tokenizer, half: ids[0]! }] : [];
+    });
+    if (halves.length === 0) return skip("no tokenizer of bytes among the references");
+    for (const { tokenizer, half } of halves)
+      expect(streamed(tokenizer, [tokenizer.tokenToId("a")!, half])).toEqual(["a", "", "\uFFFD"]);
   });
 });
