@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { InputError } from "@medgpt/artifacts";
 import { afterAll, describe, expect, it } from "vitest";
@@ -28,15 +28,17 @@ const TOKENIZERS = hasGoldens
   ? readdirSync(goldenDir("H_tokenizers"))
       .filter((file) => file.endsWith(".json") && file !== "strings.json")
       .map((file) => file.slice(0, -".json".length))
-      .filter((name) => isPacked(name) || existsSync(modelDir(name)))
+      .filter((name) => isPacked(name) || existsSync(join(modelDir(name), "tokenizer.json")))
   : [];
 
 function isPacked(name: string): boolean {
   return existsSync(goldenDir("H_tokenizers", `${name}.tokenizer.json.gz`));
 }
 
+/** The folder of the tokenizer.json that the ids are of. */
 function modelDir(name: string): string {
-  return goldenDir("A_models", name);
+  const { tokenizer } = readCase<{ tokenizer: string }>(goldenDir("H_tokenizers"), `${name}.json`);
+  return dirname(goldenDir("H_tokenizers", tokenizer));
 }
 
 describe.skipIf(!hasGoldens).each(["js", "native"] as const)("the %s engine", (engine) => {
