@@ -412,9 +412,9 @@ describe("a plain folder without a manifest", () => {
         files: Record<string, { columns: string[]; rows: number }>;
       };
       // Of the reference's files those of text alone and of conversations.
-      const read = Object.entries(files).flatMap(([name, { columns }]) => {
-        if (columns.includes("conversations")) return [[`${name}.parquet`, "chat"] as const];
-        return columns.includes("text") ? [[`${name}.parquet`, "text"] as const] : [];
+      const read = Object.entries(files).flatMap(([name, { columns }]): [file: string, format: "chat" | "text"][] => {
+        if (columns.includes("conversations")) return [[`${name}.parquet`, "chat"]];
+        return columns.includes("text") ? [[`${name}.parquet`, "text"]] : [];
       });
       expect(read.length).toBeGreaterThan(0);
       for (const [file, format] of read) {
