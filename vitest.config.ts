@@ -9,7 +9,7 @@ const full = process.env["MEDGPT_TEST_TIER"] === "full";
 
 /** Test files that take longest, the longest first; `npm test` names the ten slowest. */
 const LONG = [
-  ...["pretrain/src/recipe.e2e", "e2e/hostile-input.e2e", "core/src/training/event-loop", "pretrain/src/two-runs.e2e"],
+  ...["pretrain/src/recipe.e2e", "e2e/hostile-input.e2e", "core/src/training/event-loop", "e2e/two-runs.e2e"],
   ...[
     "core/src/backends/kernels",
     "pretrain/src/streaming.e2e",
