@@ -118,7 +118,9 @@ for number, folder in enumerate(FOLDERS):
 
 @check("the text of transformers from `medgpt generate`, after prompts of one token")
 def _():
-    folders = [folder for folder in FOLDERS if (folder / "tokenizer.json").exists() and "bf16" not in folder.name]
+    stored = {folder: json.loads((folder / "config.json").read_text()) for folder in FOLDERS}
+    in_float32 = lambda config: "float32" == (config.get("dtype") or config.get("torch_dtype") or "float32")
+    folders = [folder for folder in FOLDERS if (folder / "tokenizer.json").exists() and in_float32(stored[folder])]
     if not folders:
         raise Skip("no model with a tokenizer in the shared data")
     with scratch() as place:

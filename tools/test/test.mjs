@@ -13,9 +13,13 @@ const ci = process.env.CI === "true";
 const cache = join(root, ".cache/test");
 process.chdir(root);
 
+/** Test files that are named at the end. */
+const SLOWEST = 10;
 const totals = { passed: 0, failed: 0, skipped: 0 };
-/** One line for each tier, printed together at the end. */
+/** One line for each tier, printed together at the end with its seconds. */
 const summary = [];
+/** Lines about the slowest test files. */
+const slowest = [];
 
 /** Runs a program; resolves with its exit status and, where asked, what it printed (which is passed on too). */
 function run(program, args, { env = {}, cwd = root, read = false } = {}) {
@@ -74,9 +78,18 @@ async function prepare(name, body) {
 /** vitest's counts from its JSON report. A file that could not be loaded, or an error outside tests, is one failure. */
 async function vitest(env) {
   const report = join(cache, "vitest.json");
-  rmSync(report, { force: true });
-  const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+  const times = join(cache, "files.json");
+  for (const path of [report, times]) rmSync(path, { force: true });
+  const reporters = [
+    ...["--reporter=default", "--reporter=json", `--outputFile.json=${report}`],
+    "--reporter=./tools/test/slow-files.mjs",
+  ];
   const { status } = await run(process.execPath, [tool("vitest/vitest.mjs"), "run", ...reporters], { env });
+  if (existsSync(times)) {
+    const files = JSON.parse(readFileSync(times, "utf8"));
+    for (const { file, seconds } of files.slice(0, SLOWEST))
+      slowest.push(`${seconds.toFixed(1).padStart(8)} s  ${file}`);
+  }
   if (!existsSync(report)) return { failed: 1, note: "no report" };
   const { numPassedTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
   const tests = testResults.flatMap(({ assertionResults }) => assertionResults);
@@ -184,6 +197,7 @@ try {
   console.error(error);
   totals.failed++;
 }
+if (slowest.length > 0) console.log(`\nThe slowest test files, loading included:\n${slowest.join("\n")}`);
 console.log(`\n${summary.join("\n")}`);
 const { passed, failed, skipped } = totals;
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;

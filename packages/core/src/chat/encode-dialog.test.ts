@@ -1,7 +1,7 @@
 /** Rows for fine-tuning against MedicalGPT's preprocess_function (reference results D/preprocess). */
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
+import { goldenCases, goldenDir, readCase } from "../testing/goldens.js";
 import { loadChatTemplate } from "../tokenizer/chat-template.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import type { TemplateName } from "../tokenizer/prompt-templates.js";
@@ -29,15 +29,27 @@ const UNLIKE: ReadonlySet<string> = new Set<Unlike>([
   "prompt that the template itself does not write before an answer",
 ]);
 
-/** The sample with an answer after an answer, which is dropped there and kept here. */
-const TWO_ANSWERS = 9;
-/** The sample whose question and answer are empty, which would teach to stop at once. */
-const NO_TEXT = 14;
+interface Sample {
+  readonly [key: string]: unknown;
+  readonly conversations: readonly { from: string; value: string }[];
+}
 
-describe.skipIf(!hasGoldens)("MedicalGPT's rows", async () => {
-  const folder = hasGoldens ? goldenDir("D_sft", "preprocess") : "";
-  const { results } = hasGoldens ? readCase<{ results: readonly Result[] }>(folder) : { results: [] };
-  const samples = hasGoldens ? readCase<Record<string, unknown>[]>(folder, "samples.json") : [];
+/** Whether an answer comes after an answer, which is dropped there and kept here. */
+function hasTwoAnswers({ conversations }: Sample): boolean {
+  return conversations.some(({ from }, index) => from === "gpt" && conversations[index - 1]?.from === "gpt");
+}
+
+/** Whether question and answer are empty, which would teach to stop at once. */
+function hasNoText({ conversations }: Sample): boolean {
+  return conversations.every(({ value }) => value === "");
+}
+
+const [name] = goldenCases("D_sft", "results.0.label_spans");
+
+describe.skipIf(name === undefined)("MedicalGPT's rows", async () => {
+  const folder = goldenDir("D_sft", name ?? "");
+  const { results } = name === undefined ? { results: [] } : readCase<{ results: readonly Result[] }>(folder);
+  const samples = name === undefined ? [] : readCase<Sample[]>(folder, "samples.json");
   const tally = new Map<string, number>();
   const count = (what: string): void => void tally.set(what, (tally.get(what) ?? 0) + 1);
 
@@ -74,7 +86,7 @@ describe.skipIf(!hasGoldens)("MedicalGPT's rows", async () => {
           expect(ids.length).toBeLessThanOrEqual(model_max_length);
           if (!train_on_inputs) proveLabels(labels, turns, dialog.endId, tokenizer);
         }
-        if (dropped === true || row === NO_TEXT) {
+        if (dropped === true || hasNoText(samples[row]!)) {
           expect(encoded).toEqual([]);
           count(dropped === true ? "has no pair: dropped in both" : "has no text: dropped here");
           continue;
@@ -90,7 +102,7 @@ describe.skipIf(!hasGoldens)("MedicalGPT's rows", async () => {
         });
         if (cuts.length > 0 || first.ids.length > model_max_length) count("too long for one row");
         else if (cutThere) count("fits, but is cut there in proportion");
-        else if (row === TWO_ANSWERS) count("has an answer after an answer");
+        else if (hasTwoAnswers(samples[row]!)) count("has an answer after an answer");
         else {
           expect([...first.ids], `row ${row}`).toEqual(ids);
           expect([...first.labels], `row ${row}`).toEqual(labels);

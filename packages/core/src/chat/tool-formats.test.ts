@@ -1,6 +1,6 @@
 /** Tool formats against MedicalGPT's (reference results D/tool_utils). */
 import { describe, expect, it } from "vitest";
-import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
+import { goldenCases, goldenDir, readCase } from "../testing/goldens.js";
 import { listElements, pythonJson } from "./python-json.js";
 import { TOOL_FORMATS, type FunctionCall, type ToolFormatName } from "./tool-formats.js";
 
@@ -21,10 +21,8 @@ interface ToolCase {
   >;
 }
 
-describe.skipIf(!hasGoldens)("tool formats", () => {
-  const { tools, calls, formats } = hasGoldens
-    ? readCase<ToolCase>(goldenDir("D_sft", "tool_utils"))
-    : { tools: [], calls: [], formats: {} };
+describe.each(goldenCases("D_sft", "formats"))("tool formats (%s)", (folder) => {
+  const { tools, calls, formats } = readCase<ToolCase>(goldenDir("D_sft", folder));
   const given = calls.map(([name, input]): FunctionCall => ({ name, arguments: input }));
 
   it("are those that MedicalGPT has", () => {

@@ -5,7 +5,7 @@ import { families, loadCausalLm } from "../models/index.js";
 import { readHfConfig } from "../checkpoint/hf-config.js";
 import { expectClose } from "../testing/all-close.js";
 import { availableBackends } from "../testing/each-backend.js";
-import { goldenDir, hasGoldens, readCase, readTensors } from "../testing/goldens.js";
+import { goldenCases, goldenDir, hasGoldens, readCase, readTensors } from "../testing/goldens.js";
 import { generate, type GenerationConfig } from "./index.js";
 import * as warp from "./logits.js";
 
@@ -16,7 +16,7 @@ interface Case {
   readonly variants: Readonly<Record<string, Partial<GenerationConfig>>>;
 }
 
-const MODELS = ["bloom", "llama", "qwen2", "mistral_sw"];
+const MODELS = goldenCases("G_generation", "variants");
 const backends = await availableBackends();
 let compared = 0;
 
@@ -61,47 +61,63 @@ describe.skipIf(!hasGoldens).each(backends)("on $name", ({ create }) => {
   });
 });
 
-describe.skipIf(!hasGoldens)("logits", () => {
-  const dir = hasGoldens ? goldenDir("G_generation", "warpers") : "";
-  type Warper = (logits: Float32Array, history: readonly number[]) => void;
-  const all: Warper = (logits, history) => {
-    warp.repetitionPenalty(logits, history, 1.1);
-    warp.noRepeatNgram(logits, history, 3);
-    warp.temperature(logits, 0.8);
-    warp.topK(logits, 20);
-    warp.topP(logits, 0.9);
-    warp.minP(logits, 0.02);
-  };
-  const CASES: Readonly<Record<string, Warper>> = {
-    "temperature_0.7": (logits) => warp.temperature(logits, 0.7),
-    top_k_5: (logits) => warp.topK(logits, 5),
-    top_k_over_vocab: (logits) => warp.topK(logits, 1000),
-    "top_p_0.8": (logits) => warp.topP(logits, 0.8),
-    "top_p_0.01": (logits) => warp.topP(logits, 0.01),
-    top_p_keep3: (logits) => warp.topP(logits, 0.01, 3),
-    "min_p_0.1": (logits) => warp.minP(logits, 0.1),
-    "typical_0.7": (logits) => warp.typicalP(logits, 0.7),
-    "repetition_1.2": (logits, history) => warp.repetitionPenalty(logits, history, 1.2),
-    "repetition_1.2_ignore_prompt4": (logits, history) => warp.repetitionPenalty(logits, history.slice(4), 1.2),
-    no_repeat_ngram_2: (logits, history) => warp.noRepeatNgram(logits, history, 2),
-    all_in_hf_order: all,
-  };
+type Warper = (logits: Float32Array, history: readonly number[]) => void;
 
-  it.each(readCase<{ cases: string[] }>(dir).cases)("change as transformers has it: %s", async (name) => {
-    const io = await readTensors(join(dir, "io.safetensors"));
-    const { data, shape } = io.get("logits") as { data: Float32Array; shape: readonly number[] };
-    const [rows, width] = shape as [number, number];
-    const history = io.get("history") as { data: ArrayLike<number>; shape: readonly number[] };
-    const length = history.shape[1] as number;
-    const expected = io.get(`out.${name}`)!.data;
-    for (let row = 0; row < rows; row++) {
-      const logits = data.slice(row * width, (row + 1) * width);
-      CASES[name]!(logits, Array.from(history.data).slice(row * length, (row + 1) * length));
-      expectClose(logits, expected.slice(row * width, (row + 1) * width), { absolute: 1e-5, relative: 0 });
-    }
-    compared++;
-  });
-});
+/** Names of the reference's cases tell their values: "top_k_5", "top_p_keep3" (at 0.01), "repetition_1.2_ignore_prompt4". */
+const WARPERS: readonly [pattern: RegExp, of: (value: number) => Warper][] = [
+  [/^temperature_(.+)$/, (value) => (logits) => warp.temperature(logits, value)],
+  [/^top_k_over_vocab$/, () => (logits) => warp.topK(logits, 1000)],
+  [/^top_k_(\d+)$/, (value) => (logits) => warp.topK(logits, value)],
+  [/^top_p_keep(\d+)$/, (value) => (logits) => warp.topP(logits, 0.01, value)],
+  [/^top_p_(.+)$/, (value) => (logits) => warp.topP(logits, value)],
+  [/^min_p_(.+)$/, (value) => (logits) => warp.minP(logits, value)],
+  [/^typical_(.+)$/, (value) => (logits) => warp.typicalP(logits, value)],
+  [
+    /^repetition_1\.2_ignore_prompt(\d+)$/,
+    (value) => (logits, history) => warp.repetitionPenalty(logits, history.slice(value), 1.2),
+  ],
+  [/^repetition_([\d.]+)$/, (value) => (logits, history) => warp.repetitionPenalty(logits, history, value)],
+  [/^no_repeat_ngram_(\d+)$/, (value) => (logits, history) => warp.noRepeatNgram(logits, history, value)],
+  [
+    /^all_in_hf_order$/,
+    () => (logits, history) => {
+      warp.repetitionPenalty(logits, history, 1.1);
+      warp.noRepeatNgram(logits, history, 3);
+      warp.temperature(logits, 0.8);
+      warp.topK(logits, 20);
+      warp.topP(logits, 0.9);
+      warp.minP(logits, 0.02);
+    },
+  ],
+];
+
+function warperOf(name: string): Warper {
+  for (const [pattern, of] of WARPERS) {
+    const match = pattern.exec(name);
+    if (match !== null) return of(Number(match[1]));
+  }
+  throw new Error(`no processor for the reference's case ${name}`);
+}
+
+describe.each(goldenCases("G_generation", "cases").map((folder) => goldenDir("G_generation", folder)))(
+  "logits",
+  (dir) => {
+    it.each(readCase<{ cases: string[] }>(dir).cases)("change as transformers has it: %s", async (name) => {
+      const io = await readTensors(join(dir, "io.safetensors"));
+      const { data, shape } = io.get("logits") as { data: Float32Array; shape: readonly number[] };
+      const [rows, width] = shape as [number, number];
+      const history = io.get("history") as { data: ArrayLike<number>; shape: readonly number[] };
+      const length = history.shape[1] as number;
+      const expected = io.get(`out.${name}`)!.data;
+      for (let row = 0; row < rows; row++) {
+        const logits = data.slice(row * width, (row + 1) * width);
+        warperOf(name)(logits, Array.from(history.data).slice(row * length, (row + 1) * length));
+        expectClose(logits, expected.slice(row * width, (row + 1) * width), { absolute: 1e-5, relative: 0 });
+      }
+      compared++;
+    });
+  },
+);
 
 it.skipIf(!hasGoldens)("compares every case", () => {
   expect(compared).toBeGreaterThan(0);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadCausalLm } from "../models/index.js";
 import { availableBackends } from "../testing/each-backend.js";
-import { caseDir, goldenDir, hasCases } from "../testing/goldens.js";
+import { caseDir, caseModel } from "../testing/goldens.js";
 import { loadTokenizer } from "../tokenizer/index.js";
 import { generate, readGenerationConfig, resolveGenerationConfig, type GenerationConfig } from "./index.js";
 import { adjustScores, processors, warp } from "./processors.js";
@@ -143,13 +143,13 @@ describe("what leaves out tokens before one is drawn", () => {
 
 const cases = caseDir("08-generation-keys");
 
-describe.skipIf(!hasCases)("generation_config.json of the cases", () => {
+describe.skipIf(caseModel === undefined)("generation_config.json of the cases", () => {
   const right: Readonly<Record<string, RegExp>> = {
     suppress: /^诊断3然中发病_ic 1F急itm$/,
     "bad-words": /^<度神 内k\uFFFD\uFFFD/,
     inert: /^诊断3然此\vkm主此\v易=$/,
   };
-  const llama = goldenDir("A_models", "llama");
+  const llama = caseModel ?? "";
 
   describe.each(backends)("on $name", ({ create }) => {
     it.each(Object.keys(right))("gives what transformers gives for %s, without a warning", async (name) => {

@@ -13,7 +13,7 @@ import type { LoraConfig } from "../checkpoint/lora-config.js";
 import { sum } from "../ops/index.js";
 import { backward } from "../tensor/autograd.js";
 import { availableBackends } from "../testing/each-backend.js";
-import { caseDir, goldenDir, hasCases } from "../testing/goldens.js";
+import { caseDir, caseModel } from "../testing/goldens.js";
 import { loadTokenizer } from "../tokenizer/load-tokenizer.js";
 import { loadCausalLm, tokenLoss, type CausalLm } from "./role.js";
 import { initCausalLm } from "./init.js";
@@ -137,9 +137,9 @@ describe("a head that is stored although config.json says that it is the embeddi
     expect(head?.data).toEqual(headOf(await tensorsOf(dir), "qwen2", true).data);
   });
 
-  it.skipIf(!hasCases).each(backends)("answers as transformers does: $name", async ({ create }) => {
+  it.skipIf(caseModel === undefined).each(backends)("answers as transformers does: $name", async ({ create }) => {
     const dir = fresh();
-    cpSync(goldenDir("A_models", "llama"), dir, { recursive: true });
+    cpSync(caseModel!, dir, { recursive: true });
     rmSync(join(dir, "config.json"));
     cpSync(caseDir("06-stored-head", "config.json"), join(dir, "config.json"));
     const prompt = readFileSync(caseDir("06-stored-head", "prompts.txt"), "utf8").trim();

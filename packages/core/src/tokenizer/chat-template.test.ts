@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
-import { goldenDir, hasGoldens, readCase } from "../testing/goldens.js";
+import { goldenCases, goldenDir, readCase } from "../testing/goldens.js";
 import { ChatTemplate, loadChatTemplate, renderDialog, type ChatMessage } from "./chat-template.js";
 import { loadTokenizer } from "./load-tokenizer.js";
 import { PROMPT_TEMPLATES, type TemplateName } from "./prompt-templates.js";
@@ -34,21 +34,12 @@ interface ChatCases {
   }[];
 }
 
-const folder = (name: string) => (hasGoldens ? goldenDir("D_sft", name) : "");
-const read = <T>(name: string, empty: T): T => (hasGoldens ? readCase<T>(folder(name)) : empty);
+/** The cases of D with these keys. */
+const read = <T>(...keys: string[]): T[] =>
+  goldenCases("D_sft", ...keys).map((name) => readCase<T>(goldenDir("D_sft", name)));
 
-describe.skipIf(!hasGoldens)("prompt formats", () => {
-  const {
-    names,
-    system_prompt: system,
-    turns,
-    templates,
-  } = read<Templates>("templates", {
-    names: [],
-    system_prompt: "",
-    turns: [],
-    templates: {},
-  });
+describe.each(read<Templates>("templates", "turns"))("prompt formats", ({ names, turns, templates, ...given }) => {
+  const system = given.system_prompt;
 
   it("are those that MedicalGPT registers", () => {
     expect(Object.keys(PROMPT_TEMPLATES)).toEqual(names);
@@ -66,8 +57,7 @@ describe.skipIf(!hasGoldens)("prompt formats", () => {
   });
 });
 
-describe.skipIf(!hasGoldens)("Jinja", () => {
-  const { messages, cases } = read<JinjaCases>("jinja", { messages: [], cases: [] });
+describe.each(read<JinjaCases>("messages", "cases"))("Jinja", ({ messages, cases }) => {
   it.each(cases)("renders as Jinja2: $name", ({ template, context, expected, error }) => {
     const render = () => new ChatTemplate(template, "here").render(messages, { variables: { ...context } });
     if (error === undefined) expect(render()).toBe(expected);
@@ -76,8 +66,7 @@ describe.skipIf(!hasGoldens)("Jinja", () => {
   });
 });
 
-describe.skipIf(!hasGoldens)("tokenizers' own templates", () => {
-  const { results } = read<ChatCases>("chat_template", { results: [] });
+describe.each(read<ChatCases>("results.0.conversation"))("tokenizers' own templates", ({ results }) => {
   it.each(results.map((result, index) => ({ index, ...result })))(
     "renders conversation $index of $model",
     async ({

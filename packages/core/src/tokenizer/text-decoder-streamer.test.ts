@@ -45,6 +45,14 @@ function oddIds(tokenizer: Tokenizer): number[] {
 const engines = "reason" in loadNative() ? (["js"] as const) : (["js", "native"] as const);
 
 describe.skipIf(!hasGoldens).each(engines)("streamed by the %s engine", (engine) => {
+  async function firstTokenizer(fits: (tokenizer: Tokenizer) => boolean): Promise<Tokenizer | undefined> {
+    for (const { dir } of tokenizerDirs()) {
+      const tokenizer = await loadTokenizer(dir, { engine });
+      if (fits(tokenizer)) return tokenizer;
+    }
+    return undefined;
+  }
+
   it.each(hasGoldens ? tokenizerDirs() : [])("random tokens give the text of the whole: $name", async ({ dir }) => {
     const tokenizer = await loadTokenizer(dir, { engine });
     const odd = oddIds(tokenizer);
@@ -61,8 +69,11 @@ describe.skipIf(!hasGoldens).each(engines)("streamed by the %s engine", (engine)
     }
   });
 
-  it("shows whole words at once and holds back what may change", async () => {
-    const llama = await loadTokenizer(goldenDir("A_models", "llama"), { engine });
+  it("shows whole words at once and holds back what may change", async ({ skip }) => {
+    // One of words and, where there is none, bytes.
+    const tokens = ["▁", "a", "b", "</s>", "<0x0A>"];
+    const llama = await firstTokenizer((each) => tokens.every((token) => each.tokenToId(token) !== undefined));
+    if (llama === undefined) return skip("no tokenizer with tokens of bytes among the references");
     const id = (token: string) => llama.tokenToId(token) as number;
     const bytes = (text: string) => [...Buffer.from(text)].map((byte) => `<0x${byte.toString(16).toUpperCase()}>`);
     const parts = (tokens: readonly string[]) => streamed(llama, tokens.map(id));
@@ -72,8 +83,12 @@ describe.skipIf(!hasGoldens).each(engines)("streamed by the %s engine", (engine)
     expect(parts([...bytes("w"), "</s>", "<0xE6>", "a"])).toEqual(["", "", "", "\uFFFD\uFFFDa", ""]);
     // The blank that begins a line is there, and the one that begins the text is not.
     expect(parts(["▁", "a", "<0x0A>", "▁", "b"]).join("")).toBe("a\n b");
-    const bloom = await loadTokenizer(goldenDir("A_models", "bloom"), { engine });
-    const half = bloom.encode("€", { addSpecialTokens: false }).subarray(0, 1);
-    expect(streamed(bloom, [bloom.tokenToId("a") as number, ...half])).toEqual(["a", "", "\uFFFD"]);
+  });
+
+  it("gives half of a character up at the end", async ({ skip }) => {
+    const start = (each: Tokenizer) => [...each.encode("€", { addSpecialTokens: false })];
+    const bloom = await firstTokenizer((each) => start(each).length > 1 && each.tokenToId("<0x0A>") === undefined);
+    if (bloom === undefined) return skip("no tokenizer of bytes alone among the references");
+    expect(streamed(bloom, [bloom.tokenToId("a")!, start(bloom)[0]!])).toEqual(["a", "", "\uFFFD"]);
   });
 });

@@ -178,7 +178,7 @@ describe("the keys of tokenizer_config.json", () => {
       readdirSync(dir).map((name) => join(dir, name)),
     );
     const dirs = [sample, ...folders].filter((dir) => existsSync(join(dir, "tokenizer_config.json")));
-    expect(dirs.length).toBeGreaterThan(5);
+    expect(dirs.length).toBeGreaterThan(1);
     for (const dir of dirs) {
       const lines: string[] = [];
       await loadTokenizer(dir, { engine: "js", warn: (text) => lines.push(text) });

@@ -1,17 +1,20 @@
 /** Training curves and schedules against the Hugging Face Trainer (reference results C). */
+import { existsSync } from "node:fs";
 import { afterAll, describe, expect, it } from "vitest";
 import { SCHEDULES } from "../optim/schedule.js";
 import { compareCurve, compareSchedule } from "../testing/compare-goldens.js";
 import { availableBackends } from "../testing/each-backend.js";
-import { goldenDir, hasGoldens } from "../testing/goldens.js";
+import { goldenCases, goldenDir, hasGoldens } from "../testing/goldens.js";
 
-const LORA = ["llama_lora_linear", "qwen2_lora_cosine", "bloom_lora_cosine_noclip"];
-const FULL = ["qwen2_full_linear", "bloom_full_cosine_wd"];
+/** Curves over blocks of text, from an adapter or of the whole model. */
+const curves = goldenCases("C_training", "steps", "block_size");
+const isLora = (name: string): boolean => existsSync(goldenDir("C_training", name, "init_adapter"));
+const slow = curves.filter(isLora).at(-1);
 const backends = await availableBackends();
 // The plain backend is slow: one curve shows that it takes the same steps.
 const cases = backends.flatMap((backend) =>
-  [...LORA, ...FULL]
-    .filter((name) => backend.name !== "js" || name === "qwen2_lora_cosine")
+  curves
+    .filter((name) => backend.name !== "js" || name === slow)
     .flatMap((name) =>
       [false, true].map((checkpointing) => ({
         name,
@@ -28,7 +31,7 @@ describe.skipIf(!hasGoldens)("training", () => {
     "follows the Trainer's curve for $name on $backend, gradient checkpointing $checkpointing",
     async ({ name, checkpointing, create }) => {
       const backend = await create();
-      await compareCurve(backend, goldenDir("C_training", name), { lora: LORA.includes(name), checkpointing });
+      await compareCurve(backend, goldenDir("C_training", name), { lora: isLora(name), checkpointing });
       compared++;
       await backend.dispose();
     },
@@ -36,6 +39,7 @@ describe.skipIf(!hasGoldens)("training", () => {
 });
 
 it.skipIf(!hasGoldens)("compares every curve", () => {
+  expect(curves.length).toBeGreaterThan(0);
   expect(compared).toBe(cases.length);
 });
 
@@ -43,6 +47,7 @@ afterAll(() =>
   console.log(`compared ${compared} training curves by value on ${backends.map(({ name }) => name).join(", ")}`),
 );
 
-it.skipIf(!hasGoldens).each(SCHEDULES)("gives transformers' %s schedule", (type) => {
-  compareSchedule(goldenDir("C_training", "schedules"), type);
+const folders = goldenCases("C_training", "schedules");
+it.skipIf(folders.length === 0).each(SCHEDULES)("gives transformers' %s schedule", (type) => {
+  for (const folder of folders) compareSchedule(goldenDir("C_training", folder), type);
 });

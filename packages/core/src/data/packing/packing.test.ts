@@ -1,6 +1,6 @@
 import { InputError } from "@medgpt/artifacts";
 import { describe, expect, it } from "vitest";
-import { goldenDir, hasGoldens, readCase } from "../../testing/goldens.js";
+import { goldenCases, goldenDir, readCase } from "../../testing/goldens.js";
 import { loadTokenizer } from "../../tokenizer/load-tokenizer.js";
 import { packBlocks, packNeatly, padBlocks, type Rows } from "./packing.js";
 import { documentsInMemory, sliceDocuments } from "../tokens/token-documents.js";
@@ -13,8 +13,13 @@ interface Golden {
   results: Record<string, { input_ids: number[][]; attention_mask: number[][] }>;
 }
 
-describe.skipIf(!hasGoldens).each(["llama", "qwen2"])("%s", (model) => {
-  const golden = hasGoldens ? readCase<Golden>(goldenDir("C_training", "packing")) : { texts: [], results: {} };
+const goldens = goldenCases("C_training", "texts", "results").flatMap((folder) => {
+  const golden = readCase<Golden>(goldenDir("C_training", folder));
+  const models = new Set(Object.keys(golden.results).map((name) => name.split("/")[0]!));
+  return [...models].map((model) => ({ model, golden }));
+});
+
+describe.each(goldens)("$model", ({ model, golden }) => {
   const load = async (texts: string[]) => {
     const tokenizer = await loadTokenizer(goldenDir("A_models", model), { engine: "js" });
     return { documents: documentsInMemory(await tokenizer.encodeBatch(texts)), eosId: tokenizer.eosId! };

@@ -2,17 +2,17 @@
 import { lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { adapters } from "./testing/hostile/adapter.js";
-import { checkpoints } from "./testing/hostile/checkpoint.js";
-import { configJson } from "./testing/hostile/config-json.js";
-import { flags } from "./testing/hostile/flags.js";
-import { manifests } from "./testing/hostile/manifest.js";
-import { Prototypes, Sandbox, type HostileCase } from "./testing/hostile/sandbox.js";
-import { texts } from "./testing/hostile/text.js";
-import { tokenizers } from "./testing/hostile/tokenizer.js";
-import { weights } from "./testing/hostile/weights.js";
+import { adapters } from "./hostile/adapter.js";
+import { checkpoints } from "./hostile/checkpoint.js";
+import { configJson } from "./hostile/config-json.js";
+import { flags } from "./hostile/flags.js";
+import { manifests } from "./hostile/manifest.js";
+import { Prototypes, Sandbox, type HostileCase } from "./hostile/sandbox.js";
+import { texts } from "./hostile/text.js";
+import { tokenizers } from "./hostile/tokenizer.js";
+import { weights } from "./hostile/weights.js";
 import { medgpt, type Outcome, type Toys } from "@medgpt/core/testing";
-import { makeToys } from "./testing/toys.js";
+import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 /** A new format is a file of cases and a row here. */
 const TABLES: Readonly<Record<string, readonly HostileCase[]>> = {

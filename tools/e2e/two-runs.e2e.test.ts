@@ -7,7 +7,7 @@ import { ArtifactError, openArtifact } from "@medgpt/artifacts";
 import { checkpoints, medgpt, readJson, snapshot, type Flags, type Toys } from "@medgpt/core/testing";
 import type { RunEvent } from "@medgpt/core/run";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { makeToys } from "./testing/toys.js";
+import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 /** A run that is killed goes on as if it had not been. The long version is in killed.full.test.ts. */
 import { readdirSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { surviveKills, writeLongText, type Moment } from "./testing/kill.js";
+import { surviveKills, writeLongText, type Moment } from "./kill.js";
 import { checkpoints, type Toys } from "@medgpt/core/testing";
-import { makeToys } from "./testing/toys.js";
+import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 let toys: Toys;
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 /** Twenty kills at random moments, ten of a run with LoRA and ten of one without. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { seededRandom } from "@medgpt/core/numeric";
-import { surviveKills, writeLongText, type Moment, type Phase } from "./testing/kill.js";
+import { surviveKills, writeLongText, type Moment, type Phase } from "./kill.js";
 import type { Flags, Toys } from "@medgpt/core/testing";
-import { makeToys } from "./testing/toys.js";
+import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 let toys: Toys;
 let text: Flags;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { HubServer, readJson, snapshot, type Outcome, type Toys } from "@medgpt/core/testing";
-import { makeToys } from "./testing/toys.js";
+import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 let toys: Toys;
 let server: HubServer;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkpoints, logged, snapshot, type Flags, type Toys } from "@medgpt/core/testing";
-import { makeToys } from "./testing/toys.js";
+import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 /** Whether this process may mount: the tests need a disk of their own. */
 const canMount = ((): boolean => {
