@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 
 import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
+import { readPackage } from "@medgpt/core/config";
 import type { SourceRow } from "@medgpt/core/data";
 import { checkFolder } from "@medgpt/core/training";
 import type { RunContext } from "@medgpt/core/run";
@@ -142,6 +142,5 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 export function packageVersion(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
+  return readPackage(new URL("../../package.json", import.meta.url)).version;
 }

@@ -10,13 +10,12 @@ import { describeJson, isJsonObject } from "../../json/read-json-object.js";
 import { decodeUtf8, snippet, type Bytes } from "../../text/decode-utf8.js";
 import { halfPairError, parseJson } from "../../json/exact-json.js";
 import { holdsJsonTexts, jsonInText } from "../../json/holds-json-texts.js";
-import { beginsList, listInLines } from "./list-in-lines.js";
+import { readJsonLine } from "./json-line.js";
 import { readCsv } from "./read-csv.js";
 import { readJsonValues } from "../../json/read-json-values.js";
 import type { DataRow, ReadOptions, RowFault, RowOrFault, SourceRow } from "./data-row.js";
 import { readParquet } from "./read-parquet.js";
 import { plainValue } from "./plain-value.js";
-import { scanJson } from "../../json/scan-json.js";
 import { readChunks, splitLines } from "../../text/split-lines.js";
 
 /** For rows that are written again: nobody else could read them. */
@@ -126,24 +125,10 @@ export function parseJsonLine(
   bytes: Bytes,
   file: string,
   line: number,
-  { parse = JSON.parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
+  { parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
 ): DataRow | undefined {
-  const source = decodeUtf8(bytes, { file, line, column: 1 });
-  if (line === 1 && beginsList(source)) throw listInLines(`${file}:1:1`);
-  let value: unknown;
-  try {
-    value = parse(source);
-  } catch (cause) {
-    if (source.trim() === "") return undefined;
-    const at = scanJson(source).errorAt ?? source.length;
-    const got = snippet(source.slice(at)) || "the end of the line";
-    throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
-      place: `${file}:${line}:${[...source.slice(0, at)].length + 1}`,
-      cause,
-    });
-  }
-  const begin = { file, line, column: 1 };
-  return checkRow(value, source, begin, onHalfPair);
+  const read = readJsonLine(bytes, { file, line }, "a JSON object", parse);
+  return read && checkRow(read.value, read.source, { file, line, column: 1 }, onHalfPair);
 }
 
 async function* readJsonFile(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {
