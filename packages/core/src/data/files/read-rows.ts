@@ -51,7 +51,7 @@ export async function* readRows(
 }
 
 /**
- * Rows, and what stands where rows should be and leaves those after it readable.
+ * Rows and faults: a fault stands for a row that cannot be read, if the rows after it can.
  * @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what nothing can be read after
  */
 export async function* readRowsOrFaults(
@@ -76,7 +76,7 @@ function rowOrFault(read: () => DataRow, file: string, line: number, source: () 
   }
 }
 
-/** Bytes as they are kept for whoever mends them. */
+/** Bytes in the form in which they are kept to be repaired. */
 function bytesOrText(bytes: Bytes): RowFault["source"] {
   return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
 }
