@@ -33,7 +33,10 @@ export interface TurnList {
   readonly path: Path;
   /** Whether roles are ShareGPT's (from: human, gpt) or OpenAI's (role: user, assistant). */
   readonly style: "sharegpt" | "openai";
-  /** What the list is in its row: it ends with an answer, with what is answered elsewhere, or is an answer. */
+  /**
+   * The part that the list has in its row: it ends with an answer, ends with a question that is answered elsewhere, or
+   * is an answer.
+   */
   readonly kind: "conversation" | "prompt" | "answer" | "rejected";
   readonly turns: readonly Turn[];
 }
@@ -115,7 +118,7 @@ export function viewRow(value: unknown): RowView {
     const text = value[key];
     if (typeof text === "string") texts.push({ path: [key], text, part });
   }
-  // Answers that stand beside the conversation, which then ends with what they answer.
+  // Answers that stand beside the conversation, which then ends with their question.
   const answered = ["chosen", "rejected", "completion"].some((key) => key in value);
   for (const key of LIST_KEYS) {
     const items = value[key];

@@ -59,7 +59,7 @@ function* checkTurn(
   } else yield { path: textPath, message, advice: "remove the turn", repair: "remove item" };
 }
 
-/** What is wrong with what should be a text that says something. */
+/** The problem with a value that should be a text and not empty. */
 function wrongText(text: unknown): string | undefined {
   if (typeof text === "string") return isBlank(text) ? "is empty" : undefined;
   if (text === undefined) return "is missing";

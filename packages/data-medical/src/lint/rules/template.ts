@@ -28,7 +28,7 @@ function* checkConversation({ value, texts, lists }: LintRow, template: ChatTemp
   }
 }
 
-/** A row of any format as fine-tuning would read it; undefined for what is none, which other rules say. */
+/** A row of any format as fine-tuning would read it; undefined if it is not a conversation, which other rules report. */
 function conversationOf(value: unknown): Conversation | undefined {
   if (!isJsonObject(value)) return undefined;
   try {
