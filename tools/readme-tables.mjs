@@ -1,4 +1,4 @@
-// Brings the option tables of the packages' READMEs up to date with their schemas. Run it after `npx tsc -b`.
+// Brings the option tables of the packages' documents up to date with their schemas. Run it after `npx tsc -b`.
 import { updateOptionTable } from "../packages/core/dist/config/index.js";
 import { mergeSchema } from "../packages/cli/dist/config.js";
 import { convertSchema } from "../packages/data-medical/dist/convert/config.js";
@@ -12,22 +12,22 @@ import { statsSchema } from "../packages/data-medical/dist/stats/config.js";
 import { pretrainSchema } from "../packages/pretrain/dist/config.js";
 import { sftSchema } from "../packages/sft/dist/config.js";
 
-/** Package, schema and, where a README has the tables of several commands, the command. */
+/** Document, schema and, where it has the tables of several commands, the command. */
 const tables = [
-  ["cli", mergeSchema],
-  ["data-medical", convertSchema, "convert"],
-  ["data-medical", pullSchema, "pull"],
-  ["data-medical", lintSchema, "lint"],
-  ["data-medical", statsSchema, "stats"],
-  ["data-medical", mixSchema, "mix"],
-  ["data-medical", splitSchema, "split"],
-  ["data-medical", dedupSchema, "dedup"],
-  ["data-medical", sampleSchema, "sample"],
-  ["pretrain", pretrainSchema],
-  ["sft", sftSchema],
+  ["cli/README.md", mergeSchema],
+  ["data-medical/docs/options.md", convertSchema, "convert"],
+  ["data-medical/docs/options.md", pullSchema, "pull"],
+  ["data-medical/docs/options.md", lintSchema, "lint"],
+  ["data-medical/docs/options.md", statsSchema, "stats"],
+  ["data-medical/docs/options.md", mixSchema, "mix"],
+  ["data-medical/docs/options.md", splitSchema, "split"],
+  ["data-medical/docs/options.md", dedupSchema, "dedup"],
+  ["data-medical/docs/options.md", sampleSchema, "sample"],
+  ["pretrain/docs/options.md", pretrainSchema],
+  ["sft/docs/options.md", sftSchema],
 ];
 
 for (const [name, schema, command] of tables) {
-  const changed = updateOptionTable(new URL(`../packages/${name}/README.md`, import.meta.url), schema, command);
-  console.log(`packages/${name}/README.md${command ? ` (${command})` : ""}: ${changed ? "updated" : "current"}`);
+  const changed = updateOptionTable(new URL(`../packages/${name}`, import.meta.url), schema, command);
+  console.log(`packages/${name}${command ? ` (${command})` : ""}: ${changed ? "updated" : "current"}`);
 }

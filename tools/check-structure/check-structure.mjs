@@ -4,7 +4,7 @@
  * will look for. A stage that trains is one command; one of data (data-…) is several, each in a folder of its own.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const FILES = ["bin", "src/index.ts", "src/command.ts"];
 const TRAINING_FILES = ["presets", "src/config.ts", "src/data.ts", "src/loss.ts", "src/recipe.ts"];
@@ -53,6 +53,17 @@ function imports(dir) {
   return [...new Set(found.map(([, name]) => name))];
 }
 
+/** What is wrong with the links of a package's documents, and whether npm packs its docs, one line each. */
+function brokenLinks(dir, manifest) {
+  const docs = existsSync(join(dir, "docs")) ? readdirSync(join(dir, "docs")).map((name) => `docs/${name}`) : [];
+  const broken = docs.length > 0 && !manifest.files?.includes("docs") ? ['"docs" in "files" of package.json'] : [];
+  for (const name of ["README.md", ...docs].filter((name) => existsSync(join(dir, name)))) {
+    for (const [, link] of readFileSync(join(dir, name), "utf8").matchAll(/\]\((?!https?:|#)([^)#\s]+)/g))
+      if (!existsSync(join(dir, dirname(name), link))) broken.push(`${link}, which ${name} links to`);
+  }
+  return broken;
+}
+
 /** What any package lacks, one line each. */
 function packageLacks(dir, manifest) {
   const missing = existsSync(join(dir, "README.md")) ? [] : ["README.md"];
@@ -77,7 +88,11 @@ const all = readdirSync("packages").map((name) => {
   const dir = join("packages", name);
   const manifest = JSON.parse(readFileSync(join(dir, "package.json"), "utf8"));
   const isStage = manifest.nx?.tags?.includes("layer:stage") === true;
-  const missing = [...packageLacks(dir, manifest), ...(isStage ? lacks(dir, name, manifest) : [])];
+  const missing = [
+    ...packageLacks(dir, manifest),
+    ...brokenLinks(dir, manifest),
+    ...(isStage ? lacks(dir, name, manifest) : []),
+  ];
   for (const what of missing) console.error(`packages/${name} lacks ${what}`);
   return { isStage, missing };
 });

@@ -1,4 +1,4 @@
-/** How answers are generated: the flags over what the model's folder says. */
+/** How answers are generated: by the flags, then by the files of the model's folder. */
 import { InputError } from "@medgpt/artifacts";
 import { flag, topic } from "@medgpt/core/config";
 import { generationConfigFile, resolveGenerationConfig, type GenerationConfig } from "@medgpt/core/generation";
@@ -10,7 +10,7 @@ const optional = <T extends z.ZodType>(type: T, help: string, alias: readonly st
 /** New tokens where neither a flag nor the model's folder says how many. */
 const DEFAULT_NEW_TOKENS = 512;
 
-/** Those left out are what generation_config.json says, else transformers' defaults. */
+/** A flag that is not given takes its value from generation_config.json, else transformers' default. */
 export const generationFlags = topic("Generation", {
   max_new_tokens: optional(
     z.int().min(1),
@@ -35,7 +35,7 @@ export type GenerationFlags = z.output<z.ZodObject<typeof generationFlags>>;
 
 const OF_DRAWING = ["temperature", "top_k", "top_p", "min_p"] as const;
 
-/** What the model's folder says and what ends its answers. */
+/** The settings of the model's folder, and the tokens and texts that end its answers. */
 export interface ModelGeneration {
   readonly dir: string;
   readonly written: Partial<GenerationConfig>;
@@ -44,9 +44,9 @@ export interface ModelGeneration {
 }
 
 /**
- * The flags that were given over what the folder says, judged together.
+ * The settings of the folder with the flags that were given in their place, checked together.
  * @param say told of flags that change nothing
- * @throws InputError for values that cannot be, with what to do about them
+ * @throws InputError for values that are not possible, with advice
  */
 export function generationOf(
   flags: GenerationFlags,

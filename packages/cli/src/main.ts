@@ -1,7 +1,5 @@
 /** The medgpt command: finds the stage that the first argument names and hands it the others. */
-import { readFileSync } from "node:fs";
-
-import { runGroup, type CommandEntry, type CommandIo } from "@medgpt/core/config";
+import { readPackage, runGroup, type CommandEntry, type CommandIo } from "@medgpt/core/config";
 
 import { COMMANDS } from "./commands.js";
 
@@ -12,13 +10,8 @@ export async function main(
   commands: readonly CommandEntry[] = COMMANDS,
 ): Promise<number> {
   if (argv[0] === "--version") {
-    io.stdout.write(`${version()}\n`);
+    io.stdout.write(`${readPackage(new URL("../package.json", import.meta.url)).version}\n`);
     return 0;
   }
   return runGroup({ name: "", summary: "Train domain language models.", commands }, argv, io, "medgpt");
-}
-
-function version(): string {
-  const manifest = readFileSync(new URL("../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
 }

@@ -10,7 +10,7 @@ import { chooser } from "./random.js";
 
 /**
  * Counts rows, reading every one of them.
- * @throws InputError for what is no row, and for rows of different formats
+ * @throws InputError for a line that is not a row, and for rows of different formats
  */
 export async function countRows(
   found: RowFiles,

@@ -1,7 +1,7 @@
 /** Lengths below this are counted each by itself; longer ones share a place with those within 1 in 2,048. */
 const EXACT = 4096;
 
-/** Of a histogram, for people and programs. */
+/** The figures of a histogram, for people and programs. */
 export interface LengthSummary {
   readonly count: number;
   readonly sum: number;

@@ -6,7 +6,7 @@ import { syncFolder, writeError } from "@medgpt/artifacts";
 /** What is written comes in lines, and goes to the file in blocks. */
 const BLOCK_BYTES = 1 << 20;
 
-/** @throws InputError where the folder that a file goes into is not there and cannot be made */
+/** @throws InputError if the folder of a file does not exist and cannot be made */
 export async function makeFolderOf(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true }).catch((error: unknown) => {
     throw writeError(error, dirname(path));

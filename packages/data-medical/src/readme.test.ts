@@ -16,9 +16,11 @@ import { splitSchema } from "./split/config.js";
 import { statsSchema } from "./stats/config.js";
 import { TARGET_NAMES } from "./targets/targets.js";
 
-const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+const read = (name: string): string => readFileSync(new URL(`../${name}`, import.meta.url), "utf8");
+const [options, formats] = [read("docs/options.md"), read("docs/formats.md")];
+const texts = ["README.md", "docs/operations.md"].map(read).join("\n");
 
-describe("the README", () => {
+describe("the documents", () => {
   it.each<[string, z.ZodObject]>([
     ["convert", convertSchema],
     ["pull", pullSchema],
@@ -29,18 +31,18 @@ describe("the README", () => {
     ["dedup", dedupSchema],
     ["sample", sampleSchema],
   ])("has the current options of %s (tools/readme-tables.mjs brings them up to date)", (name, schema) => {
-    expect(withOptionTable(readme, schema, name)).toBe(readme);
+    expect(withOptionTable(options, schema, name)).toBe(options);
   });
 
   it("has every format with its columns, and whether it is written", () => {
-    const rows = [...readme.matchAll(/^\| `([\w-]+)` +\| (.*?) +\| yes +\| (yes)? *\|$/gm)];
+    const rows = [...formats.matchAll(/^\| `([\w-]+)` +\| (.*?) +\| yes +\| (yes)? *\|$/gm)];
     expect(rows.map(([, name, about, written]) => [name, about, written === "yes"])).toEqual(
       FORMATS.map(({ name, about }) => [name, about, (TARGET_NAMES as string[]).includes(name)]),
     );
   });
 
   it("has commands that parse", async () => {
-    const lines = [...readme.matchAll(/^npx medgpt-data-medical (\w+)(.*)$/gm)];
+    const lines = [...texts.matchAll(/^npx medgpt-data-medical (\w+)(.*)$/gm)];
     expect(lines.length).toBeGreaterThan(4);
     for (const [, verb, words] of lines) {
       const { config } = await command.commands

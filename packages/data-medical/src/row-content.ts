@@ -18,10 +18,10 @@ export interface RowContent {
   readonly said: readonly Said[];
 }
 
-/** What of two rows is compared: what the user asks first, or everything. */
+/** The part of two rows that is compared: the first question of the user, or all text. */
 export type ComparedBy = "prompt" | "row";
 
-/** Reads rows as the format that is named, or as what their columns say. */
+/** Reads rows in the format that is named, or in the one that their columns show. */
 export type ContentReader = (row: DataRow, place: string) => RowContent;
 
 /** A format by name, so that it can be sent to a thread, with the columns by which it is known. */

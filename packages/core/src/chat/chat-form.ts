@@ -15,7 +15,7 @@ export interface ChatForm {
   readonly endId: number | undefined;
   /** What is written after an answer, with the text of endId, before the next turn. */
   readonly ending: string;
-  /** What ends an answer in use, beside the end of text. */
+  /** Tokens or texts that end an answer in generation, besides the end of text. */
   readonly stopIds: readonly number[];
   readonly stopStrings: readonly string[];
   /**

@@ -1,4 +1,4 @@
-/** How a model is shown a conversation in training: the prompt of the first answer, and what goes from answer to answer. */
+/** The text of a conversation in training: the prompt of the first answer, then the text between each answer and the next. */
 import { InputError } from "@medgpt/artifacts";
 import type { ChatMessage, ChatTemplate } from "../tokenizer/chat-template.js";
 import { PROMPT_TEMPLATES, type TemplateName } from "../tokenizer/prompt-templates.js";
@@ -8,12 +8,12 @@ import type { Conversation } from "./conversation.js";
 import { EARLIER, ELSEWHERE, type Unlike } from "./left-out.js";
 
 export interface RenderedTurn {
-  /** From the end of the last answer on, which it may begin with, to where the answer begins. All of the text where that is rewritten. */
+  /** The text between the end of the last answer (which may be part of it) and this answer. If `rewritten`, all the text before it. */
   readonly source: string;
   readonly answer: string;
-  /** Whether a template now writes an earlier turn otherwise than before, so that nothing goes on from there. */
+  /** Whether the template now writes an earlier turn in another way, so that this turn cannot continue the row. */
   readonly rewritten: boolean;
-  /** What a model meets otherwise in use. */
+  /** The differences from the text that a model is given in generation. */
   readonly unlike?: readonly Unlike[];
 }
 
@@ -33,11 +33,11 @@ export interface Dialog extends ChatForm {
    */
   render(conversation: Conversation): Iterable<RenderedTurn>;
   /**
-   * Whether an answer and what stands around it are the same tokens together as they are alone.
+   * Whether an answer has the same tokens alone as it has between the texts around it.
    * @param before the text up to the answer, or its end
    */
   goesOn(before: Encoded, answer: Encoded): boolean;
-  /** Whether a conversation stays a row where they are not, as MedicalGPT's do; else each such answer begins another. */
+  /** If the tokens differ: whether the conversation stays one row, as MedicalGPT's do; else each such answer begins a new row. */
   readonly keepsRows: boolean;
   /** All the text before the last answer: its prompt. Throws as `render` does. */
   beforeLastAnswer(conversation: Conversation): string;
@@ -73,10 +73,10 @@ export function createDialog(
   };
 }
 
-/** Characters on either side of a boundary that may decide where tokens begin: more than any special token has. */
-const WINDOW = 64;
+/** The number of characters on each side of a boundary that decide where tokens begin: more than any special token has. */
+const NEAR = 64;
 
-/** `Dialog.goesOn` with an answer's first token, and the last of its prompt, remembered: they decide it. */
+/** `Dialog.goesOn`, which depends on the last token of the prompt and the first of the answer: results are kept by these two. */
 function boundaries(tokenizer: Tokenizer, { endId, ending }: ChatForm): Dialog["goesOn"] {
   const encode = (text: string): number[] => [...tokenizer.encode(text, { addSpecialTokens: false })];
   const apart = (left: string, right: string): boolean =>
@@ -86,16 +86,16 @@ function boundaries(tokenizer: Tokenizer, { endId, ending }: ChatForm): Dialog["
   return (before, answer) => {
     ends ??= encode(ending)[0] === endId && apart(MARK, ending);
     if (!ends) return false;
-    if (/\s$/.test(answer.text) && !apart(answer.text.slice(-WINDOW), ending)) return false;
+    if (/\s$/.test(answer.text) && !apart(answer.text.slice(-NEAR), ending)) return false;
     // The first character as well: the first token may hold a space that the tokenizer puts before a text.
     const key = `${before.ids.at(-1)} ${answer.ids[0]} ${answer.text.charAt(0)}`;
-    const found = known.get(key) ?? apart(before.text.slice(-WINDOW), answer.text.slice(0, WINDOW));
+    const found = known.get(key) ?? apart(before.text.slice(-NEAR), answer.text.slice(0, NEAR));
     known.set(key, found);
     return found;
   };
 }
 
-/** Whether a template writes a system prompt; one that refuses it says so itself. */
+/** Whether a template writes a system prompt. A template that refuses one says so itself, later. */
 function showsSystem(template: ChatTemplate): boolean {
   try {
     return template.render(messagesOf({ system: MARK, turns: [["1", "1"]] })).includes(MARK);

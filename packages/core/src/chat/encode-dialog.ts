@@ -11,14 +11,14 @@ import { EARLIER, REWRITTEN, type Cut, type Unlike } from "./left-out.js";
 /** One turn of a row. */
 export interface EncodedTurn {
   readonly source: Int32Array;
-  /** With what ends it, unless it was cut. */
+  /** The answer, with the tokens that end it unless it was cut. */
   readonly answer: Int32Array;
   /** Whether the answer carries loss; otherwise another row has it. */
   readonly learnt: boolean;
   /** The answer as it was said; only its beginning where it was cut. */
   readonly text: string;
   readonly cut: boolean;
-  /** What a model meets otherwise in use. */
+  /** The differences between this row and what a model is given in generation. */
   readonly unlike?: readonly Unlike[];
 }
 
@@ -46,7 +46,7 @@ export class DialogEncoder {
   }
 
   /**
-   * The rows of a conversation, each of at most maxLength tokens; none where there is nothing to learn.
+   * The rows of a conversation, each of at most maxLength tokens. Empty if there is nothing to learn.
    * @throws InputError where the template refuses it
    */
   encode(conversation: Conversation, onCut: (cut: Cut) => void = () => undefined): EncodedTurn[][] {
@@ -97,7 +97,7 @@ export class DialogEncoder {
       let turn = { ...this.#turn(source, answer, index === from, index >= learnt), unlike };
       if (rewritten && index > learnt) break;
       if (rewritten || (rewritesBefore && index === from)) {
-        // What goes before stands as the template writes it for this turn.
+        // The history is the one that the template writes for this turn.
         const before = this.dialog.beforeLastAnswer({ ...part, turns: turns.slice(from, learnt + 1) });
         const still = all[learnt]!.unlike?.filter((what) => what !== EARLIER) ?? [];
         turn = { ...this.#turn(before, turns[learnt]![1], true, true), unlike: still };

@@ -2,7 +2,7 @@
 
 import { counted } from "../run/counted.js";
 
-/** Turns that are left out, and what of a row is not read. */
+/** Turns that are left out, and parts of a row that are not read. */
 export type LeftOut =
   | "answer before the first question"
   | "answer without text"
@@ -15,7 +15,7 @@ export type LeftOut =
   | `turn with ${string}`
   | `column ${string}`;
 
-/** What else may happen to a row on its way to ids. */
+/** Other things that may happen to a row before it becomes ids. */
 export type Changed =
   | "conversation without an answer"
   | "row with half of a character"
@@ -23,7 +23,7 @@ export type Changed =
   | "system prompt that the chat template does not show"
   | "answer that the tokenizer does not give back to the letter";
 
-/** What a model meets in use otherwise than in training. */
+/** Differences between the text of training and that of generation. */
 export type Unlike = typeof EARLIER | typeof ELSEWHERE;
 export const EARLIER = "turn whose earlier answers stand in a prompt as other tokens";
 export const ELSEWHERE = "prompt that the template itself does not write before an answer";
@@ -31,7 +31,7 @@ export const ELSEWHERE = "prompt that the template itself does not write before 
 /** A conversation that becomes several rows, whatever its length. */
 export const REWRITTEN = "conversation whose earlier turns are written or read otherwise later on";
 
-/** What length did to a conversation, and what is otherwise in use. */
+/** Effects of the length limit on a conversation, and the differences from generation. */
 export type Cut =
   | Unlike
   | "question cut at its beginning"
@@ -40,7 +40,7 @@ export type Cut =
   | "split"
   | typeof REWRITTEN;
 
-/** How each goes on: what was done, and what helps. */
+/** The rest of each message: what was done, and what helps. */
 const ADVICE: readonly (readonly [what: string, advice: string])[] = [
   ["answer before the first question", "left out"],
   ["answer without text", "left out with the question"],
@@ -69,7 +69,7 @@ const ADVICE: readonly (readonly [what: string, advice: string])[] = [
   ["no room for the answer", "left out; raise --model_max_length"],
 ];
 
-/** Of those that do not begin with what is counted. */
+/** Texts to print for keys that do not begin with the thing that is counted. */
 const NAMES: Readonly<Record<string, string>> = {
   split: "conversation longer than --model_max_length",
   "no room for the answer": "answer for which a row has no room",

@@ -6,7 +6,7 @@ import type { EncodedTurn } from "./encode-dialog.js";
  * Proves that the labels of a row are its answers: each run of labelled tokens must decode to one of them, in order, and end
  * with the token that ends an answer.
  * @param labels as `joinTurns` made them, without the questions
- * @returns how many answers hold what the tokenizer does not give back as it was (it drops a space, say)
+ * @returns how many answers the tokenizer does not give back unchanged (it may drop a space)
  * @throws MedgptError with the row where they are not
  */
 export function proveLabels(

@@ -7,7 +7,7 @@ export interface SpecialText {
 }
 
 /**
- * Finds what a tokenizer reads in a text as its own special tokens. In what people wrote they forge a turn, or end an answer
+ * Finds the parts of a text that a tokenizer reads as its own special tokens. In what people wrote they forge a turn, or end an answer
  * in its middle.
  */
 export function specialTextFinder({

@@ -19,7 +19,7 @@ export function callsText(calls: readonly unknown[], place: string): string {
 /**
  * The text of a turn that calls tools. Calls are left as they are spelt, but for arguments that are JSON in a string, null
  * or not there.
- * @throws InputError where it is no JSON, or has arguments that are no object
+ * @throws InputError if the text is not JSON, or arguments are not an object
  */
 export function toolCallText(text: string, place: string): string {
   const value = parse(text, place);
@@ -35,7 +35,7 @@ export function toolCallText(text: string, place: string): string {
   return Array.isArray(value) ? `[${calls.join(", ")}]` : calls[0]!;
 }
 
-/** The calls of such a text, their arguments as they are spelt; undefined where it is something else. */
+/** The calls of a turn that calls tools, with the spelling of their arguments kept; undefined for any other text. */
 export function readCalls(text: string): FunctionCall[] | undefined {
   let value: unknown;
   try {

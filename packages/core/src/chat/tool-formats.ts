@@ -169,7 +169,7 @@ function isJson(text: string): boolean {
   }
 }
 
-/** Calls from the texts of objects with a name and arguments under `key`; undefined where one is none. */
+/** Calls from the texts of objects with a name and arguments under `key`; undefined if one of them is not a call. */
 function callsIn(texts: readonly string[], key: string): FunctionCall[] | undefined {
   const calls = texts.map((text): FunctionCall | undefined => {
     const value = JSON.parse(text) as Record<string, unknown> | null;

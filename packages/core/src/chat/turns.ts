@@ -32,7 +32,7 @@ export const ROLES: ReadonlyMap<string, Role> = new Map<string, Role>([
 ]);
 
 export interface ChatTurn {
-  /** undefined where `name` is no role's, and then nothing of the turn is read. */
+  /** undefined if `name` is not a known role; then the turn is not read. */
   readonly role: Role | undefined;
   /** What the row calls the role. */
   readonly name: unknown;
@@ -49,7 +49,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /**
  * A message with text and calls is two turns.
  * @param place where the list is, for errors
- * @throws InputError for what is no turn, has no text, or has parts that are no text or calls that are no calls
+ * @throws InputError for an element that is not a turn or has no text, and for parts or calls of another form
  */
 export function readTurns(list: unknown, place: string): ChatTurn[] {
   if (!Array.isArray(list)) throw new InputError(`expected a list of turns, got ${describeJson(list)}`, { place });

@@ -23,7 +23,7 @@ const ENDINGS = [".json", ".yaml", ".yml"];
 
 /**
  * The file that the value of --config means: a preset of the command's package for medgpt:NAME, else the value itself.
- * @throws InputError where there is no such preset, or where the value is the name of one and no file
+ * @throws InputError where there is no such preset, or where the value names a preset and no file of that name exists
  */
 export function configPath(value: string, presets: URL | undefined): string {
   const dir = presets === undefined ? undefined : fileURLToPath(presets);

@@ -18,7 +18,7 @@ export interface ParsedFlags<S extends z.ZodObject> {
   readonly lines: readonly string[];
 }
 
-/** A value as it was given, with what an error about it says. */
+/** A value as it was given, and the words that an error about it uses. */
 interface Given {
   readonly value: unknown;
   readonly shown: string;

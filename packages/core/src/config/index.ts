@@ -21,6 +21,7 @@ export {
   requiredAdapterFlag,
   tokenizerFlag,
 } from "./model-flags.js";
+export { readPackage } from "./read-package.js";
 export { resolvePrecision, torchDtype } from "./precision.js";
 export { threadsFlag } from "./threads-flag.js";
 export type { Command, CommandIo } from "./run-command.js";

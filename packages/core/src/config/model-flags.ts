@@ -39,7 +39,7 @@ export function onlyTokenizerFlag(help: string) {
   return flag(z.string().nullable(), { default: null, help, alias: [...TOKENIZER, "model_name_or_path", ...MODEL] });
 }
 
-/** `model_name_or_path` of such a command that needs one. */
+/** `model_name_or_path` of a command that reads only the tokenizer and needs one. */
 export function modelOrTokenizerFlag(help: string) {
   return required(z.string(), { help, alias: [...MODEL, "tokenizer_name_or_path", ...TOKENIZER] });
 }

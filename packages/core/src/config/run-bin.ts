@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-
+import { readPackage } from "./read-package.js";
 import { runCommand, type Command, type CommandIo } from "./run-command.js";
 import { runGroup, type CommandGroup } from "./run-group.js";
 
@@ -13,10 +12,7 @@ export async function runBin(
   argv: readonly string[] = process.argv.slice(2),
   io: CommandIo = process,
 ): Promise<number> {
-  const { bin, version } = JSON.parse(readFileSync(packageJson, "utf8")) as {
-    bin: Readonly<Record<string, string>>;
-    version: string;
-  };
+  const { bin, version } = readPackage(packageJson);
   if (argv[0] === "--version") {
     io.stdout.write(`${version}\n`);
     return 0;

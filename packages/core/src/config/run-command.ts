@@ -123,7 +123,7 @@ function errorParts(error: unknown): { name?: string; message: string; stack?: s
   return error as { name: string; message: string; stack?: string; code?: string };
 }
 
-/** Refuses an environment that a launcher of several processes made; notes what else of it changes nothing. */
+/** Refuses an environment that a launcher of several processes made, and notes which of its other variables change nothing. */
 function checkProcesses(env: CommandIo["env"]): string[] {
   const worldSize = env["WORLD_SIZE"] ?? "1";
   if (Number(worldSize) > 1) {

@@ -12,7 +12,7 @@ import { z } from "zod";
 
 export type FlagClass = "acts" | "accepted" | "refused";
 
-/** What a field declares beside its type and default. */
+/** The properties that a field declares, apart from its type and default. */
 export interface FlagInfo {
   readonly class: FlagClass;
   /** One sentence: what the flag does, or for the other classes, why it changes nothing or is refused. */
@@ -26,7 +26,7 @@ export interface FlagInfo {
   readonly positional: boolean;
   /** Whether a plain --help shows it, where the command marks any; the others are in `--help all`. */
   readonly main: boolean;
-  /** Whether a word where none may stand was most likely meant for it. */
+  /** Whether a stray word was most likely meant for this flag. */
   readonly word: boolean;
 }
 
@@ -181,7 +181,7 @@ export function fieldsOf(schema: z.ZodObject): Field[] {
   });
 }
 
-/** The name of a field as help and errors show it: `--in`, or `IN …` where words give it. */
+/** The name of a field as help and errors show it: `--in`, or `IN …` if words without a flag give the value. */
 export function shownName(field: Field): string {
   if (!field.positional) return `--${field.name}`;
   return field.name.toUpperCase() + (field.kind === "list" ? " …" : "");
@@ -198,7 +198,7 @@ function kindOf(name: string, type: z.ZodType): FlagKind {
   throw new TypeError(`field ${name} has a type that no flag can express: ${type.def.type}`);
 }
 
-/** The two flags that every command has: they say where the others come from and how it reports. */
+/** The two flags that every command has: where its other flags come from, and how it reports. */
 export const commandFlags = topic("Running", {
   config: flag(z.string().nullable(), {
     default: null,

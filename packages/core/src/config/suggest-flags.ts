@@ -5,7 +5,7 @@
 import { nearestName } from "./nearest-name.js";
 import type { Field } from "./schema.js";
 
-/** What other programs and habits call a flag; the first one that the command has is meant. */
+/** Names that other programs use, each with flags that it may mean: the first one that the command has. */
 const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
   adapter: ["peft_path", "lora_model"],
   alpha: ["lora_alpha"],
@@ -65,7 +65,7 @@ const SYNONYMS: Readonly<Record<string, readonly string[]>> = {
 /** More flags with the same words than this are no hint. */
 const MOST = 3;
 
-/** Names of the fields that `written` (without dashes before it) may have meant, the likeliest first; none where it is unclear. */
+/** Names of the fields that `written` (without dashes before it) may have meant, the likeliest first. Empty if it is unclear. */
 export function suggestFlags(written: string, fields: readonly Field[]): string[] {
   const name = written
     .replace(/([a-z\d])([A-Z])/g, "$1_$2")

@@ -14,7 +14,7 @@ export interface BlobRequest {
   readonly source: HubSource;
   readonly file: RepositoryFile;
   readonly url: URL;
-  /** Where the contents go; what has come so far is kept beside it, in <blob>.incomplete. */
+  /** The path of the contents. An unfinished download is kept beside it, in <blob>.incomplete. */
   readonly blob: string;
   readonly signal: AbortSignal;
   /** Told how many bytes are there, those of an earlier download included. */
@@ -85,7 +85,7 @@ async function complete(given: BlobRequest, partial: string): Promise<boolean> {
   }
 }
 
-/** The bytes that come cannot be the file's, so that what there is of it is not to be gone on with. */
+/** The bytes that arrive cannot be those of the file, so the unfinished download must not be continued. */
 class WrongAnswer extends InputError {}
 
 /** Takes one answer, from `offset` or, where the server sends all of it, from the start. `cut` says why it ended early. */

@@ -26,7 +26,7 @@ export class HubUnreachableError extends InputError {
 export const ATTEMPTS = 5;
 
 const FIRST_PAUSE_MS = 500;
-/** The hub counts requests in windows of five minutes; a longer wait is left to the user. */
+/** The hub limits requests per five minutes; a longer wait is left to the user. */
 const LONGEST_PAUSE_MS = 300_000;
 /** For an answer's headers, and its body where that is read whole. */
 const ANSWER_TIMEOUT_MS = 30_000;

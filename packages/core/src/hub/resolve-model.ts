@@ -25,7 +25,7 @@ const FILES = {
 };
 
 /**
- * The folder that a name means: itself where there is one, else the files of that repository on the hub, in the cache.
+ * The folder that a name means: the folder of that name if there is one, else the files of that repository on the hub, in the cache.
  * Weights are fetched as safetensors only, and nothing but what a model, an adapter or a tokenizer is loaded from.
  * @param name a folder, or "name" or "owner/name" on the hub; any other text is returned for the opener to complain of
  * @param revision a branch, a tag or a commit

@@ -88,7 +88,7 @@ export async function withNamedSnapshot<T>(source: HubSource, gather: (snapshot:
   });
 }
 
-/** A folder beside the one that a name would be, with nearly its name. */
+/** A folder that is nearly called so, beside the one that is missing. */
 async function similarFolder(name: string): Promise<string> {
   const entries = await readdir(dirname(name), { withFileTypes: true }).catch(() => []);
   const folders = entries.filter((entry) => !entry.isFile()).map((entry) => entry.name);

@@ -31,7 +31,7 @@ export class JsonNumber {
 
 /**
  * As JSON.parse, but numbers that it would change are JsonNumbers.
- * @throws SyntaxError for what is no JSON
+ * @throws SyntaxError if the text is not JSON
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text);

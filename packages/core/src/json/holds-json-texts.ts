@@ -36,7 +36,7 @@ export async function holdsJsonTexts(file: string): Promise<boolean> {
   return found;
 }
 
-/** What is said of such a file. */
+/** The message about such a file. */
 export function jsonInText(file: string): string {
   return `${file}: every line is JSON with a "text", and a .txt file is read as it stands, field names too; give it a name that ends in .jsonl (a list: .json)`;
 }

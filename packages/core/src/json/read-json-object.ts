@@ -3,7 +3,7 @@ import { JsonNumber, stringifyJson } from "./exact-json.js";
 import { scanJson } from "./scan-json.js";
 
 /**
- * Reads a JSON file whose top level must be an object; undefined where there is no such file.
+ * Reads a JSON file whose top level must be an object; undefined if there is no such file.
  * @throws InputError with file:line:column where the text is not JSON, and as readJsonText does
  */
 export async function readJsonObject(path: string): Promise<Record<string, unknown> | undefined> {

@@ -48,7 +48,7 @@ const here = ({ file, line, column }: Place): string => `${file}:${line}:${colum
 
 type Expected = "a JSON value" | "a JSON value or ]" | ", or ]" | "the end of the file";
 
-/** Finds where values begin and end; what they hold is JSON.parse's to judge. */
+/** Finds where values begin and end; JSON.parse checks their contents. */
 class Scanner {
   #place: Place; // of the next byte that is not counted yet
   #started = false;

@@ -20,7 +20,7 @@ type Fields = Pick<
 >;
 
 /**
- * What no single flag can say: that there is something to do and data for it, and which flags go together.
+ * Checks flags together: there has to be something to do and data for it, and some flags exclude or need others.
  * @param what the data of the stage, as in "a folder of text"
  */
 export function checkFlags(config: Fields, context: z.core.$RefinementCtx, what: string): void {

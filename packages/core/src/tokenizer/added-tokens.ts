@@ -103,11 +103,15 @@ export async function mergeAddedTokens(jsons: TokenizerJsons, warn: Warn): Promi
   return changed ? [...tokens.values()].sort((a, b) => a.id - b.id) : undefined;
 }
 
-/** tokenizer.json's own added tokens. */
-export function addedTokens(tokenizer: Json): AddedToken[] {
+/** tokenizer.json's own added tokens, as they stand there. */
+export function listAddedTokens(tokenizer: Json): Record<string, unknown>[] {
   const list: unknown = tokenizer["added_tokens"];
-  const objects = Array.isArray(list) ? list.filter(isJsonObject) : [];
-  return objects.map((token) => ({ id: token["id"] as number, ...tokenValue(token) }));
+  return Array.isArray(list) ? list.filter(isJsonObject) : [];
+}
+
+/** The same with every field. Their ids were checked before. */
+function addedTokens(tokenizer: Json): AddedToken[] {
+  return listAddedTokens(tokenizer).map((token) => ({ id: token["id"] as number, ...tokenValue(token) }));
 }
 
 /** Ids as they are taken: by the model's vocabulary, and by added tokens. */

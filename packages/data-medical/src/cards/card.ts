@@ -30,7 +30,7 @@ const cardSchema = z
     homepage: z.url(),
     /** "owner/name" on the hub. */
     hub: z.string().optional(),
-    /** For what is on no hub, the address that the names of files follow. */
+    /** For a data set that is not on a hub: the address that the names of files are joined to. */
     url: z.url({ protocol: /^https?$/ }).optional(),
     subsets: z.record(z.string(), subset),
   })
@@ -54,7 +54,7 @@ export async function listCards(): Promise<Card[]> {
 
 /**
  * The card of that name, or in the file of that path.
- * @throws InputError where there is none, or it is not as a card has to be
+ * @throws InputError if there is no such card, or it is not valid
  */
 export async function findCard(name: string): Promise<Card> {
   if (name.endsWith(".json")) return readCard(name, name);

@@ -20,7 +20,7 @@ export interface ConvertRowsOptions {
   readonly onDropped: (column: string) => void;
   /** Called once with what the files hold. */
   readonly onFormat: (text: string) => void;
-  /** Told of what one would not expect in a file of its name. */
+  /** Told of contents that do not fit the name of a file. */
   readonly onNote: (text: string) => void;
 }
 

@@ -1,8 +1,8 @@
-import { readFileSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, extname, join } from "node:path";
 
 import { InputError, writeArtifact, type ArtifactRef, type Details } from "@medgpt/artifacts";
+import { readPackage } from "@medgpt/core/config";
 import type { SourceRow } from "@medgpt/core/data";
 import { checkFolder } from "@medgpt/core/training";
 import { say, type RunContext } from "@medgpt/core/run";
@@ -20,7 +20,7 @@ export interface WriteConvertedOptions {
   readonly out: string;
   readonly quarantine: string | null;
   readonly overwrite: boolean;
-  /** What a dataset artifact says that it was made from. */
+  /** The origin that is written into a dataset artifact. */
   readonly inputs: readonly ArtifactRef[];
   readonly config: unknown;
 }
@@ -28,7 +28,7 @@ export interface WriteConvertedOptions {
 /**
  * Converts the files of each split and writes them to `out`: one file of one split, or a folder with a file for each. Only
  * what is complete takes its name.
- * @throws InputError for a row that is refused without a quarantine, and for what is there already
+ * @throws InputError for a row that is refused without a quarantine, and for files that exist already
  */
 export async function writeConverted(
   splits: ReadonlyMap<string, readonly string[]>,
@@ -136,6 +136,5 @@ async function isFolder(path: string): Promise<boolean> {
 }
 
 export function packageVersion(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(manifest) as { version: string }).version;
+  return readPackage(new URL("../../package.json", import.meta.url)).version;
 }

@@ -12,7 +12,7 @@ export interface DedupTaskOptions {
   readonly seed: number;
 }
 
-/** The rows of a chunk with what is compared: an element of each array is a row's, but where more are said. */
+/** The rows of a chunk with the values that are compared. Arrays have one element a row, unless they say otherwise. */
 export interface ComparableChunk {
   readonly fileIndex: number;
   readonly bytesRead: number;

@@ -31,10 +31,10 @@ export class Deduplicator {
   readonly #files: readonly string[];
   readonly #prints = new ExactDuplicates();
   readonly #near: NearDuplicates | undefined;
-  /** Of each different text, where it was first: index of the file, and line. */
+  /** For each different text, its first place: index of the file, and line. */
   readonly #fileOf = new Numbers();
   readonly #lineOf = new Numbers();
-  /** Of each signature that is kept, the number of its text. */
+  /** For each signature that is kept, the number of its text. */
   readonly #textOf = new Numbers();
 
   /** @param near the threshold for near duplicates, or null where only equal ones are left out */

@@ -6,7 +6,7 @@ export type { Role };
 
 export interface Turn {
   readonly role: Role;
-  /** Of a tool_call, a JSON object with "name" and "arguments", or a list of them, as ShareGPT data has it. */
+  /** In a tool_call: a JSON object with "name" and "arguments", or a list of them, as ShareGPT data has it. */
   readonly content: string;
 }
 

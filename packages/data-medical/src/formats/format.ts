@@ -19,7 +19,7 @@ export interface Format {
   read(row: DataRow): Example;
 }
 
-/** Whether the row has a value in the column; files of columns have null for what a row lacks. */
+/** Whether the row has a value in the column; files of columns have null for a missing value. */
 export function has(row: DataRow, column: string): boolean {
   return row[column] !== undefined && row[column] !== null;
 }
@@ -34,7 +34,7 @@ export function without(row: DataRow, ...columns: string[]): Readonly<Record<str
   return Object.fromEntries(Object.entries(row).filter(([column]) => !columns.includes(column)));
 }
 
-/** @throws RefusedRow where there is no text in the column */
+/** @throws RefusedRow if there is no text in the column */
 export function textIn(row: DataRow, column: string): string {
   const value = row[column];
   if (typeof value === "string") return value;

@@ -44,7 +44,7 @@ export const qaPreference: Format = {
     ),
 };
 
-/** TRL's: the prompt in a column of its own, or as what both answers begin with. */
+/** TRL's format: the prompt has a column of its own, or both answers begin with it. */
 export const trlPreference: Format = {
   name: "preference-trl",
   kind: "preference",

@@ -7,7 +7,7 @@ import type { Format } from "./format.js";
 import { RefusedRow } from "./refused-row.js";
 import { usableExample } from "./usable-example.js";
 
-/** A row of a file with what it says, or with the reason why it says nothing and what stands there. */
+/** A row of a file with its example, or with the reason why it has none and its source. */
 export type ReadExample = Pick<SourceRow, "file" | "line" | "place"> & {
   readonly source: RowFault["source"];
 } & ({ readonly example: Example } | { readonly refused: string });
@@ -19,15 +19,15 @@ export interface ReadExamplesOptions {
   readonly onFormat?: ((found: Detected, place: string) => void) | undefined;
   /** Called with every row before it is read; what it throws ends the reading. */
   readonly onRow?: ((source: SourceRow) => void) | undefined;
-  /** Told of what one would not expect in a file of its name. */
+  /** Told of contents that do not fit the name of a file. */
   readonly onNote?: ((text: string) => void) | undefined;
 }
 
-/** Rows that say what a file's rows are like. */
+/** The number of rows from which the format is judged. */
 export const FIRST_ROWS = 100;
 
 /**
- * The rows of files, all of one format: that of most of the first rows. What is wrong with a row alone is said of it.
+ * The rows of files, all in the format that most of the first rows have. A fault of a single row is reported with that row.
  * @throws InputError (from the iteration) for rows of different formats, naming both, and as readRowsOrFaults does
  */
 export async function* readExamples(
@@ -74,7 +74,10 @@ export async function* readExamples(
   if (ahead !== undefined) yield* takeAhead();
 }
 
-/** The format of most of the first rows of files; undefined where none fits. What cannot be read is left to who reads all. */
+/**
+ * The format of most of the first rows of files; undefined where none fits. What cannot be read is left to who reads
+ * all.
+ */
 export async function usualFormatOf(files: readonly string[]): Promise<Detected | undefined> {
   const rows: DataRow[] = [];
   try {

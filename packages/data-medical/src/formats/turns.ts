@@ -1,4 +1,4 @@
-/** Lists of turns as every command reads them, but that nothing is left out: what no other format can say is refused. */
+/** Lists of turns as every command reads them. Nothing is left out: a turn that other formats cannot express is refused. */
 import { InputError } from "@medgpt/artifacts";
 import { readTurns as readChatTurns, type ChatTurn } from "@medgpt/core/chat";
 
@@ -12,7 +12,7 @@ export function toTurns(value: unknown, role: Role, column: string): Turn[] {
   return readTurns(Array.isArray(value) ? value : [value], column);
 }
 
-/** @throws RefusedRow for what is no turn, has an unknown role, or says what a turn here cannot */
+/** @throws RefusedRow for an element that is not a turn, has an unknown role, or holds more than a turn here can */
 export function readTurns(value: unknown, column: string): Turn[] {
   const turns = refusing(() => readChatTurns(value, column));
   if (turns.length === 0) throw new RefusedRow(`${column}: expected turns, got none`);

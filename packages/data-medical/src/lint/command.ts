@@ -101,7 +101,7 @@ function summary(files: number, counts: LintCounts, byRule: ReadonlyMap<string, 
   return [...ruleLines, total + written];
 }
 
-/** @throws InputError for a name that is no rule's */
+/** @throws InputError for a name that no rule has */
 function chosenRules({ rules, ignore }: LintConfig): readonly Rule[] {
   const names = RULES.map(({ name }) => name);
   for (const [flag, given] of [

@@ -12,7 +12,7 @@ export interface Finding {
   readonly message: string;
   readonly advice: string;
   readonly fixable: boolean;
-  /** The text around the place on one line, and what of it is pointed at, in UTF-16 units. */
+  /** The text around the place on one line, and the part of it that is pointed at, in UTF-16 units. */
   readonly snippet: string;
   readonly mark: { readonly start: number; readonly length: number };
 }
@@ -58,7 +58,7 @@ function cutAt(text: string, at: number): number {
   return code >= 0xdc00 && code < 0xe000 ? within - 1 : within;
 }
 
-/** Without what a terminal would act on or not show. */
+/** The text without characters that a terminal would act on or not show. */
 function visible(text: string): string {
   return text.replace(
     /[\p{Cc}\p{Cf}\u2028\u2029]/gu,

@@ -1,4 +1,4 @@
-/** Reads files row by row, has every rule look at each row, and writes what --fix and --quarantine leave of them. */
+/** Reads files row by row, checks each row by every rule, and writes the rows that --fix and --quarantine leave. */
 import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { halfPairs, holdsJsonTexts, parseJson, stringifyJson } from "@medgpt/core/json";
@@ -24,7 +24,7 @@ export interface LintOptions extends RuleOptions {
   readonly outputs: readonly OutputFile[];
   readonly onFinding: (finding: Finding) => void;
   readonly onBytes: (count: number) => void;
-  /** Told of what one would not expect in a file of its name. */
+  /** Told of contents that do not fit the name of a file. */
   readonly onNote: (text: string) => void;
   readonly signal: AbortSignal | undefined;
 }
@@ -41,7 +41,7 @@ export interface LintCounts {
 
 type Found = readonly (readonly [rule: string, problem: Problem])[];
 
-/** Repairs may bring to light what others can repair, such as a comma and then a role. */
+/** One repair may make another possible, such as that of a comma and then that of a role. */
 const MAX_REPAIRS = 10;
 
 export async function lintFiles(options: LintOptions): Promise<LintCounts> {
@@ -156,7 +156,7 @@ function first(rules: Rules["comparing"], row: LintRow): Found {
   return [];
 }
 
-/** Rows that say what a file's rows are like. */
+/** The number of rows from which the format of a file is judged. */
 const FIRST_ROWS = 100;
 
 async function firstValues(file: string): Promise<unknown[]> {
@@ -187,7 +187,7 @@ function quarantined(raw: RawRow, row: LintRow, found: Found): object {
   return { file: row.file, line: row.line, findings, ...content };
 }
 
-/** A .json file that stops being JSON is a finding; what stands behind it cannot be looked at. */
+/** A .json file that stops being JSON is a finding; the rest of the file cannot be checked. */
 function reportBroken(error: unknown, file: string, writes: boolean, options: LintOptions, counts: LintCounts): void {
   if (!(error instanceof InputError) || error.place === undefined || writes) throw error;
   const place = /^(.*?):(\d+)(?::(\d+))?$/s.exec(error.place);
@@ -199,7 +199,7 @@ function reportBroken(error: unknown, file: string, writes: boolean, options: Li
   reportFile({ rule, file, line: Number(place[2]), column: Number(place[3] ?? 1), message, advice }, options, counts);
 }
 
-/** Reports what is wrong with a file rather than with a row of it. */
+/** Reports a problem of a file that is not one of a row. */
 function reportFile(
   finding: Pick<Finding, "rule" | "file" | "line" | "column" | "message" | "advice">,
   options: LintOptions,

@@ -4,7 +4,7 @@ import type { RawRow } from "./raw-rows.js";
 import { viewRow } from "./row-view.js";
 import type { LintRow, Problem } from "./rule.js";
 
-/** What a row has from where it came. */
+/** The properties of a row that come from its file. */
 export type RowContext = Pick<LintRow, "file" | "expected" | "split">;
 
 /** A row to be checked. */
@@ -33,7 +33,10 @@ export function rangeOf({ raw, plain }: LintRow, { path, at, end }: Problem): Ra
   };
 }
 
-/** `raw` after the repairs that its problems offer, those that overlap left for the next time; as it was if there is none. */
+/**
+ * `raw` after the repairs that its problems offer, unchanged if there are none. Repairs that overlap wait for the next
+ * call.
+ */
 export function repairRow(row: LintRow, problems: readonly Problem[]): string {
   const edits = problems
     .filter(({ repair }) => repair !== undefined && repair !== "remove row")

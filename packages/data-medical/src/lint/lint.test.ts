@@ -349,9 +349,9 @@ describe("medgpt data lint", () => {
     expect(places(findings)).toEqual(["4:1 json", "5:33 encoding"]);
   });
 
-  it("is called in the README as it can be called", async () => {
-    const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-    const calls = [...readme.matchAll(/^medgpt data lint (.*)$/gm)];
+  it("is called in docs/lint.md as it can be called", async () => {
+    const text = await readFile(new URL("../../docs/lint.md", import.meta.url), "utf8");
+    const calls = [...text.matchAll(/^medgpt data lint (.*)$/gm)];
     expect(calls).toHaveLength(3);
     for (const [, words] of calls) expect(() => parseFlags(lintSchema, words!.split(" "))).not.toThrow();
   });

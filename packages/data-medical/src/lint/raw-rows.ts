@@ -15,15 +15,18 @@ export interface RawRow {
   readonly column: number;
   /** Offset in `raw` of the first byte that is not UTF-8. */
   readonly badByte: number | undefined;
-  /** Why it is no row, where that does not show in `raw`. */
+  /** The reason why it is not a row, if `raw` does not show it. */
   readonly fault?: string;
-  /** The row as it is, where that is no UTF-8. */
+  /** The bytes of the row, if they are not UTF-8. */
   readonly bytes?: Bytes;
 }
 
 const BYTE_ORDER_MARK = Buffer.from("\uFEFF");
 
-/** The lines of a .txt or .jsonl file without "\n". A "\r" before it is kept, as it is to be found, and a byte order mark. */
+/**
+ * The lines of a .txt or .jsonl file without "\n". A "\r" before it is kept, as it is to be found, and a byte order
+ * mark.
+ */
 export async function* readLines(file: string, onBytes: (count: number) => void): AsyncGenerator<RawRow> {
   const plain = extname(file) === ".txt";
   let line = 1;

@@ -2,6 +2,7 @@
  * What the texts of a row are there for, in every format at once: told by their keys, so that a row in which something is
  * missing or wrong can still be looked at.
  */
+import { isJsonObject } from "@medgpt/core/json";
 import { ROLES, type Role } from "@medgpt/core/chat";
 import type { Path } from "./locate.js";
 
@@ -32,7 +33,10 @@ export interface TurnList {
   readonly path: Path;
   /** Whether roles are ShareGPT's (from: human, gpt) or OpenAI's (role: user, assistant). */
   readonly style: "sharegpt" | "openai";
-  /** What the list is in its row: it ends with an answer, with what is answered elsewhere, or is an answer. */
+  /**
+   * The part that the list has in its row: it ends with an answer, ends with a question that is answered elsewhere, or
+   * is an answer.
+   */
   readonly kind: "conversation" | "prompt" | "answer" | "rejected";
   readonly turns: readonly Turn[];
 }
@@ -88,19 +92,16 @@ export function roleOf({ role, calls }: Turn): Role | undefined {
   return known === "assistant" && calls ? "tool_call" : known;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
 const isFilled = (value: unknown): value is readonly unknown[] => Array.isArray(value) && value.length > 0;
 
 /** A part of OpenAI's content, where that is a list. */
 export function isTextPart(value: unknown): value is { type: "text"; text: string } {
-  return isObject(value) && value["type"] === "text" && typeof value["text"] === "string";
+  return isJsonObject(value) && value["type"] === "text" && typeof value["text"] === "string";
 }
 
 /** Keys that rows of a file need, as they come in most of its first rows; of other keys nothing is expected. */
 export function expectedKeys(values: readonly unknown[]): string[] {
-  const rows = values.filter(isObject);
+  const rows = values.filter(isJsonObject);
   const keys = [...new Set([...LIST_KEYS, ...TEXT_KEYS.keys(), "data"])].filter((key) => !OPTIONAL.has(key));
   return keys.filter((key) => rows.filter((row) => key in row).length * 2 > rows.length);
 }
@@ -110,20 +111,20 @@ const OPTIONAL: ReadonlySet<string> = new Set(["input", "system", "system_prompt
 /** The view of a parsed row; of plain text, the text itself. */
 export function viewRow(value: unknown): RowView {
   if (typeof value === "string") return { texts: [{ path: [], text: value, part: "text" }], lists: [] };
-  if (!isObject(value)) return { texts: [], lists: [] };
+  if (!isJsonObject(value)) return { texts: [], lists: [] };
   const texts: RowText[] = [];
   const lists: TurnList[] = [];
   for (const [key, part] of TEXT_KEYS) {
     const text = value[key];
     if (typeof text === "string") texts.push({ path: [key], text, part });
   }
-  // Answers that stand beside the conversation, which then ends with what they answer.
+  // Answers that stand beside the conversation, which then ends with their question.
   const answered = ["chosen", "rejected", "completion"].some((key) => key in value);
   for (const key of LIST_KEYS) {
     const items = value[key];
-    const isTurns = Array.isArray(items) && (key in CONVERSATIONS || items.some(isObject));
+    const isTurns = Array.isArray(items) && (key in CONVERSATIONS || items.some(isJsonObject));
     // An answer may be a single turn.
-    if (!isTurns && !(isObject(items) && (key === "chosen" || key === "rejected"))) continue;
+    if (!isTurns && !(isJsonObject(items) && (key === "chosen" || key === "rejected"))) continue;
     const list = turnsOf(key, isTurns ? items : [items], isTurns ? (i) => [key, i] : () => [key], answered);
     lists.push(list);
     for (const turn of list.turns) {
@@ -154,20 +155,20 @@ export function viewRow(value: unknown): RowView {
 const CONVERSATIONS: Readonly<Record<string, true>> = { conversations: true, conversation: true, messages: true };
 
 function turnsOf(key: string, items: readonly unknown[], pathOf: (index: number) => Path, answered: boolean): TurnList {
-  const openai = items.some((item) => isObject(item) && ("role" in item || "content" in item) && !("from" in item));
+  const openai = items.some((item) => isJsonObject(item) && ("role" in item || "content" in item) && !("from" in item));
   const [roleKey, textKey] = openai ? ["role", "content"] : ["from", "value"];
   const turns = items.map((item, index): Turn => {
     const path = pathOf(index);
-    const fields = isObject(item) ? item : {};
+    const fields = isJsonObject(item) ? item : {};
     return {
       path,
-      isObject: isObject(item),
+      isObject: isJsonObject(item),
       role: fields[roleKey],
       rolePath: [...path, roleKey],
       text: fields[textKey],
       textPath: [...path, textKey],
-      calls: isObject(item) && (isFilled(item["tool_calls"]) || isObject(item["function_call"])),
-      given: isObject(item) && isFilled(item["tool_calls"]) ? item["tool_calls"] : [],
+      calls: isJsonObject(item) && (isFilled(item["tool_calls"]) || isJsonObject(item["function_call"])),
+      given: isJsonObject(item) && isFilled(item["tool_calls"]) ? item["tool_calls"] : [],
     };
   });
   const kinds: Readonly<Record<string, TurnList["kind"]>> = {

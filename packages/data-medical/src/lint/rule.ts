@@ -1,4 +1,4 @@
-/** What a rule is given and what it answers. A rule is a file in rules/ and a line in rules.ts. */
+/** The input and the results of a rule. A rule is a file in rules/ and a line in rules.ts. */
 import type { ChatTemplate, Tokenizer } from "@medgpt/core/tokenizer";
 import type { Path } from "./locate.js";
 import type { RowView } from "./row-view.js";
@@ -17,11 +17,11 @@ export interface LintRow extends RowView {
   readonly value: unknown;
   /** Offset in `raw` of the first byte that is not UTF-8. */
   readonly badByte: number | undefined;
-  /** Why it is no row, where that does not show in `raw`. */
+  /** The reason why it is not a row, if `raw` does not show it. */
   readonly fault?: string;
   /** Keys that the rows of its file need. */
   readonly expected: readonly string[];
-  /** Rows of a reference are not checked themselves: what is checked may not repeat them. */
+  /** Rows of a reference are not checked themselves: the checked rows must not repeat them. */
   readonly split: "reference" | "held out" | "training";
 }
 
@@ -36,9 +36,9 @@ export interface Problem {
   readonly at?: number;
   readonly end?: number;
   readonly message: string;
-  /** What to do about it. */
+  /** Advice for the user. */
   readonly advice: string;
-  /** For what can be repaired without changing what the row says. */
+  /** For a problem that can be repaired without changing the meaning of the row. */
   readonly repair?: Repair;
 }
 

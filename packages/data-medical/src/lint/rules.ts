@@ -17,7 +17,7 @@ import { truncated } from "./rules/truncated.js";
 import { unknownRole } from "./rules/unknown-role.js";
 import type { Rule } from "./rule.js";
 
-/** Every rule, in the order in which a row is checked; what compares rows comes last. */
+/** Every rule, in the order in which a row is checked; rules that compare rows come last. */
 export const RULES: readonly Rule[] = [
   encoding,
   json,

@@ -9,7 +9,7 @@ import { eachShingle } from "./shingles.js";
 const ROUNDS = 8;
 const BINS = 16;
 
-/** Of one byte each: unequal ones agree by chance in 1 of 256. */
+/** The number of slots, of one byte each: unequal ones agree by chance in 1 of 256. */
 export const SIGNATURE_SIZE = ROUNDS * BINS;
 
 /** Changes every bit with every bit (MurmurHash3's finalizer). */

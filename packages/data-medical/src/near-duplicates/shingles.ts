@@ -1,5 +1,6 @@
 /**
- * What of a text is compared: runs of its characters, without what copies differ in (case, width, spaces, punctuation).
+ * The parts of a text that are compared: runs of its characters, without the differences of copies (case, width, spaces,
+ * punctuation).
  * Chinese says in three characters what takes six letters, so a shingle is three of the one, six of the other, or a mixture.
  */
 
@@ -20,7 +21,7 @@ function makeTable(): Uint16Array {
 /** Chinese, Japanese and Korean, and halves of surrogate pairs: a rarer character of two halves weighs four. */
 const weightOf = (unit: number): number => (unit >= 0x2e80 && unit < 0xe000 ? 2 : 1);
 
-/** A text without what copies differ in. */
+/** A text without the differences of copies. */
 export function foldText(text: string): string {
   let folded = "";
   for (const unit of foldUnits(text)) folded += String.fromCharCode(unit);

@@ -4,7 +4,10 @@ import { rowPlace, type Chunk } from "./chunk.js";
 
 const LF = 10;
 
-/** Calls `visit` with the bytes of every line that is not blank, its line break included, and its number in the chunk, from 0. */
+/**
+ * Calls `visit` with the bytes of every line that is not blank, its line break included, and its number in the chunk,
+ * from 0.
+ */
 export function eachLine(bytes: Uint8Array, visit: (begin: number, end: number, line: number) => void): void {
   let begin = 0;
   for (let line = 0; begin < bytes.length; line++) {
@@ -33,7 +36,7 @@ export interface ChunkRow {
   readonly place: string;
 }
 
-/** @throws InputError at file:line:column for a line that is no JSON object or not UTF-8 */
+/** @throws InputError at file:line:column for a line that is not a JSON object or not UTF-8 */
 export function eachRow(chunk: Chunk, visit: (row: ChunkRow) => void): void {
   const { file, bytes, lines } = chunk;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -35,14 +35,14 @@ export function typeOf(value: unknown): ColumnType | undefined {
   return checked({ kind: "struct", fields });
 }
 
-/** What holds a number without changing it. */
+/** The type that holds a number without changing it. */
 function kindOf(text: string): "long" | "number" | "json" {
   if (/^-?[1-9]\d*$/.test(text)) return BigInt.asIntN(64, BigInt(text)) === BigInt(text) ? "long" : "json";
   // The shortest number that is read as the same one stands for it, as everywhere.
   return plainDecimal(text) === plainDecimal(String(Number(text))) ? "number" : "json";
 }
 
-/** A decimal number without what may be left out: its digits, and the power of ten that they are multiplied by. */
+/** A decimal number in its shortest form: its digits, and the power of ten that they are multiplied by. */
 function plainDecimal(text: string): string {
   const [, sign, whole, fraction = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
   if (whole === undefined) return text; // Infinity

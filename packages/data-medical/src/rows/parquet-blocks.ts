@@ -21,7 +21,7 @@ const PRIMITIVES = {
 
 /**
  * The bytes of a parquet file, a row group at a time. Every value may be missing.
- * @throws InputError where there is no row, since a file of columns needs one
+ * @throws InputError if there are no rows, since a file of columns needs one
  */
 export async function* parquetBlocks(
   rows: AsyncIterable<DataRow>,

@@ -17,16 +17,16 @@ const MAX_LABELS = 200;
 export class FileStats {
   rows = 0;
   readonly formats = new Map<string, number>();
-  /** Of a row. */
+  /** In a row. */
   readonly turns = new LengthHistogram();
-  /** Of a row: of all its texts together, in Unicode code points. */
+  /** In all texts of a row, in Unicode code points. */
   readonly characters = new LengthHistogram();
-  /** Of a row: of all its texts, without what a chat template adds. */
+  /** In all texts of a row, without the tokens that a chat template adds. */
   readonly tokens = new LengthHistogram();
   readonly roles = new Map<string, RoleStats>();
   /** Characters: Han, other letters, and all that are neither (digits, punctuation, spaces). */
   readonly scripts = { han: 0, letters: 0, others: 0 };
-  /** Of a column, how often each value occurs; null for one of too many values. */
+  /** How often each value of a column occurs; null if it has too many values. */
   readonly labels = new Map<string, Map<string, number> | null>();
 
   add(row: DataRow, { format, said }: RowContent, countTokens?: (text: string) => number): void {

@@ -15,7 +15,7 @@ th:first-child, td:first-child { text-align: left; padding-left: 0; } th { color
 svg { display: block; width: 100%; height: auto; } rect { fill: var(--bar); } text { fill: var(--dim); font-size: 11px; }
 `;
 
-/** @param files what was counted in each file, by its name */
+/** @param files the counts of each file, by its name */
 export function statsPage(title: string, files: ReadonlyMap<string, FileStats>): string {
   return `<!doctype html>
 <html lang="en">

@@ -66,7 +66,7 @@ export function reportLines(file: string, stats: FileStats): string[] {
     const shown = most.slice(0, 8).map(([value, count]) => `${value} ${percent(count, stats.rows)}`);
     lines.push(`  ${column}: ${shown.join(", ")}${most.length > 8 ? `, and ${most.length - 8} more` : ""}`);
   }
-  // Tokens are what sizes a run; without a tokenizer, characters.
+  // The size of a run is counted in tokens; without a tokenizer, in characters.
   const [name, histogram] = lengthsOf(stats).at(-1)!;
   lines.push("", `  ${name} a row`, ...drawn(histogram), "");
   return lines;

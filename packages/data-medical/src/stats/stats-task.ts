@@ -16,7 +16,7 @@ export interface StatsChunk {
   readonly stats: FileStats;
 }
 
-/** Counts what is in a chunk. */
+/** Counts the rows of a chunk. */
 export const statsTask: Task<StatsTaskOptions, StatsChunk> = async ({ from, tokenizer_name_or_path: dir }) => {
   const read = contentReader(from);
   const tokenizer = dir === null ? undefined : await (await import("@medgpt/core/tokenizer")).loadTokenizer(dir);

@@ -7,7 +7,7 @@ import { statsPage } from "./page.js";
 import { reportLines, reportValue } from "./report.js";
 import type { StatsConfig } from "./config.js";
 
-/** Counts what is in files, says it, and writes it as a page where one is asked for. */
+/** Counts rows, turns and lengths of files, prints the counts, and writes them as a page if one is asked for. */
 export async function runStats(config: StatsConfig, context: RunContext): Promise<void> {
   await checkOut("html", config.html, config.overwrite);
   const found = await findRowFiles(config.in);

@@ -7,11 +7,11 @@ import { RefusedRow } from "../formats/refused-row.js";
 /** A format that rows are written in. */
 export interface Target {
   readonly kind: DatasetFormat;
-  /** Its columns; an extra column of such a name cannot be kept. */
+  /** Its columns; an extra column of the same name cannot be kept. */
   readonly columns: readonly string[];
   /**
    * The columns of a row, without the extra ones.
-   * @throws RefusedRow for what the format cannot say
+   * @throws RefusedRow for a row that the format cannot express
    */
   write(example: Example): DataRow;
 }

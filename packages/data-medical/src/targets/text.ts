@@ -1,7 +1,7 @@
 import { RefusedRow } from "../formats/refused-row.js";
 import { KINDS, type Target } from "./target.js";
 
-/** What `medgpt pretrain` reads. Of a chat it is what was said, a line break between: nothing tells who said it. */
+/** The format that `medgpt pretrain` reads. The turns of a chat are joined by line breaks, without their roles. */
 export const text: Target = {
   kind: "text",
   columns: ["text"],

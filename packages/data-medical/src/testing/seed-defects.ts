@@ -42,7 +42,7 @@ type Random = () => number;
 interface Defect {
   /** Changes a conversation of two questions, or gives another in its place. */
   readonly plant?: (row: Conversation, random: Random, others: Others) => Conversation | void;
-  /** Changes the JSON of the row, for what spoils more than a row of a list. */
+  /** Changes the JSON of the row, for defects that spoil more than one row of a list. */
   readonly text?: (json: string) => string;
 }
 

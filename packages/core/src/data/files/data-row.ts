@@ -16,19 +16,19 @@ export interface SourceRow extends Located {
   readonly row: DataRow;
 }
 
-/** What stands where a row should be, and is none. The place may have a column. */
+/** Text in the place of a row that cannot be read as one. The place may have a column. */
 export interface RowFault extends Located {
   readonly refused: string;
-  /** It, in a form that JSON can hold: a value, or where it is no JSON its text, or where it is no text its bytes. */
+  /** The source in a form that JSON can hold: its value; its text, if that is not JSON; its bytes, if they are not text. */
   readonly source: { readonly row: unknown } | { readonly text: string } | { readonly base64: string };
 }
 
 export interface ReadOptions {
   /** Told of the bytes that were read, over all files. */
   readonly onBytes: (count: number) => void;
-  /** Told, in a line that names the file, of what one would not expect in a file of its name. */
+  /** Told of contents that do not fit the name of the file, in a line that names it. */
   readonly onNote: (text: string) => void;
-  /** Told of a row with half of a surrogate pair, which is no Unicode; what it throws is a fault of the row. */
+  /** Told of a row with half of a surrogate pair, which is not Unicode. An error that it throws becomes a fault of the row. */
   readonly onHalfPair: (error: InputError) => void;
 }
 

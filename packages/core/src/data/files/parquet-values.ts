@@ -35,7 +35,7 @@ export function withoutDecimals(schema: readonly SchemaElement[]): SchemaElement
   });
 }
 
-/** For each column at the top level what becomes of its values; undefined where they stay as the library gives them. */
+/** For each column at the top level, how its values are converted; undefined if they stay as the library gives them. */
 export function exactColumns(
   { children }: SchemaTree,
   names: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * Records of .csv and .tsv files as rows, whose values are all strings, named by the first record. What separates the cells
- * is told by that one; a blank record is none.
+ * Records of .csv and .tsv files as rows, whose values are all strings, named by the first record. The
+ * delimiter is found from that record; blank records are skipped.
  */
 import { extname } from "node:path";
 import { Readable } from "node:stream";
@@ -10,7 +10,7 @@ import { decodeUtf8, snippet, type Bytes } from "../../text/decode-utf8.js";
 import type { ReadOptions, RowOrFault } from "./data-row.js";
 import { readChunks, splitLines } from "../../text/split-lines.js";
 
-/** What may separate cells, and how a message calls it. */
+/** Delimiters of cells, with their names in messages. */
 const DELIMITERS: ReadonlyMap<string, string> = new Map([
   [",", "commas"],
   [";", "semicolons"],
@@ -29,7 +29,7 @@ interface GivenLine {
 /**
  * A record with more or fewer cells than the first is a fault of the row.
  * @throws InputError (from the iteration) at file:line for quotes that do not match and a header that names no columns, at
- * file:line:column for bytes that are not UTF-8; the line is that which the record begins on
+ * file:line:column for bytes that are not UTF-8; the line is the first one of the record
  */
 export async function* readCsv(file: string, { onBytes, onNote }: ReadOptions): AsyncGenerator<RowOrFault> {
   const given: GivenLine[] = []; // those that the parser may still ask for
@@ -53,7 +53,7 @@ export async function* readCsv(file: string, { onBytes, onNote }: ReadOptions): 
     relax_column_count: true,
     skip_empty_lines: true,
     max_record_size: MAX_RECORD_BYTES,
-    // Called while the parser reads, which is ahead of who takes the records.
+    // Called while the parser reads, before the record is taken from it.
     on_record: (cells, { bytes }) => {
       begins.push(nextLine());
       end = bytes;

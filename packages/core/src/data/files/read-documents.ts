@@ -7,10 +7,9 @@ import { extname } from "node:path";
 import { InputError } from "@medgpt/artifacts";
 import { describeJson } from "../../json/read-json-object.js";
 import { decodeUtf8, placeWithin, snippet, type Bytes } from "../../text/decode-utf8.js";
-import { beginsList, listInLines } from "./list-in-lines.js";
+import { readJsonLine } from "./json-line.js";
 import { readJsonValues } from "../../json/read-json-values.js";
 import { readParquet } from "./read-parquet.js";
-import { scanJson } from "../../json/scan-json.js";
 import { readChunks, splitLines } from "../../text/split-lines.js";
 
 /** Where a document begins, so that reading can go on there. */
@@ -106,20 +105,8 @@ async function* readLines(
 
 /** The "text" of a line of .jsonl, "" for a blank line. */
 function jsonLine(bytes: Bytes, place: { file: string; line: number; column: number }): string {
-  const source = decodeUtf8(bytes, place);
-  if (place.line === 1 && beginsList(source)) throw listInLines(`${place.file}:1:1`);
-  let value: unknown;
-  try {
-    value = JSON.parse(source);
-  } catch (cause) {
-    if (source.trim() === "") return "";
-    const at = scanJson(source).errorAt ?? source.length;
-    throw new InputError(
-      `expected a JSON object with a string "text", got ${snippet(source.slice(at)) || "the end of the line"} here; write each object on one line of its own`,
-      { place: `${place.file}:${place.line}:${[...source.slice(0, at)].length + 1}`, cause },
-    );
-  }
-  return textOf(value, source, place);
+  const read = readJsonLine(bytes, place, 'a JSON object with a string "text"');
+  return read === undefined ? "" : textOf(read.value, read.source, place);
 }
 
 /** The values of a .json file: objects with a "text", or the strings of a list of strings, as datasets takes them. */

@@ -121,7 +121,7 @@ function kindOf({ element, children }: SchemaTree): string {
   return (element.converted_type ?? element.logical_type?.type ?? element.type ?? "unknown").toLowerCase();
 }
 
-/** @throws RangeError where what the file says of itself would lead the library astray */
+/** @throws RangeError if sizes or offsets in the file would make the library read wrong data */
 async function readMetadata(file: AsyncBuffer, place: string): Promise<FileMetaData> {
   if (file.byteLength < 12) throw new RangeError(`${file.byteLength} bytes are too few`);
   const end = new DataView(await file.slice(file.byteLength - 8));

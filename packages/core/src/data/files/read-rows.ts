@@ -10,13 +10,12 @@ import { describeJson, isJsonObject } from "../../json/read-json-object.js";
 import { decodeUtf8, snippet, type Bytes } from "../../text/decode-utf8.js";
 import { halfPairError, parseJson } from "../../json/exact-json.js";
 import { holdsJsonTexts, jsonInText } from "../../json/holds-json-texts.js";
-import { beginsList, listInLines } from "./list-in-lines.js";
+import { readJsonLine } from "./json-line.js";
 import { readCsv } from "./read-csv.js";
 import { readJsonValues } from "../../json/read-json-values.js";
 import type { DataRow, ReadOptions, RowFault, RowOrFault, SourceRow } from "./data-row.js";
 import { readParquet } from "./read-parquet.js";
 import { plainValue } from "./plain-value.js";
-import { scanJson } from "../../json/scan-json.js";
 import { readChunks, splitLines } from "../../text/split-lines.js";
 
 /** For rows that are written again: nobody else could read them. */
@@ -52,7 +51,7 @@ export async function* readRows(
 }
 
 /**
- * Rows, and what stands where rows should be and leaves those after it readable.
+ * Rows and faults: a fault stands for a row that cannot be read, if the rows after it can.
  * @throws InputError (from the iteration) at file:line:column, or file:row N of parquet, for what nothing can be read after
  */
 export async function* readRowsOrFaults(
@@ -77,7 +76,7 @@ function rowOrFault(read: () => DataRow, file: string, line: number, source: () 
   }
 }
 
-/** Bytes as they are kept for whoever mends them. */
+/** Bytes in the form in which they are kept to be repaired. */
 function bytesOrText(bytes: Bytes): RowFault["source"] {
   return isUtf8(bytes) ? { text: bytes.toString("utf8") } : { base64: bytes.toString("base64") };
 }
@@ -126,24 +125,10 @@ export function parseJsonLine(
   bytes: Bytes,
   file: string,
   line: number,
-  { parse = JSON.parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
+  { parse, onHalfPair }: Pick<ReadOptions, "onHalfPair"> & { readonly parse?: (text: string) => unknown },
 ): DataRow | undefined {
-  const source = decodeUtf8(bytes, { file, line, column: 1 });
-  if (line === 1 && beginsList(source)) throw listInLines(`${file}:1:1`);
-  let value: unknown;
-  try {
-    value = parse(source);
-  } catch (cause) {
-    if (source.trim() === "") return undefined;
-    const at = scanJson(source).errorAt ?? source.length;
-    const got = snippet(source.slice(at)) || "the end of the line";
-    throw new InputError(`expected a JSON object, got ${got} here; write each object on one line of its own`, {
-      place: `${file}:${line}:${[...source.slice(0, at)].length + 1}`,
-      cause,
-    });
-  }
-  const begin = { file, line, column: 1 };
-  return checkRow(value, source, begin, onHalfPair);
+  const read = readJsonLine(bytes, { file, line }, "a JSON object", parse);
+  return read && checkRow(read.value, read.source, { file, line, column: 1 }, onHalfPair);
 }
 
 async function* readJsonFile(file: string, { onBytes, onHalfPair }: ReadOptions): AsyncGenerator<RowOrFault> {

@@ -33,7 +33,7 @@ export interface TokenizeFilesOptions extends TokenCacheOptions {
 export interface TokenCache extends TokenDocuments {
   readonly documents: number;
   readonly tokens: number;
-  /** What else was counted while they were made, such as lines without text. */
+  /** Other counts from the time when they were made, such as lines without text. */
   readonly counts: Readonly<Record<string, number>>;
   /** Whether the ids were there already. */
   readonly reused: boolean;

@@ -1,3 +1,4 @@
+import { isJsonObject } from "@medgpt/core/json";
 import { ExactDuplicates, fingerprint } from "../../near-duplicates/index.js";
 import type { LintRow, Problem, Rule } from "../rule.js";
 import { rowPlaces } from "../row-places.js";
@@ -30,8 +31,6 @@ export function isHeading({ plain, raw }: LintRow): boolean {
 /** JSON with sorted keys. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, item: unknown) =>
-    typeof item === "object" && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : item,
+    isJsonObject(item) ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1))) : item,
   );
 }

@@ -16,7 +16,7 @@ export const encoding: Rule = {
  * Joiners are left where they join: in emoji, Arabic and Indic scripts.
  */
 const INVISIBLE =
-  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  // eslint-disable-next-line no-control-regex -- these are the characters to be found
   /\r\n?|[\0-\u0008\u000b\u000c\u000e-\u001f\u007f\u200b\u2060-\u2064\ufeff]+|(?<![\u0080-\u00ff])\u00ad|(?<![\p{M}\p{L}\p{Extended_Pictographic}\p{Emoji_Modifier}])[\u200c\u200d]+|(?<=[\p{Script=Han}\p{Script=Latin}])[\u200c\u200d]+|[\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu;
 
 /** Every character that INVISIBLE may find. */

@@ -1,5 +1,5 @@
 import { nestsTooDeeply } from "@medgpt/artifacts";
-import { scanJson } from "@medgpt/core/json";
+import { isJsonObject, scanJson } from "@medgpt/core/json";
 import type { LintRow, Problem, Rule } from "../rule.js";
 
 export const json: Rule = {
@@ -26,7 +26,7 @@ function* checkJson({ raw, plain, value, badByte, fault }: LintRow): Generator<P
   const { errorAt: at, duplicateKey } = scanJson(text);
   if (at !== undefined) {
     yield broken(text, at);
-  } else if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  } else if (!isJsonObject(value)) {
     const got = Array.isArray(value) ? "a list" : value === null ? "null" : `a ${typeof value}`;
     yield { path: [], message: `${got} where an object is expected`, advice: CORRECT };
   } else if (duplicateKey !== undefined) {

@@ -1,3 +1,4 @@
+import { isJsonObject } from "@medgpt/core/json";
 import { isBlank } from "@medgpt/core/chat";
 import { isTextPart, TEXT_KEYS, type Turn } from "../row-view.js";
 import type { LintRow, Problem, Rule } from "../rule.js";
@@ -12,8 +13,8 @@ export const missing: Rule = {
 const ADD = "add it, or remove the row";
 
 function* checkMissing({ plain, value, expected, texts, lists }: LintRow): Generator<Problem> {
-  if (plain || typeof value !== "object" || value === null || Array.isArray(value)) return;
-  const fields = value as Readonly<Record<string, unknown>>;
+  if (plain || !isJsonObject(value)) return;
+  const fields = value;
   if (expected.length === 0 && texts.length === 0 && lists.length === 0) {
     const keys = `conversations, messages, ${[...TEXT_KEYS.keys()].join(", ")}`;
     yield {
@@ -58,7 +59,7 @@ function* checkTurn(
   } else yield { path: textPath, message, advice: "remove the turn", repair: "remove item" };
 }
 
-/** What is wrong with what should be a text that says something. */
+/** The problem with a value that should be a text and not empty. */
 function wrongText(text: unknown): string | undefined {
   if (typeof text === "string") return isBlank(text) ? "is empty" : undefined;
   if (text === undefined) return "is missing";

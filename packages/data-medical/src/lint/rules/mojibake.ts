@@ -9,7 +9,10 @@ export const mojibake: Rule = {
 /** What the bytes 80 to BF become in Latin-1 and Windows-1252. */
 const C = String.raw`[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]`;
 
-/** Signs that are no text, and the beginnings of what UTF-8 in two to four bytes becomes. Capitals before it are a word's. */
+/**
+ * Signs that are not text, and the beginnings of the characters that two to four bytes of UTF-8 become. After a capital they
+ * belong to a word.
+ */
 const SIGNS = new RegExp(
   [
     String.raw`\ufffd|锟斤|斤拷锟|烫烫烫|屯屯屯|锘挎`,

@@ -1,3 +1,4 @@
+import { isJsonObject } from "@medgpt/core/json";
 import { InputError } from "@medgpt/artifacts";
 import { messagesOf, readConversation, type Conversation } from "@medgpt/core/chat";
 import type { ChatTemplate } from "@medgpt/core/tokenizer";
@@ -27,12 +28,11 @@ function* checkConversation({ value, texts, lists }: LintRow, template: ChatTemp
   }
 }
 
-/** A row of any format as fine-tuning would read it; undefined for what is none, which other rules say. */
+/** A row of any format as fine-tuning would read it; undefined if it is not a conversation, which other rules report. */
 function conversationOf(value: unknown): Conversation | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const row = value as Readonly<Record<string, unknown>>;
+  if (!isJsonObject(value)) return undefined;
   try {
-    const turns = turnsOf(detectFormat(row).format.read(row));
+    const turns = turnsOf(detectFormat(value).format.read(value));
     return readConversation({ conversations: sharegptTurns(turns) }, { place: "", toolFormat: null });
   } catch (error) {
     if (error instanceof RefusedRow || error instanceof InputError) return undefined;
