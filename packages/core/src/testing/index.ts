@@ -1,4 +1,5 @@
 export { failure, HubServer, type Answer, type HubRequest, type RepositoryOptions } from "./hub-server.js";
+export { processes } from "./processes.js";
 export {
   backends,
   bin,
