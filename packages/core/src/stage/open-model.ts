@@ -119,17 +119,8 @@ export async function openModel(
     if (lora === undefined && config.do_train) model.trainAll();
     const [trained, all] = [model.arena?.values.size ?? 0, model.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${trained} of ${all} parameters are trained`);
-    return {
-      base: artifactRef(base, found.hub),
-      inputs,
-      tokenizer,
-      backend,
-      model,
-      lora,
-      dataset,
-      given,
-      [Symbol.asyncDispose]: () => backend.dispose(),
-    };
+    const opened = { base: artifactRef(base, found.hub), inputs, tokenizer, backend, model, lora, dataset, given };
+    return { ...opened, [Symbol.asyncDispose]: () => backend.dispose() };
   } catch (error) {
     await backend.dispose();
     throw error;
