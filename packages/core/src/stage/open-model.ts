@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { artifactRef, InputError, openArtifact, type ArtifactRef } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
