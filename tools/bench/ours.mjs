@@ -151,8 +151,7 @@ await trainRows(
 );
 
 const { options } = model;
-const linears =
-  base.parameterCount - options.vocabSize * options.hiddenSize * (options.tieWordEmbeddings ? 1 : 2);
+const linears = base.parameterCount - options.vocabSize * options.hiddenSize * (options.tieWordEmbeddings ? 1 : 2);
 const labelled = labelCount(makeBatch(Array.from({ length: batch }, (_, index) => index))) / (batch * seq);
 const weights = linears + labelled * options.vocabSize * options.hiddenSize;
 const flopsPerToken = (values.full ? 6 : 4) * weights + 7 * seq * options.heads * options.headDim * options.layers;

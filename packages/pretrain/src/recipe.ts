@@ -1,3 +1,4 @@
+import { inTurn } from "@medgpt/core/run";
 import { openModel, planStageMemory, trainAndEvaluate, withSummary } from "@medgpt/core/stage";
 import type { RunStage, StageInfo } from "@medgpt/core/stage";
 import { pretrainSchema, type PretrainConfig } from "./config.js";
@@ -7,8 +8,10 @@ import { causalLoss } from "./loss.js";
 /** Continues the pretraining of a causal language model on text. */
 export const runPretrain: RunStage<PretrainConfig> = async (config, context, { given = new Set<string>() } = {}) => {
   const longest = { flag: "block_size", tokens: config.block_size };
-  await using opened = await openModel(config, { given, longest, modelType: config.model_type }, context);
-  await using loaded = await loadData(config, opened.tokenizer, context, opened.dataset);
+  const options = { given, longest, modelType: config.model_type };
+  await using opened = await inTurn(context, () => openModel(config, options, context));
+  const { tokenizer, dataset } = opened;
+  await using loaded = await inTurn(context, () => loadData(config, tokenizer, context, dataset));
   const data = stageData(loaded);
   const recomputed = planStageMemory(opened, config, data, longest, context);
   const task = { ...data, ...causalLoss(opened, recomputed) };

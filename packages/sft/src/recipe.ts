@@ -1,4 +1,5 @@
 import { jinjaTemplate } from "@medgpt/core/chat";
+import { inTurn } from "@medgpt/core/run";
 import { openModel, planStageMemory, trainAndEvaluate, withSummary } from "@medgpt/core/stage";
 import type { RunStage, StageInfo } from "@medgpt/core/stage";
 import { sftSchema, type SftConfig } from "./config.js";
@@ -10,9 +11,10 @@ export const runSft: RunStage<SftConfig> = async (config, context, { given = new
   const { model_max_length: maxLength, rope_scaling, template_name: template } = config;
   const longest = { flag: "model_max_length", tokens: maxLength };
   const ropeScaling = rope_scaling === null ? undefined : { type: rope_scaling, maxLength };
-  await using opened = await openModel(config, { given, longest, ropeScaling, extensions: EXTENSIONS }, context);
+  const options = { given, longest, ropeScaling, extensions: EXTENSIONS };
+  await using opened = await inTurn(context, () => openModel(config, options, context));
   const { tokenizer, dataset } = opened;
-  await using data = await loadData(config, tokenizer, context, dataset);
+  await using data = await inTurn(context, () => loadData(config, tokenizer, context, dataset));
   const recomputedLayers = planStageMemory(opened, config, data, longest, context);
   const task = { ...data, ...answerLoss(opened, { neftAlpha: config.neft_alpha, recomputedLayers }) };
   const chatTemplate = template === null ? undefined : jinjaTemplate(tokenizer, template);

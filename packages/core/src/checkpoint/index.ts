@@ -1,2 +1,2 @@
-export { openSafetensors, writeSafetensors } from "./safetensors.js";
+export { openSafetensors, readTensorData, writeSafetensors } from "./safetensors.js";
 export { parseShardSize } from "./write-checkpoint.js";

@@ -23,3 +23,16 @@ export async function sumOver(communicator: Communicator, values: readonly numbe
   await communicator.allReduce(sums);
   return [...sums];
 }
+
+/** Runs `body` in process 0, and then in the others, which find what that left on the disk. */
+export async function inTurn<T>(
+  { communicator = oneProcess }: { readonly communicator?: Communicator },
+  body: () => Promise<T>,
+): Promise<T> {
+  if (communicator.rank > 0) await communicator.barrier();
+  try {
+    return await body();
+  } finally {
+    if (communicator.rank === 0) await communicator.barrier();
+  }
+}

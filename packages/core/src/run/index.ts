@@ -1,4 +1,4 @@
-export { oneProcess, sumOver, type Communicator } from "./communicator.js";
+export { inTurn, oneProcess, sumOver, type Communicator } from "./communicator.js";
 export { counted } from "./counted.js";
 export { openTogether, type Closable } from "./open-together.js";
 export { createReporter } from "./report.js";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** What is open until it is closed, as a file. */
 export interface Closable {
   close(): Promise<void>;

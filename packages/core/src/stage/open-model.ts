@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { artifactRef, InputError, openArtifact, type ArtifactRef } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
 import { chooseBackend } from "../backends/choose.js";
@@ -126,9 +127,7 @@ export async function openModel(
       : undefined;
     const trained = attached ?? new WholeWeights(weights);
     const isTrained = config.use_peft || config.do_train;
-    const { model, arena } = isTrained
-      ? trainedLm(weights, trained)
-      : { model: causalLm(weights), arena: undefined };
+    const { model, arena } = isTrained ? trainedLm(weights, trained) : { model: causalLm(weights), arena: undefined };
     checkModel(model, tokenizer, longest, say);
     const [some, all] = [arena?.values.size ?? 0, weights.parameterCount].map((n) => n.toLocaleString("en"));
     say(`${precision}; ${some} of ${all} parameters are trained`);

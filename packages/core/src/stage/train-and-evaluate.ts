@@ -115,7 +115,8 @@ async function trainStage<B extends Tokens>(
   if (arena === undefined) throw new MedgptError("trainAndEvaluate: the model was opened without anything to train");
   const counted: Traits = stream === undefined ? { "the number of rows to train on": train.rows } : {};
   const now = runRecord(opened, config, stage, { ...traits, ...counted });
-  const profile = profileSteps(backend, config.profile, context);
+  const { rank } = context.communicator ?? oneProcess;
+  const profile = profileSteps(backend, rank === 0 ? config.profile : null, context);
   const task: TrainingTask<B> = {
     ...{ ...train, stream, loss, weight, ...hooks },
     arena,

@@ -1,4 +1,5 @@
 export { HubServer } from "./hub-server.js";
+export { processes } from "./processes.js";
 export {
   backends,
   bin,

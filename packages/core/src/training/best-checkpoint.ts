@@ -7,7 +7,7 @@ import { checkpointDir } from "./checkpoint-folders.js";
 import type { TrainerState } from "./trainer-state.js";
 import type { TrainingArguments } from "./training-arguments.js";
 
-type BestArguments = Pick<
+export type BestArguments = Pick<
   TrainingArguments,
   "output_dir" | "save_strategy" | "load_best_model_at_end" | "metric_for_best_model" | "greater_is_better"
 >;

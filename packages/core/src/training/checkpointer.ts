@@ -1,36 +1,23 @@
 /** The checkpoints of one run: the one that it goes on from, and those that it writes and keeps. */
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import type { ParameterArena } from "../nn/parameters.js";
 import type { AdamW } from "../optim/adamw.js";
 import { oneProcess, type Communicator } from "../run/communicator.js";
 import type { RunContext } from "../run/run-context.js";
 import { say } from "../run/say.js";
 import { broadcastTensor } from "./all-reduce.js";
-import { noteCheckpoint } from "./best-checkpoint.js";
+import { noteCheckpoint, type BestArguments } from "./best-checkpoint.js";
 import { checkpointDir, listCheckpoints, removeCheckpoint } from "./checkpoint-folders.js";
-import { findCheckpoint, resumeFrom, rotateCheckpoints, saveCheckpoint, type UnloggedLoss } from "./checkpoints.js";
+import { findCheckpoint, resumeFrom, rotateCheckpoints, saveCheckpoint } from "./checkpoints.js";
+import type { RandomState, Trained, UnloggedLoss } from "./checkpoints.js";
 import type { Journal } from "./journal.js";
 import { stepHere } from "./output-dir.js";
 import type { StepBatches } from "./step-batches.js";
 import type { TrainerState } from "./trainer-state.js";
 import type { TrainingArguments } from "./training-arguments.js";
 
-/** What a checkpoint is made of. */
-export interface Trained {
-  readonly arena: ParameterArena;
-  /** Writes the model or adapter into a folder. */
-  readonly saveModel: (dir: string) => Promise<void>;
-  /** Reads back what saveModel wrote. */
-  readonly loadModel: (dir: string) => Promise<void>;
-  /** What a checkpoint keeps of the run, as JSON; by default nothing. */
-  readonly record?: () => unknown;
-  /**
-   * What is different from the run that saved a checkpoint and makes this one another, in a few words each; throws where
-   * it cannot go on.
-   */
-  readonly compare?: (checkpoint: string) => Promise<string[]>;
-}
+type CheckpointArguments = BestArguments &
+  Pick<TrainingArguments, "resume_from_checkpoint" | "save_only_model" | "save_total_limit" | "seed" | "data_seed">;
 
 export class Checkpointer {
   /** Checkpoints in the output folder after this step are another run's. */
@@ -42,18 +29,23 @@ export class Checkpointer {
   #hasSaved = false;
   /** The place in the data after the last whole step. */
   #place: unknown;
-  readonly #random;
+  readonly #random: RandomState;
+  readonly #communicator: Communicator;
+  /** Whether this process writes the files. */
+  readonly #isFirst: boolean;
 
   constructor(
     private readonly trained: Trained,
     private readonly optimizer: AdamW,
     private readonly batches: Pick<StepBatches<unknown>, "maxSteps" | "state" | "restore">,
-    private readonly args: TrainingArguments,
+    private readonly args: CheckpointArguments,
     private readonly context: RunContext,
   ) {
     const { seed, data_seed } = args;
     this.#random = { seed, data_seed: data_seed ?? seed, backend: arithmeticOf(trained.arena.values.backend) };
     this.#place = batches.state();
+    this.#communicator = context.communicator ?? oneProcess;
+    this.#isFirst = this.#communicator.rank === 0;
   }
 
   /** Loads the checkpoint that --resume_from_checkpoint names: weights, optimizer and place in the data; undefined for none. */
@@ -108,17 +100,15 @@ export class Checkpointer {
     const { args, trained, context } = this;
     // The first one takes the place of what another run left; from then on all of the folder is this run's.
     const after = this.#hasSaved ? undefined : this.ownUpTo;
-    const contents = {
-      ...{ state, random: this.#random, unlogged, data: this.#place, record: trained.record?.() },
-      ...{ arena: trained.arena, saveModel: trained.saveModel },
-      optimizer: args.save_only_model ? undefined : this.optimizer,
-    };
-    const dir = this.#isFirst ? await saveCheckpoint(args.output_dir, contents, after) : undefined;
+    const { output_dir, save_total_limit: limit } = args;
+    const optimizer = args.save_only_model ? undefined : this.optimizer;
+    const position = { state, random: this.#random, unlogged, data: this.#place, optimizer };
+    const dir = this.#isFirst ? await saveCheckpoint(output_dir, trained, position, after) : undefined;
     this.#hasSaved = true;
     this.#lastSaved = this.ownUpTo = state.global_step;
     if (dir === undefined) return;
     context.log({ type: "saved", path: dir, what: "checkpoint" });
-    await rotateCheckpoints(args.output_dir, args.save_total_limit, [dir, state.best_model_checkpoint]);
+    await rotateCheckpoints(output_dir, limit, [dir, state.best_model_checkpoint]);
   }
 
   /** Removes what --save_total_limit lets go at the end of a run: the newest checkpoint too, where the best is another. */
@@ -131,15 +121,6 @@ export class Checkpointer {
     if (best === null || limit !== 1) return;
     for (const checkpoint of await listCheckpoints(dir))
       if (checkpoint.dir !== best) await removeCheckpoint(checkpoint.dir);
-  }
-
-  get #communicator(): Communicator {
-    return this.context.communicator ?? oneProcess;
-  }
-
-  /** Whether this process writes the files. */
-  get #isFirst(): boolean {
-    return this.#communicator.rank === 0;
   }
 }
 

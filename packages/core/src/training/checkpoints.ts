@@ -33,27 +33,43 @@ export interface UnloggedLoss {
   readonly steps: number;
 }
 
-export interface CheckpointContents {
+/** What a checkpoint is made of, as long as the run goes. */
+export interface Trained {
+  readonly arena: ParameterArena;
+  /** Writes the model or adapter into a folder. */
+  readonly saveModel: (dir: string) => Promise<void>;
+  /** Reads back what saveModel wrote. */
+  readonly loadModel: (dir: string) => Promise<void>;
+  /** What a checkpoint keeps of the run, as JSON; by default nothing. */
+  readonly record?: () => unknown;
+  /**
+   * What is different from the run that saved a checkpoint and makes this one another, in a few words each; throws where
+   * it cannot go on.
+   */
+  readonly compare?: (checkpoint: string) => Promise<string[]>;
+}
+
+/** Where a run is when it saves a checkpoint. */
+export interface RunPosition {
   readonly state: TrainerState;
   readonly random: RandomState;
   readonly unlogged: UnloggedLoss;
   /** The place in the data, as JSON, where the step does not say it. */
   readonly data: unknown;
-  /** What to keep of the run, as JSON; undefined for nothing. */
-  readonly record: unknown;
-  readonly arena: ParameterArena;
   /** Left out with --save_only_model. */
   readonly optimizer: AdamW | undefined;
-  /** Writes the model or adapter. */
-  readonly saveModel: (dir: string) => Promise<void>;
 }
 
 /**
  * Writes `checkpoint-<step>` so that it is there completely or not at all, after a power failure too; returns its path.
  * @param after for the first checkpoint of a run: results, and checkpoints after this step, are another run's and make way
  */
-export async function saveCheckpoint(outputDir: string, contents: CheckpointContents, after?: number): Promise<string> {
-  const { state, random, unlogged, data, record, arena, optimizer, saveModel } = contents;
+export async function saveCheckpoint(
+  outputDir: string,
+  { arena, saveModel, record }: Trained,
+  { state, random, unlogged, data, optimizer }: RunPosition,
+  after?: number,
+): Promise<string> {
   const dir = checkpointDir(outputDir, state.global_step);
   const aside = join(outputDir, `.checkpoint-${state.global_step}.partial`);
   await rm(aside, { recursive: true, force: true });
@@ -69,7 +85,7 @@ export async function saveCheckpoint(outputDir: string, contents: CheckpointCont
       await writeSafetensors(join(aside, "optimizer.safetensors"), entries, { step: String(optimizer.steps) });
     }
     await writeFileAtomic(join(aside, RANDOM_STATE), stringifySorted({ ...random, unlogged, data }, 2) + "\n");
-    if (record !== undefined) await writeFileAtomic(join(aside, RUN_RECORD), stringifySorted(record, 2) + "\n");
+    if (record !== undefined) await writeFileAtomic(join(aside, RUN_RECORD), stringifySorted(record(), 2) + "\n");
     await writeTrainerState(aside, state);
     if (after !== undefined) {
       await placeOver(outputDir, aside, basename(dir), after);

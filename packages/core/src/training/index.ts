@@ -1,7 +1,8 @@
 export { averageGradients, broadcastTensor } from "./all-reduce.js";
 export { loadBestModelAtEnd, noteEvaluation } from "./best-checkpoint.js";
 export { createCadence, type Cadence, type Due } from "./cadence.js";
-export { Checkpointer, type Trained } from "./checkpointer.js";
+export { Checkpointer } from "./checkpointer.js";
+export type { Trained } from "./checkpoints.js";
 export { evaluate, type Measure } from "./evaluate.js";
 export { Journal, type StepReport } from "./journal.js";
 export { planMemory, planTraining, type MemoryTask } from "./memory-plan.js";

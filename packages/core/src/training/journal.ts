@@ -28,20 +28,18 @@ export class Journal {
   #secondsPerStep = 0;
 
   /**
-   * @param unlogged the loss since the last row, of a run that goes on
    * @param onRow called with every row that the log gets
+   * @param unlogged the loss since the last row, of a run that goes on
    */
   constructor(
     readonly state: TrainerState,
     private readonly context: RunContext,
-    { unlogged, onRow }: { unlogged?: UnloggedLoss | undefined; onRow?: ((row: LogRow) => void) | undefined } = {},
+    private readonly onRow: (row: LogRow) => void = () => {},
+    unlogged?: UnloggedLoss,
   ) {
     this.#firstStep = state.global_step;
     this.#unlogged = { loss: 0, steps: 0, ...unlogged };
-    this.onRow = onRow;
   }
-
-  private readonly onRow: ((row: LogRow) => void) | undefined;
 
   /** What the next row is the mean of, so far. */
   get unlogged(): UnloggedLoss {
@@ -110,6 +108,6 @@ export class Journal {
   #row(values: LogRow): void {
     const row = { ...values, epoch: this.state.epoch, step: this.state.global_step };
     this.state.log_history.push(row);
-    this.onRow?.(row);
+    this.onRow(row);
   }
 }

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** One step of the optimizer: forward and backward on micro-batches, average over processes, clip, update. */
 import { InputError } from "@medgpt/artifacts";
 import type { ParameterArena } from "../nn/parameters.js";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import { createTensorBoardWriter, defaultLoggingDir, tensorBoardTag, type TensorBoardWriter } from "./tensorboard.js";
 import type { LogRow } from "./trainer-state.js";
 

@@ -10,7 +10,8 @@ import type { RunContext } from "../run/run-context.js";
 import { say } from "../run/say.js";
 import { loadBestModelAtEnd, noteEvaluation } from "./best-checkpoint.js";
 import { createCadence } from "./cadence.js";
-import { Checkpointer, type Trained } from "./checkpointer.js";
+import { Checkpointer } from "./checkpointer.js";
+import type { Trained } from "./checkpoints.js";
 import { Journal } from "./journal.js";
 import { createOptimizerStep, type Objective } from "./optimizer-step.js";
 import { batchesOfRows, batchesOfStream, type BatchStream, type Rows } from "./step-batches.js";
@@ -75,13 +76,13 @@ export async function trainRows<B extends Tokens>(
     ...newTrainerState(),
     ...resumed?.state,
     ...{ max_steps: maxSteps, num_train_epochs: batches.epochs, train_batch_size: args.per_device_train_batch_size },
-    ...{ logging_steps: cadence.loggingSteps, eval_steps: cadence.evalSteps, save_steps: cadence.saveSteps },
+    ...cadence.intervals,
   };
   await arena.values.backend.sync(); // a file that cannot be read after all shows now
   await communicator.barrier();
   await task.begin?.();
   sayStart(task, args, state, context);
-  const journal = new Journal(state, context, { unlogged: resumed?.unlogged, onRow: task.onLog });
+  const journal = new Journal(state, context, task.onLog, resumed?.unlogged);
   const evaluateNow = async (): Promise<void> => {
     if (evaluate === undefined) return;
     const metrics = await evaluate();
