@@ -7,9 +7,9 @@ import type { RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 import { generationFlags } from "./generation-flags.js";
 import { repeatsItself } from "./repeats-itself.js";
-import { answerTokens, modelFlags, openTextModel } from "./text-model.js";
+import { answerTokens, openTextModel, textModelFlags } from "./text-model.js";
 
-export const schema = z.strictObject({ ...modelFlags, ...generationFlags, ...commandFlags });
+export const schema = z.strictObject({ ...textModelFlags, ...generationFlags, ...commandFlags });
 
 /** `medgpt chat` */
 export const command: Command<typeof schema> = {
@@ -31,11 +31,12 @@ const REMEDY = "start again with --repetition_penalty 1.1 or --temperature 0.7 i
 /** Reads questions and commands a line at a time and writes answers as they come. */
 export async function talk(
   config: z.output<typeof schema>,
-  { log, signal }: RunContext,
+  context: RunContext,
   input: NodeJS.ReadableStream,
   output: NodeJS.WritableStream,
 ): Promise<void> {
-  const text = await openTextModel(config, (line, level = "info") => log({ type: "message", level, text: line }));
+  const { signal } = context;
+  const text = await openTextModel(config, context);
   const { tokenizer, encodeChat } = text;
   const terminal = createInterface({ input, output, prompt: "> " });
   let answering: AbortController | undefined;

@@ -4,9 +4,11 @@ import {
   accepted,
   commandFlags,
   flag,
+  hubFlags,
   modelFlag,
   refused,
   requiredAdapterFlag,
+  ropeScalingFlag,
   tokenizerFlag,
   topic,
   torchDtype,
@@ -18,8 +20,10 @@ const path = z.string();
 /** `medgpt merge`: the flags of MedicalGPT's merge_peft_adapter.py, under their names there and those of the stages. */
 export const mergeSchema = z.strictObject({
   ...topic("Merging", {
-    model_name_or_path: modelFlag("The folder of the model that the adapter was trained on."),
-    adapter: requiredAdapterFlag("The folder of the adapter: adapter_config.json and adapter_model.safetensors."),
+    model_name_or_path: modelFlag("The folder of the model that the adapter was trained on, or its name on the hub."),
+    adapter: requiredAdapterFlag(
+      "The folder of the adapter (adapter_config.json and adapter_model.safetensors), or its name on the hub.",
+    ),
     tokenizer_name_or_path: tokenizerFlag(
       "The folder of the tokenizer to copy; by default the adapter's own, or the model's where it has none.",
     ),
@@ -51,10 +55,11 @@ export const mergeSchema = z.strictObject({
       asks: (id) => id !== null && id !== "",
       why: "nothing is pushed to a hub; push the merged folder with huggingface-cli",
     }),
-    hf_hub_token: accepted(z.string().nullable(), {
-      default: null,
-      because: "nothing is pushed to a hub",
-      secret: true,
+    ...hubFlags,
+    rope_scaling: ropeScalingFlag("Stretch the rotary positions as in the training of the adapter."),
+    model_max_length: flag(z.int().min(2), {
+      default: 512,
+      help: "The model_max_length of that training; it is read with rope_scaling alone.",
     }),
   }),
   ...deviceFlags,

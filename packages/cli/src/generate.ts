@@ -2,15 +2,15 @@ import { appendFile } from "node:fs/promises";
 import { commandFlags, flag, topic, type Command } from "@medgpt/core/config";
 import { generate, seedOf } from "@medgpt/core/generation";
 import { TextDecoderStreamer } from "@medgpt/core/tokenizer";
-import type { RunContext } from "@medgpt/core/run";
+import { say, type RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 import { answerLine, continueAnswers, readPrompts, type Prompt } from "./answers-file.js";
 import { generationFlags } from "./generation-flags.js";
-import { answerTokens, modelFlags, openTextModel, type TextModel } from "./text-model.js";
+import { answerTokens, openTextModel, textModelFlags, type TextModel } from "./text-model.js";
 
 const schema = z
   .strictObject({
-    ...modelFlags,
+    ...textModelFlags,
     ...topic("Prompts", {
       prompt: flag(z.string().nullable(), {
         default: null,
@@ -49,15 +49,16 @@ export const command: Command<typeof schema> = {
   run: runGenerate,
 };
 
-async function runGenerate(config: Config, { log, signal }: RunContext): Promise<void> {
-  const say = (text: string, level: "info" | "warn" = "info") => log({ type: "message", level, text });
+async function runGenerate(config: Config, context: RunContext): Promise<void> {
+  const { signal } = context;
+  const tell = (text: string, level: "info" | "warn" = "info") => say(context, text, level);
   const prompts = config.data_file === null ? [] : await readPrompts(config.data_file);
   const output = config.output_file as string;
-  const done = prompts.length === 0 ? 0 : await continueAnswers(output, prompts, say);
-  if (done > 0) say(`${output} has ${done} of ${prompts.length} answers; going on after them`);
-  const text = await openTextModel(config, say);
+  const done = prompts.length === 0 ? 0 : await continueAnswers(output, prompts, tell);
+  if (done > 0) tell(`${output} has ${done} of ${prompts.length} answers; going on after them`);
+  const text = await openTextModel(config, context);
   try {
-    if (config.prompt === null) await answerFile(text, config, prompts, done, say, signal);
+    if (config.prompt === null) await answerFile(text, config, prompts, done, tell, signal);
     else await printAnswer(text, config, config.prompt, signal);
   } finally {
     await text.close();
@@ -83,7 +84,7 @@ async function answerFile(
   config: Config,
   prompts: readonly Prompt[],
   done: number,
-  say: (text: string) => void,
+  tell: (text: string) => void,
   signal?: AbortSignal,
 ): Promise<void> {
   const { model, tokenizer, generation } = text;
@@ -101,6 +102,6 @@ async function answerFile(
       // A line at a time, so that a run that is killed leaves whole ones.
       await appendFile(config.output_file as string, answerLine(prompt.text, output));
     }
-    say(`${Math.min(from + batch, prompts.length)} of ${prompts.length} prompts answered`);
+    tell(`${Math.min(from + batch, prompts.length)} of ${prompts.length} prompts answered`);
   }
 }

@@ -15,6 +15,7 @@ import {
 import {
   commandFlags,
   flag,
+  hubFlags,
   modelOrTokenizerFlag,
   positional,
   topic,
@@ -22,7 +23,8 @@ import {
   type CommandGroup,
 } from "@medgpt/core/config";
 import { readRows } from "@medgpt/core/data";
-import { loadChatTemplate, loadTokenizer, type Tokenizer } from "@medgpt/core/tokenizer";
+import { findTokenizer } from "@medgpt/core/stage";
+import { loadChatTemplate, type Tokenizer } from "@medgpt/core/tokenizer";
 import type { RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 
@@ -37,7 +39,8 @@ export const schema = z.strictObject({
     }),
   }),
   ...topic("Encoding", {
-    model_name_or_path: modelOrTokenizerFlag("The folder of the model, or of its tokenizer."),
+    model_name_or_path: modelOrTokenizerFlag("The folder of the model, or of its tokenizer, or its name on the hub."),
+    ...hubFlags,
     ...encodingFlags,
   }),
   ...commandFlags,
@@ -58,9 +61,9 @@ export const command: CommandGroup = {
 };
 
 /** The text of the command. */
-export async function inspectSample(config: z.output<typeof schema>, { log }: RunContext): Promise<string> {
-  const warn = (text: string): void => log({ type: "message", level: "warn", text });
-  const tokenizer = await loadTokenizer(config.model_name_or_path, { warn });
+export async function inspectSample(config: z.output<typeof schema>, context: RunContext): Promise<string> {
+  const { log } = context;
+  const tokenizer = await findTokenizer(config.model_name_or_path, config, context);
   const dialog = createDialog(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir));
   const { row, place } = await rowOf(config.file, config.row);
   const told = new Set<string>();

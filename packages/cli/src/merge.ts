@@ -1,8 +1,8 @@
-import { chooseBackend } from "@medgpt/core/backends";
 import { parseShardSize } from "@medgpt/core/checkpoint";
 import type { Command } from "@medgpt/core/config";
 import { mergeAdapter } from "@medgpt/core/models";
 import type { RunContext } from "@medgpt/core/run";
+import { findFolders, openBackend } from "@medgpt/core/stage";
 
 import { mergeSchema, type MergeConfig } from "./config.js";
 
@@ -18,17 +18,17 @@ const DTYPES = { auto: undefined, bfloat16: "bf16", float16: "f16", float32: "f3
 
 async function runMerge(config: MergeConfig, context: RunContext): Promise<void> {
   const maxShardBytes = parseShardSize(config.max_shard_size);
-  const threads = config.threads === null ? {} : { threads: config.threads };
-  const { backend, reason } = await chooseBackend({ backend: config.backend, ...threads });
+  const { model, adapter, tokenizer } = await findFolders(config, config.adapter, context);
+  const backend = await openBackend(config, context);
   try {
-    const text = `backend: ${backend.name} (${backend.description}): ${reason}`;
-    context.log({ type: "message", level: "info", text });
+    const { rope_scaling: type, model_max_length: maxLength } = config;
     const artifact = await mergeAdapter(
       {
-        base: config.model_name_or_path,
-        adapter: config.adapter,
+        base: model.dir,
+        adapter: adapter?.dir ?? config.adapter,
         outputDir: config.output_dir,
-        tokenizer: config.tokenizer_name_or_path ?? undefined,
+        tokenizer: tokenizer?.dir,
+        ropeScaling: type === null ? undefined : { type, maxLength },
         maxShardBytes,
         dtype: DTYPES[config.torch_dtype],
         overwrite: config.overwrite_output_dir,

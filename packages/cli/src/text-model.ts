@@ -1,35 +1,51 @@
 /** A model opened for generation: base, adapter, tokenizer and the way conversations are written. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { openArtifact } from "@medgpt/artifacts";
-import { backendFlag, chooseBackend, type Backend } from "@medgpt/core/backends";
+import { deviceFlags, type Backend } from "@medgpt/core/backends";
 import { createChatForm, encodePrompt, templateFlag } from "@medgpt/core/chat";
-import { adapterFlag, flag, modelFlag, resolvePrecision, tokenizerFlag, topic, torchDtype } from "@medgpt/core/config";
+import {
+  adapterFlag,
+  flag,
+  hubFlags,
+  modelFlag,
+  ropeScalingFlag,
+  tokenizerFlag,
+  topic,
+  torchDtype,
+} from "@medgpt/core/config";
 import { generate, readGenerationConfig, streamTokens, type GenerationConfig } from "@medgpt/core/generation";
-import { checkTokenizer, loadCausalLm, otherBase, type CausalLm } from "@medgpt/core/models";
-import { loadChatTemplate, loadTokenizer, type ChatMessage, type Tokenizer } from "@medgpt/core/tokenizer";
+import { checkTokenizer, loadCausalLm, type CausalLm } from "@medgpt/core/models";
+import { say, type RunContext } from "@medgpt/core/run";
+import { findFolders, openBackend, openFolders } from "@medgpt/core/stage";
+import { loadChatTemplate, type ChatMessage, type Tokenizer } from "@medgpt/core/tokenizer";
 import { z } from "zod";
 import { generationOf, type GenerationFlags } from "./generation-flags.js";
 
-export const modelFlags = topic("Model", {
-  model_name_or_path: modelFlag("The folder of the model."),
-  adapter: adapterFlag("The folder of an adapter, which is run beside the model, unmerged."),
-  tokenizer_name_or_path: tokenizerFlag(
-    "The folder of the tokenizer; by default the adapter's where it has one, else the model's.",
-  ),
-  template_name: templateFlag,
-  system_prompt: flag(z.string().nullable(), {
-    default: null,
-    help: "What the model is told before the conversation.",
+export const textModelFlags = {
+  ...topic("Model", {
+    model_name_or_path: modelFlag("The folder of the model, or its name on the hub."),
+    adapter: adapterFlag("The folder of an adapter, or its name on the hub. It is run beside the model, unmerged."),
+    tokenizer_name_or_path: tokenizerFlag(
+      "The folder of the tokenizer, or its name on the hub; by default the adapter's where it has one, else the model's.",
+    ),
+    ...hubFlags,
+    template_name: templateFlag,
+    system_prompt: flag(z.string().nullable(), {
+      default: null,
+      help: "What the model is told before the conversation.",
+    }),
+    torch_dtype: flag(torchDtype, {
+      default: "auto",
+      help: "Compute in float32, or in bfloat16 where the backend has it (every other value).",
+    }),
+    rope_scaling: ropeScalingFlag("Stretch the rotary positions as in the training of the adapter."),
+    model_max_length: flag(z.int().min(2), {
+      default: 512,
+      help: "The model_max_length of that training; it is read with rope_scaling alone.",
+    }),
   }),
-  torch_dtype: flag(torchDtype, {
-    default: "auto",
-    help: "Compute in float32, or in bfloat16 where the backend has it (every other value).",
-  }),
-  backend: backendFlag,
-});
+  ...deviceFlags,
+};
 
-type ModelConfig = z.output<z.ZodObject<typeof modelFlags>>;
+type ModelConfig = z.output<z.ZodObject<typeof textModelFlags>>;
 
 export interface TextModel {
   readonly model: CausalLm;
@@ -42,30 +58,24 @@ export interface TextModel {
   close(): Promise<void>;
 }
 
-type Say = (text: string, level?: "info" | "warn") => void;
-
 /** Opens what the flags name, and says what of it is not acted on. */
-export async function openTextModel(config: ModelConfig & GenerationFlags, say: Say): Promise<TextModel> {
-  const warn = (text: string): void => say(text, "warn");
-  const base = await openArtifact(config.model_name_or_path, "causal-lm");
-  const adapter = config.adapter === null ? undefined : await openArtifact(config.adapter, "adapter");
-  const other = adapter && otherBase(adapter, base);
-  if (other !== undefined) warn(`${config.adapter}: ${other}`);
-  const own = adapter !== undefined && existsSync(join(adapter.dir, "tokenizer.json")) ? adapter.dir : base.dir;
-  const tokenizer = await loadTokenizer(config.tokenizer_name_or_path ?? own, { warn });
+export async function openTextModel(config: ModelConfig & GenerationFlags, context: RunContext): Promise<TextModel> {
+  const warn = (text: string): void => say(context, text, "warn");
+  const folders = await findFolders(config, config.adapter, context);
+  const named = { name: config.adapter ?? "", bringsTokenizer: true };
+  const { base, adapter, tokenizer } = await openFolders(folders, named, context);
   // An adapter without a tokenizer may still have learnt another form than its base.
   const over = config.tokenizer_name_or_path === null ? adapter?.dir : undefined;
   const form = createChatForm(tokenizer, config.template_name, await loadChatTemplate(tokenizer.dir, over));
   const ends = { stopIds: [tokenizer.eosId ?? [], form?.stopIds ?? []].flat(), stopStrings: form?.stopStrings ?? [] };
   const written = await readGenerationConfig(base.dir, warn);
-  const generation = generationOf(config, { dir: base.dir, written, ...ends }, say);
-  const { backend, reason } = await chooseBackend({ backend: config.backend });
+  const generation = generationOf(config, { dir: base.dir, written, ...ends }, (text) => say(context, text));
+  const backend = await openBackend(config, context);
   try {
-    say(`backend: ${backend.name} (${backend.description}): ${reason}`);
-    const half = config.torch_dtype !== "float32" && backend.dtypes.includes("bf16");
-    const { precision } = resolvePrecision({ fp16: false, bf16: half, torch_dtype: null }, backend.dtypes);
-    const compute = precision === "bf16" ? "bf16" : "f32";
-    const model = await loadCausalLm(base.dir, { backend, compute, adapter: adapter?.dir, warn });
+    const compute = config.torch_dtype !== "float32" && backend.dtypes.includes("bf16") ? "bf16" : "f32";
+    const { rope_scaling: type, model_max_length: maxLength } = config;
+    const ropeScaling = type === null ? undefined : { type, maxLength };
+    const model = await loadCausalLm(base.dir, { backend, compute, ropeScaling, adapter: adapter?.dir, warn });
     checkTokenizer(tokenizer, model);
     const encodeChat = form && ((messages: readonly ChatMessage[]) => encodePrompt(tokenizer, form, messages));
     return { model, tokenizer, backend, generation, encodeChat, close: () => backend.dispose() };

@@ -12,6 +12,7 @@ import {
   mainFlags,
   orderedByTopic,
   refused,
+  ropeScalingFlag,
   topic,
   torchDtype,
 } from "@medgpt/core/config";
@@ -30,10 +31,9 @@ import {
 import { z } from "zod";
 
 const attentionFlags = topic("Model", {
-  rope_scaling: flag(z.enum(["linear", "dynamic"]).nullable(), {
-    default: null,
-    help: "Stretch the rotary positions until model_max_length fits; whoever uses the adapter has to do the same.",
-  }),
+  rope_scaling: ropeScalingFlag(
+    "Stretch the rotary positions until model_max_length fits; whoever uses the adapter has to do the same.",
+  ),
   flash_attn: accepted(z.boolean(), { default: false, because: "attention is always computed in tiles" }),
   shift_attn: refused(z.boolean(), {
     default: false,

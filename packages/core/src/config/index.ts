@@ -15,10 +15,12 @@ export { nearestName } from "./nearest-name.js";
 export { updateOptionTable, withOptionTable } from "./table.js";
 export {
   adapterFlag,
+  hubFlags,
   modelFlag,
   modelOrTokenizerFlag,
   onlyTokenizerFlag,
   requiredAdapterFlag,
+  ropeScalingFlag,
   tokenizerFlag,
 } from "./model-flags.js";
 export { readPackage } from "./read-package.js";

@@ -29,6 +29,24 @@ export function peftPathFlag(help: string) {
   return flag(z.string().nullable(), { default: null, help, alias: ["adapter", "lora_model"] });
 }
 
+/** `model_revision` and `hf_hub_token`. */
+export const hubFlags = {
+  model_revision: flag(z.string().nullable(), {
+    default: "main",
+    help: "The branch, tag or commit of a model on the hub.",
+  }),
+  hf_hub_token: flag(z.string().nullable(), {
+    default: null,
+    help: "The access token for the hub; by default that of HF_TOKEN or of the file that `hf auth login` writes.",
+    secret: true,
+  }),
+};
+
+/** `rope_scaling` */
+export function ropeScalingFlag(help: string) {
+  return flag(z.enum(["linear", "dynamic"]).nullable(), { default: null, help });
+}
+
 /** `tokenizer_name_or_path`, beside a model. */
 export function tokenizerFlag(help: string) {
   return flag(z.string().nullable(), { default: null, help, alias: TOKENIZER });

@@ -17,6 +17,7 @@ import {
   type RewardModelArtifact,
 } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
+import type { RopeScaling } from "../checkpoint/hf-config.js";
 import { editJson } from "../json/edit-json.js";
 import { openAdapterFiles } from "../checkpoint/peft.js";
 import { describeJson } from "../json/read-json-object.js";
@@ -62,6 +63,8 @@ export interface MergeOptions {
   readonly overwrite?: boolean | undefined;
   /** Merge although the adapter's manifest says that it was trained on another base; default is to refuse. */
   readonly allowOtherBase?: boolean | undefined;
+  /** As the adapter was trained, where its rotary positions were stretched; config.json of the result says so. */
+  readonly ropeScaling?: RopeScaling | undefined;
   readonly backend: Backend;
 }
 
@@ -109,7 +112,7 @@ export async function mergeAdapter(
   if (other !== undefined) say(other, "warn");
 
   const warn = (text: string): void => say(text, "warn");
-  const weights = await openBase(base.dir, { backend, warn });
+  const weights = await openBase(base.dir, { backend, ropeScaling: options.ropeScaling, warn });
   let written: Base | undefined;
   const adapters: Adapter[] = [];
   try {

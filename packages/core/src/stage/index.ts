@@ -1,4 +1,5 @@
 export { checkFlags, evaluates, limits } from "./check-flags.js";
+export { findFolders, findTokenizer, openBackend, openFolders } from "./find-model.js";
 export { findSources, type Source, type Sources } from "./find-sources.js";
 export { adapterFlags } from "./flags/adapter-flags.js";
 export { dataFlags } from "./flags/data-flags.js";

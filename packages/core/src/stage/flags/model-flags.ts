@@ -1,7 +1,6 @@
 /** Which model and tokenizer are opened. */
-import { z } from "zod";
-import { modelFlag, tokenizerFlag } from "../../config/model-flags.js";
-import { flag, topic } from "../../config/schema.js";
+import { hubFlags, modelFlag, tokenizerFlag } from "../../config/model-flags.js";
+import { topic } from "../../config/schema.js";
 
 export const modelFlags = topic("Model", {
   model_name_or_path: modelFlag(
@@ -10,13 +9,5 @@ export const modelFlags = topic("Model", {
   tokenizer_name_or_path: tokenizerFlag(
     "The folder of the tokenizer or its name on the hub, where it is not the model's.",
   ),
-  model_revision: flag(z.string().nullable(), {
-    default: "main",
-    help: "The branch, tag or commit of a model on the hub.",
-  }),
-  hf_hub_token: flag(z.string().nullable(), {
-    default: null,
-    help: "The access token for the hub; by default that of HF_TOKEN or of the file that `hf auth login` writes.",
-    secret: true,
-  }),
+  ...hubFlags,
 });
