@@ -1,10 +1,12 @@
 /** A run on a model and a data set of a hub, from the command line to what it leaves behind. */
 import { existsSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { EventEmitter } from "node:events";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openArtifact } from "@medgpt/artifacts";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { HubServer, readJson, snapshot, type Outcome, type Toys } from "@medgpt/core/testing";
+import { main } from "../../packages/cli/src/main.js";
 import { makeToys } from "../../packages/pretrain/src/testing/toys.js";
 
 let toys: Toys;
@@ -38,6 +40,19 @@ const contents = async (dir: string): Promise<Record<string, Buffer>> =>
       (await readdir(toys.at(dir))).map(async (name) => [name, await readFile(toys.at(dir, name))] as const),
     ),
   );
+/** Runs a command, which must succeed. Returns what it said. */
+async function medgpt(...argv: string[]): Promise<string> {
+  const said: string[] = [];
+  const stream = Object.assign(new EventEmitter(), { write: (text: string) => said.push(text) });
+  const code = await main(
+    argv,
+    Object.assign(new EventEmitter(), { stdout: stream, stderr: stream, env: {}, exit: () => {} }),
+  );
+  expect(said.join("") || "nothing", argv.join(" ")).not.toMatch(/error/i);
+  expect(code).toBe(0);
+  return said.join("");
+}
+
 const flags = {
   model_name_or_path: "org/tiny",
   train_file_dir: undefined,
@@ -98,6 +113,30 @@ describe("a run on org/tiny and org/texts", () => {
     expect(manifest.inputs.map(({ hub }) => hub?.id)).toEqual(["org/tiny", "org/adapter", "org/texts"]);
     expect(await readdir(toys.at("hf/hub"))).toContain("models--org--tokenizer");
     expect(server.asked(/^\/org\/tokenizer\/.*safetensors/)).toEqual([]);
+  });
+
+  it("is merged, generated from and inspected by the names that it was trained with", async () => {
+    const model = ["--model_name_or_path", "org/tiny", "--model_revision", "v1"];
+    const adapter = ["--adapter", "org/adapter", "--backend", "js"];
+    expect(await medgpt("merge", ...model, ...adapter, "--output_dir", toys.at("merged"))).toContain("is right");
+    expect((await openArtifact(toys.at("merged"), "causal-lm")).manifest.inputs[1]?.kind).toBe("adapter");
+
+    await writeFile(toys.at("prompts.txt"), "Diabetes is\n");
+    const files = ["--data_file", toys.at("prompts.txt"), "--raw", "--max_new_tokens", "4"];
+    const answer = async (output: string, ...names: string[]): Promise<string> => {
+      await medgpt("generate", ...names, "--threads", "1", ...files, "--output_file", toys.at(output));
+      return readFile(toys.at(output), "utf8");
+    };
+    const unmerged = await answer("unmerged.jsonl", ...model, ...adapter);
+    expect(unmerged).toBe(await answer("merged.jsonl", "--model_name_or_path", toys.at("merged"), "--backend", "js"));
+
+    await writeFile(
+      toys.at("chat.jsonl"),
+      JSON.stringify({ messages: ["user", "assistant"].map((role) => ({ role, content: "Hi" })) }),
+    );
+    vi.spyOn(process.stdout, "write").mockReturnValue(true);
+    await medgpt("inspect", "sample", toys.at("chat.jsonl"), "1", ...model, "--template_name", "vicuna");
+    vi.mocked(process.stdout.write).mockRestore();
   });
 
   it("sets a part of train aside where the data set has no other split, and takes a folder for one", async () => {
