@@ -71,7 +71,7 @@ async function own(batch, prompt, count) {
     best.prefill = Math.min(best.prefill, (first - start) / 1000);
     best.rate = Math.max(best.rate, (tokens - batch) / ((performance.now() - first) / 1000));
   }
-  model.dispose();
+  model.base.dispose();
   await backend.dispose();
   return best;
 }

@@ -233,7 +233,7 @@ describe("resuming", () => {
     const [warning, ...more] = await warnings("changed", {}, changed);
     expect(more).toEqual([]);
     expect(warning!.slice(toys.at("changed").length)).toBe(
-      `/checkpoint-2: the training data changed; the number of rows to train on was 14 and is 40; per_device_train_batch_size was 2 and is 5; gradient_accumulation_steps was 1 and is 2; learning_rate was 0.01 and is 0.02; weight_decay was 0 and is 0.1; block_size was 32 and is 30; lora_alpha was 32 and is 16; lora_dropout was 0.05 and is 0.1; seed was 42 and is 5; data_seed was 42 and is 5: the run continues, but not as it would have`,
+      `/checkpoint-2: the training data changed; the number of rows to train on was 14 and is 40; block_size was 32 and is 30; per_device_train_batch_size was 2 and is 5; gradient_accumulation_steps was 1 and is 2; learning_rate was 0.01 and is 0.02; weight_decay was 0 and is 0.1; lora_alpha was 32 and is 16; lora_dropout was 0.05 and is 0.1; seed was 42 and is 5; data_seed was 42 and is 5: the run continues, but not as it would have`,
     );
   });
 

@@ -4,6 +4,7 @@ import { noGrad } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
 import { sum } from "../ops/index.js";
 import type { Tensor } from "../tensor/tensor.js";
+import type { OnHost } from "./on-host.js";
 import type { Rows } from "./step-batches.js";
 
 /** How a stage evaluates its batches. */
@@ -11,10 +12,10 @@ export interface Measure<B> {
   /** What the metrics of a batch are averaged over: labelled tokens, pairs, … */
   weight(batch: B): number;
   /**
-   * The metrics of a batch, each a tensor of any shape whose sum over the weight is the average: "loss" among them, nothing
-   * recorded.
+   * The metrics of a batch, "loss" among them: tensors of any shape whose sum over the weight is the average, or the sums
+   * themselves as they are computed on the host. Nothing is recorded.
    */
-  measure(batch: B): Readonly<Record<string, Tensor>>;
+  measure(batch: B): Readonly<Record<string, Tensor>> | OnHost<Readonly<Record<string, number>>>;
 }
 
 /**
@@ -62,24 +63,33 @@ export async function evaluate<B>(
   return { ...(Object.fromEntries(averages) as Record<string, number>), ...speedMetrics("eval", seconds, rows, steps) };
 }
 
-/** The sum of each tensor. */
+/** The sum of each metric. */
 async function sumsOf(
-  body: () => Readonly<Record<string, Tensor>>,
+  body: () => ReturnType<Measure<unknown>["measure"]>,
   signal: AbortSignal | undefined,
-): Promise<Record<string, number>> {
-  const sums = scope(() =>
-    noGrad(() => Object.fromEntries(Object.entries(body()).map(([name, tensor]) => [name, sum(tensor)]))),
+): Promise<Readonly<Record<string, number>>> {
+  const measured = scope(() =>
+    noGrad(() => {
+      const result = body();
+      if (isOnHost(result)) return result;
+      return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, sum(tensor)]));
+    }),
   );
-  const tensors = Object.values(sums);
+  const tensors = isOnHost(measured) ? [measured.outputs] : Object.values(measured);
   const interrupt = (): void => tensors[0]?.backend.abort();
   signal?.addEventListener("abort", interrupt);
   try {
-    const values = await Promise.all(tensors.map((tensor) => tensor.item()));
-    return Object.fromEntries(Object.keys(sums).map((name, index) => [name, values[index]!]));
+    const values = await Promise.all(tensors.map((tensor) => tensor.read()));
+    if (isOnHost(measured)) return measured.of(values[0] as Float32Array);
+    return Object.fromEntries(Object.keys(measured).map((name, index) => [name, values[index]![0]!]));
   } finally {
     signal?.removeEventListener("abort", interrupt);
     for (const tensor of tensors) tensor.dispose();
   }
+}
+
+function isOnHost<T>(value: Readonly<Record<string, Tensor>> | OnHost<T>): value is OnHost<T> {
+  return typeof value["of"] === "function";
 }
 
 /** runtime, samples and steps a second with the Trainer's names and rounding. */

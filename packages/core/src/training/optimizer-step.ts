@@ -7,16 +7,17 @@ import type { AdamW } from "../optim/adamw.js";
 import { oneProcess, sumOver, type Communicator } from "../run/communicator.js";
 import { backward } from "../tensor/autograd.js";
 import { scope } from "../tensor/scope.js";
-import { empty, type Tensor } from "../tensor/tensor.js";
+import { empty, Tensor, tensor } from "../tensor/tensor.js";
 import { averageGradients } from "./all-reduce.js";
+import type { LossAndGradient, OnHost } from "./on-host.js";
 
 /** Says which random numbers a pass draws, so that a run that is resumed draws the same ones. */
 export type Draw = Omit<DropoutDraw, "site" | "p">;
 
 /** What is minimised: the sum of `loss` over the micro-batches of a step, divided by the sum of `weight`. */
 export interface Objective<B> {
-  /** Losses of a batch, f32 of any shape, 0 where there is nothing to learn. */
-  loss(batch: B, draw: Draw): Tensor;
+  /** Losses of a batch, f32 of any shape, 0 where there is nothing to learn; or how they are computed on the host. */
+  loss(batch: B, draw: Draw): Tensor | OnHost<LossAndGradient>;
   /** What the losses of a batch are averaged over: labelled tokens, pairs, … */
   weight(batch: B): number;
 }
@@ -45,6 +46,18 @@ export interface OptimizerStep extends Disposable {
   ): Promise<{ readonly loss: number; readonly gradNorm: number }>;
 }
 
+/** @returns the loss, before it is multiplied by `factor` as the gradient is */
+async function backwardFromHost({ outputs, of }: OnHost<LossAndGradient>, factor: number): Promise<number> {
+  try {
+    const { loss, gradient } = of((await outputs.read()) as Float32Array);
+    const scaled = Float32Array.from(gradient, (value) => factor * value);
+    scope(() => backward(outputs, tensor(outputs.backend, scaled, outputs.shape)));
+    return loss;
+  } finally {
+    outputs.dispose();
+  }
+}
+
 /** Call it outside of any scope. */
 export function createOptimizerStep({
   arena: { values, gradients },
@@ -63,18 +76,25 @@ export function createOptimizerStep({
   /** The gradients, and the loss and the norm once they are known. */
   const accumulate = async <B>(micro: readonly B[], objective: Objective<B>, losses: Tensor[]) => {
     const weight = micro.reduce((total, batch) => total + objective.weight(batch), 0);
-    micro.forEach((batch, index) => {
+    const factor = weight === 0 ? 0 : 1 / weight;
+    let own = 0;
+    for (const [index, batch] of micro.entries()) {
       // Numbered as if one process had all the micro-batches of the step.
       const microStep = index * communicator.size + communicator.rank;
       const draw = { seed, step: optimizer.steps, microStep };
-      const loss = scope(() => sum(objective.loss(batch, draw), weight === 0 ? 0 : 1 / weight));
-      losses.push(loss);
-      backward(loss);
-    });
+      const loss = scope(() => {
+        const result = objective.loss(batch, draw);
+        return result instanceof Tensor ? sum(result, factor) : result;
+      });
+      if (loss instanceof Tensor) {
+        losses.push(loss);
+        backward(loss);
+      } else own += factor * (await backwardFromHost(loss, factor));
+    }
     const share = await averageGradients(communicator, gradients, weight);
     backend.kernels.clipGradNorm({ out: norms, grads: gradients, count: gradients.size, maxNorm: maxGradNorm });
     const [norm, ...parts] = await Promise.all([norms.read(), ...losses.map((loss) => loss.item())]);
-    const own = parts.reduce((a, b) => a + b, 0);
+    own += parts.reduce((a, b) => a + b, 0);
     const [loss] = await sumOver(communicator, [own * share]);
     return { loss: loss!, gradNorm: norm[0]! };
   };

@@ -12,7 +12,7 @@ import { createJsBackend } from "../backends/js/js-backend.js";
 import { openSafetensors, readTensorData, writeSafetensors } from "../checkpoint/safetensors.js";
 import { seededRandom } from "../numeric/seeded-random.js";
 import { createArena } from "../nn/parameters.js";
-import { linear, linearCrossEntropy } from "../ops/index.js";
+import { linear } from "../ops/index.js";
 import type { Communicator, RunEvent } from "../run/index.js";
 import { tensor, type Tensor } from "../tensor/tensor.js";
 import { expectClose } from "../testing/all-close.js";
@@ -45,6 +45,14 @@ const rows = {
   }),
 };
 
+/** The sum of -log sigmoid(margin), and its gradient. */
+function pairwiseLoss(margins: Float32Array): { loss: number; gradient: Float32Array } {
+  return {
+    loss: margins.reduce((total, margin) => total + Math.log1p(Math.exp(-margin)), 0),
+    gradient: margins.map((margin) => -1 / (1 + Math.exp(margin))),
+  };
+}
+
 /** A score a word, trained so that log sigmoid(score of the better text - score of the other) grows (Bradley and Terry). */
 function createStage() {
   const backend = createJsBackend();
@@ -61,22 +69,22 @@ function createStage() {
     },
   ]);
   const [weight] = arena.parameters;
-  // With logits of half the margin and its negative, the cross entropy of the first class is -log sigmoid(margin).
-  const scorePairs = ({ differences, pairs }: PairBatch): { nll: Tensor; correct: Tensor } => {
-    const [margin] = linear(tensor(backend, differences, [pairs, WORDS]), [{ weight: weight! }], "f32");
-    const halves = tensor(backend, [0.5, -0.5], [2, 1]);
-    return linearCrossEntropy(margin!, halves, tensor(backend, new Int32Array(pairs), [pairs]), { compute: "f32" });
-  };
+  /** (pairs, 1) */
+  const margins = ({ differences, pairs }: PairBatch): Tensor =>
+    linear(tensor(backend, differences, [pairs, WORDS]), [{ weight: weight! }], "f32")[0]!;
   const metrics = {
     weight: ({ pairs }: PairBatch) => pairs,
-    measure(batch: PairBatch) {
-      const { nll, correct } = scorePairs(batch);
-      return { loss: nll, accuracy: correct };
-    },
+    measure: (batch: PairBatch) => ({
+      outputs: margins(batch),
+      of: (values: Float32Array) => ({
+        loss: pairwiseLoss(values).loss,
+        accuracy: values.filter((margin) => margin > 0).length,
+      }),
+    }),
   };
   return {
     ...{ arena, ...rows, ...metrics },
-    loss: (batch: PairBatch) => scorePairs(batch).nll,
+    loss: (batch: PairBatch) => ({ outputs: margins(batch), of: pairwiseLoss }),
     async saveModel(dir: string) {
       const data = await backend.readBytes(weight!, weight!.size);
       await writeSafetensors(join(dir, "model.safetensors"), [
