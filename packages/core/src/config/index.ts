@@ -24,7 +24,7 @@ export {
   tokenizerFlag,
 } from "./model-flags.js";
 export { readPackage } from "./read-package.js";
-export { resolvePrecision, torchDtype } from "./precision.js";
+export { torchDtype } from "./precision.js";
 export { threadsFlag } from "./threads-flag.js";
 export type { Command, CommandIo } from "./run-command.js";
 export { runGroup } from "./run-group.js";

@@ -1,13 +1,10 @@
-export { otherBase } from "./adapter-base.js";
 export { openBase, type Base, type BaseOptions } from "./base.js";
 export { checkTokenizer } from "./check-tokenizer.js";
-export { unusedDropout } from "./decoder-options.js";
 export { families } from "./families.js";
 export type { Family } from "./family.js";
 export { LmHead, ScoreHead } from "./head.js";
 export { initCausalLm } from "./init.js";
 export { mergeAdapter, type MergeOptions } from "./merge.js";
-export type { WeightDType } from "./merged-weights.js";
 export {
   causalLm,
   loadCausalLm,
