@@ -94,6 +94,11 @@ export default defineConfig(
     },
   },
   {
+    files: ["packages/*/src/**/*.ts"],
+    ignores: ["**/*.test.ts"],
+    rules: { "max-lines": ["error", 500], "max-lines-per-function": ["error", 100] },
+  },
+  {
     // Nx's bannedExternalImports says nothing of a package that is not installed; these do.
     files: ["packages/**/*.{ts,mts,js,mjs}"],
     ignores: ["packages/core/**"],

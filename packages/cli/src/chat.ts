@@ -7,7 +7,7 @@ import type { RunContext } from "@medgpt/core/run";
 import { z } from "zod";
 import { generationFlags } from "./generation-flags.js";
 import { repeatsItself } from "./repeats-itself.js";
-import { answerTokens, openTextModel, textModelFlags } from "./text-model.js";
+import { answerTokens, openTextModel, textModelFlags, type TextModel } from "./text-model.js";
 
 export const schema = z.strictObject({ ...textModelFlags, ...generationFlags, ...commandFlags });
 
@@ -70,42 +70,16 @@ export async function talk(
 
     const answer = async (): Promise<void> => {
       answering = new AbortController();
-      const options = { name: "this conversation", seed: seed++, signal: answering.signal };
       const before = system === null ? [] : [{ role: "system", content: system }];
-      const streamer = new TextDecoderStreamer(tokenizer);
-      const tokens: number[] = [];
-      let said = "";
-      const say = (part: string): void => {
-        said += part;
-        output.write(part);
-      };
-      let stopped = "";
-      try {
-        for await (const id of answerTokens(text, encodeChat([...before, ...messages]), options)) {
-          say(streamer.push(id));
-          tokens.push(id);
-          if (!repeatsItself(tokens)) continue;
-          stopped = ` [stopped: the answer repeats itself; ${REMEDY}]`;
-          break;
-        }
-      } catch (error) {
-        if (!answering.signal.aborted) throw error;
-        stopped = " [stopped]";
-      } finally {
-        answering = undefined;
-      }
-      say(streamer.end());
-      messages.push({ role: "assistant", content: said });
-      output.write(`${stopped}\n`);
+      const ids = encodeChat([...before, ...messages]);
+      const { signal } = answering;
+      const writing = writeAnswer(text, ids, { seed: seed++, signal }, output);
+      messages.push({ role: "assistant", content: await writing.finally(() => (answering = undefined)) });
     };
 
     const commands: Readonly<Record<string, (rest: string) => void | Promise<void>>> = {
-      help: () => {
-        output.write(HELP);
-      },
-      clear: () => {
-        messages = [];
-      },
+      help: () => void output.write(HELP),
+      clear: () => void (messages = []),
       system: (rest) => {
         system = rest === "" ? null : rest;
         messages = [];
@@ -151,4 +125,38 @@ export async function talk(
     terminal.close();
     await text.close();
   }
+}
+
+/**
+ * Writes an answer as it comes, up to where it ends, is stopped or repeats itself.
+ * @returns the answer
+ */
+async function writeAnswer(
+  text: TextModel,
+  ids: Int32Array,
+  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+  output: NodeJS.WritableStream,
+): Promise<string> {
+  const streamer = new TextDecoderStreamer(text.tokenizer);
+  const tokens: number[] = [];
+  let [said, stopped] = ["", ""];
+  const write = (part: string): void => {
+    said += part;
+    output.write(part);
+  };
+  try {
+    for await (const id of answerTokens(text, ids, { name: "this conversation", seed, signal })) {
+      write(streamer.push(id));
+      tokens.push(id);
+      if (!repeatsItself(tokens)) continue;
+      stopped = ` [stopped: the answer repeats itself; ${REMEDY}]`;
+      break;
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    stopped = " [stopped]";
+  }
+  write(streamer.end());
+  output.write(`${stopped}\n`);
+  return said;
 }

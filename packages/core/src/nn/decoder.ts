@@ -164,6 +164,17 @@ export interface PassInputs {
   readonly context: Context;
 }
 
+/** What every part of a pass reads. */
+interface Pass {
+  readonly options: DecoderOptions;
+  readonly weights: DecoderWeights;
+  readonly run: ForwardOptions;
+  readonly cache: DecoderCache | undefined;
+  readonly positions: Tensor;
+  /** Numbers the adapters of linear modules, so that each draws its own dropout masks. */
+  readonly site: (name: string, adapter: number) => number;
+}
+
 /**
  * Runs the decoder.
  * @returns hidden states after the final norm, (tokens, hidden), in the compute dtype
@@ -175,108 +186,19 @@ export function decoderForward(
   run: ForwardOptions,
 ): Tensor {
   return scope(() => {
-    const { compute } = run;
-    const dtype: DType = compute;
-    const { names } = options;
-    const { ids, positions, slopes } = inputs;
-    const { cache } = inputs.context;
-    const places = cache && { slots: cache.slots, positions };
-    const site = siteNumbers(options);
-
-    const project = (x: Tensor, prefix: string, modules: readonly LinearModule[], dtype?: DType): Tensor[] => {
-      const projections = modules.map((module): Projection => {
-        const name = `${prefix}.${module.name}`;
-        const loras = weights.loras(name).map((lora, adapter): LoraFactors => {
-          const dropout = run.dropout !== undefined && lora.a.requiresGrad;
-          return dropout ? { ...lora, dropout: { ...run.dropout, site: site(name, adapter) } } : lora;
-        });
-        return {
-          weight: weights.weight(`${name}.weight`),
-          fanInFanOut: options.fanInFanOut,
-          bias: module.bias ? weights.weight(`${name}.bias`) : undefined,
-          loras,
-          dtype,
-        };
-      });
-      return linear(x, projections, compute);
-    };
-    const norm = (x: Tensor, name: string, dtype: DType): [normed: Tensor, x: Tensor] => {
-      const weight = weights.weight(`${name}.weight`);
-      const { kind, eps, offset = 0 } = options.norm;
-      return kind === "rms"
-        ? rmsNorm(x, weight, { eps, offset, dtype })
-        : layerNorm(x, weight, weights.weight(`${name}.bias`), { eps, dtype });
-    };
-    /** What half a layer adds to the residual stream: its last projection, normed where the family says so. */
-    const output = (x: Tensor, prefix: string, module: LinearModule, { after }: HalfLayerNorm): Tensor => {
-      if (after === undefined) return only(project(x, prefix, [module], "f32"));
-      return norm(only(project(x, prefix, [module])), `${prefix}.${after}`, "f32")[0];
-    };
-
-    const attentionHalf = (x: Tensor, { segments, slopes, table }: AttentionConstants, index: number): Tensor => {
-      const prefix = `${names.layers}.${index}`;
-      const [normed, residual] = norm(x, `${prefix}.${options.attentionNorm.before}`, dtype);
-      const shape = { ...attentionShape(options, index), slopes, compute };
-      /** Attention on what the batch has or, once that has this too, on what the cache has. */
-      const attend = (
-        [q, k, v]: readonly [HeadView, HeadView, HeadView],
-        inBatch: (options: AttentionOptions) => Tensor,
-      ): Tensor => {
-        const layer = cache?.layer(index);
-        if (layer !== undefined && places !== undefined) {
-          cacheRows(layer.keys, k, places);
-          cacheRows(layer.values, v, places);
-          if (segments === undefined) return attentionCached(q, layer, places, shape);
-        }
-        return inBatch({ ...shape, segments: segments as Tensor });
-      };
-      const heads = scope(() => {
-        if ("packed" in options.attention) {
-          const { packed, packing } = options.attention;
-          const qkv = only(project(normed, prefix, [packed]));
-          return attend(packedHeads(qkv, packing, shape), (options) => attentionPacked(qkv, packing, options));
-        }
-        const { qNorm, kNorm, ...modules } = options.attention;
-        const projected = project(normed, prefix, [modules.q, modules.k, modules.v]);
-        const [queries, keys, v] = projected as [Tensor, Tensor, Tensor];
-        const placed = (x: Tensor, heads: number, normName: string | undefined): Tensor => {
-          const scaled = normName === undefined ? x : norm(x, `${prefix}.${normName}`, dtype)[0];
-          return table === undefined ? scaled : rope(scaled, table, heads);
-        };
-        const [q, k] = [placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm)];
-        const heads = (x: Tensor): HeadView => ({ x, offset: 0, head: options.headDim, stride: x.shape[1] as number });
-        return attend([heads(q), heads(k), heads(v)], (options) => attention(q, k, v, options));
-      });
-      return add(residual, output(heads, prefix, options.attentionOutput, options.attentionNorm));
-    };
-    const mlpHalf = (x: Tensor, index: number): Tensor => {
-      const prefix = `${names.layers}.${index}`;
-      const [normed, residual] = norm(x, `${prefix}.${options.mlpNorm.before}`, dtype);
-      const { gate, up, down } = options.mlp;
-      const [first, second] = project(normed, prefix, gate === undefined ? [up] : [gate, up]);
-      const activated = activation(first as Tensor, options.activation, second);
-      return add(residual, output(activated, prefix, down, options.mlpNorm));
-    };
-
-    const { frequencies, noise } = inputs;
+    const { positions, frequencies, slopes } = inputs;
+    const { segments, cache } = inputs.context;
+    const pass: Pass = { options, weights, run, cache, positions, site: siteNumbers(options) };
     const factor = options.positions.kind === "rope" ? options.positions.factor : undefined;
     const table = frequencies && ropeTable(positions, frequencies, factor);
-    const constants: AttentionConstants = { segments: inputs.context.segments, slopes, table };
-    let x = scope(() => {
-      const factor = options.embeddingScale ?? 1;
-      const table = weights.weight(`${names.embedding}.weight`);
-      const clean = embedding(table, ids, { factor, padding: options.padding });
-      const words = noise === undefined ? clean : add(clean, noise);
-      const learned = options.positions.kind === "learned" ? options.positions.name : undefined;
-      const placed =
-        learned === undefined ? words : add(words, embedding(weights.weight(`${learned}.weight`), positions));
-      return names.embeddingNorm === undefined ? placed : norm(placed, names.embeddingNorm, "f32")[0];
-    });
+    const constants: AttentionConstants = { segments, slopes, table };
+    let x = scope(() => embed(pass, inputs));
     for (let index = 0; index < options.layers; index++) {
       const body = (x: Tensor, constants: AttentionConstants): Tensor =>
         scope(() =>
           mlpHalf(
-            scope(() => attentionHalf(x, constants, index)),
+            pass,
+            scope(() => attentionHalf(pass, x, constants, index)),
             index,
           ),
         );
@@ -284,8 +206,107 @@ export function decoderForward(
       x.dispose();
       x = next;
     }
-    return norm(x, names.finalNorm, dtype)[0];
+    return norm(pass, x, options.names.finalNorm, run.compute)[0];
   });
+}
+
+/** @returns (tokens, hidden) */
+function embed(pass: Pass, { ids, positions, noise }: PassInputs): Tensor {
+  const { options, weights } = pass;
+  const { names, embeddingScale: factor = 1, padding } = options;
+  const clean = embedding(weights.weight(`${names.embedding}.weight`), ids, { factor, padding });
+  const words = noise === undefined ? clean : add(clean, noise);
+  const learned = options.positions.kind === "learned" ? options.positions.name : undefined;
+  const placed = learned === undefined ? words : add(words, embedding(weights.weight(`${learned}.weight`), positions));
+  return names.embeddingNorm === undefined ? placed : norm(pass, placed, names.embeddingNorm, "f32")[0];
+}
+
+function attentionHalf(pass: Pass, x: Tensor, constants: AttentionConstants, index: number): Tensor {
+  const { options, run } = pass;
+  const { segments, slopes, table } = constants;
+  const prefix = `${options.names.layers}.${index}`;
+  const [normed, residual] = norm(pass, x, `${prefix}.${options.attentionNorm.before}`, run.compute);
+  const shape = { ...attentionShape(options, index), slopes, compute: run.compute };
+  /** Attention on what the batch has or, once that has this too, on what the cache has. */
+  const attend = (
+    [q, k, v]: readonly [HeadView, HeadView, HeadView],
+    inBatch: (options: AttentionOptions) => Tensor,
+  ): Tensor => {
+    if (pass.cache !== undefined) {
+      const layer = pass.cache.layer(index);
+      const places = { slots: pass.cache.slots, positions: pass.positions };
+      cacheRows(layer.keys, k, places);
+      cacheRows(layer.values, v, places);
+      if (segments === undefined) return attentionCached(q, layer, places, shape);
+    }
+    return inBatch({ ...shape, segments: segments as Tensor });
+  };
+  const heads = scope(() => {
+    if ("packed" in options.attention) {
+      const { packed, packing } = options.attention;
+      const qkv = only(project(pass, normed, prefix, [packed]));
+      return attend(packedHeads(qkv, packing, shape), (options) => attentionPacked(qkv, packing, options));
+    }
+    const { qNorm, kNorm, ...modules } = options.attention;
+    const projected = project(pass, normed, prefix, [modules.q, modules.k, modules.v]);
+    const [queries, keys, v] = projected as [Tensor, Tensor, Tensor];
+    const placed = (x: Tensor, heads: number, normName: string | undefined): Tensor => {
+      const scaled = normName === undefined ? x : norm(pass, x, `${prefix}.${normName}`, run.compute)[0];
+      return table === undefined ? scaled : rope(scaled, table, heads);
+    };
+    const [q, k] = [placed(queries, options.heads, qNorm), placed(keys, options.kvHeads, kNorm)];
+    const heads = (x: Tensor): HeadView => ({ x, offset: 0, head: options.headDim, stride: x.shape[1] as number });
+    return attend([heads(q), heads(k), heads(v)], (options) => attention(q, k, v, options));
+  });
+  return add(residual, output(pass, heads, prefix, options.attentionOutput, options.attentionNorm));
+}
+
+function mlpHalf(pass: Pass, x: Tensor, index: number): Tensor {
+  const { options, run } = pass;
+  const prefix = `${options.names.layers}.${index}`;
+  const [normed, residual] = norm(pass, x, `${prefix}.${options.mlpNorm.before}`, run.compute);
+  const { gate, up, down } = options.mlp;
+  const [first, second] = project(pass, normed, prefix, gate === undefined ? [up] : [gate, up]);
+  const activated = activation(first as Tensor, options.activation, second);
+  return add(residual, output(pass, activated, prefix, down, options.mlpNorm));
+}
+
+/** What half a layer adds to the residual stream: its last projection, normed where the family says so. */
+function output(pass: Pass, x: Tensor, prefix: string, module: LinearModule, { after }: HalfLayerNorm): Tensor {
+  if (after === undefined) return only(project(pass, x, prefix, [module], "f32"));
+  return norm(pass, only(project(pass, x, prefix, [module])), `${prefix}.${after}`, "f32")[0];
+}
+
+function project(
+  { options, weights, run, site }: Pass,
+  x: Tensor,
+  prefix: string,
+  modules: readonly LinearModule[],
+  dtype?: DType,
+): Tensor[] {
+  const projections = modules.map((module): Projection => {
+    const name = `${prefix}.${module.name}`;
+    const loras = weights.loras(name).map((lora, adapter): LoraFactors => {
+      const dropout = run.dropout !== undefined && lora.a.requiresGrad;
+      return dropout ? { ...lora, dropout: { ...run.dropout, site: site(name, adapter) } } : lora;
+    });
+    return {
+      weight: weights.weight(`${name}.weight`),
+      fanInFanOut: options.fanInFanOut,
+      bias: module.bias ? weights.weight(`${name}.bias`) : undefined,
+      loras,
+      dtype,
+    };
+  });
+  return linear(x, projections, run.compute);
+}
+
+function norm({ options, weights }: Pass, x: Tensor, name: string, dtype: DType): [normed: Tensor, x: Tensor] {
+  const weight = weights.weight(`${name}.weight`);
+  const { kind, eps, offset = 0 } = options.norm;
+  return kind === "rms"
+    ? rmsNorm(x, weight, { eps, offset, dtype })
+    : layerNorm(x, weight, weights.weight(`${name}.bias`), { eps, dtype });
 }
 
 /** Tensors that attention needs beside its projections, the same in every layer. */
@@ -354,8 +375,7 @@ export function layerLinears(options: DecoderOptions): LinearModule[] {
   return [...inputs, attentionOutput, ...(mlp.gate === undefined ? [] : [mlp.gate]), mlp.up, mlp.down];
 }
 
-/** Numbers the adapters of linear modules through the model, so that each draws its own dropout masks. */
-function siteNumbers(options: DecoderOptions): (name: string, adapter: number) => number {
+function siteNumbers(options: DecoderOptions): Pass["site"] {
   const names = layerLinears(options).map((module) => module.name);
   return (name, adapter) => {
     const [layer, ...rest] = name.slice(options.names.layers.length + 1).split(".");

@@ -78,13 +78,8 @@ export async function streamRows(
   tokenizer: Tokenizer,
   options: RowStreamOptions,
 ): Promise<RowStream> {
-  const { packing, blockSize, eosId, keepLinebreaks, seed, bufferSize, maxRows = Infinity, from = null } = options;
-  // What must be the same for a saved place to mean anything.
-  const source = JSON.stringify({
-    files: await Promise.all(files.map(async (file) => [basename(file), (await stat(file)).size])),
-    tokenizer: tokenizer.digest,
-    ...{ packing, blockSize, eosId, keepLinebreaks, seed, bufferSize, from, maxRows: String(maxRows) },
-  });
+  const { packing, maxRows = Infinity } = options;
+  const source = await sourceOf(files, tokenizer, options);
 
   let pass = 0;
   let rowsBefore = 0;
@@ -160,16 +155,7 @@ export async function streamRows(
       return { source, ...place, given };
     },
     async restore(state) {
-      const parsed = streamState.safeParse(state);
-      if (!parsed.success)
-        throw new InputError("its place in the data is damaged; take an earlier checkpoint", {
-          cause: parsed.error,
-        });
-      const saved = parsed.data;
-      if (saved.source !== source)
-        throw new InputError(
-          "was saved with other data or other settings of the data, so its place there means nothing; give those, or begin anew from the adapter or model it holds",
-        );
+      const saved = savedPlace(state, source);
       if (saved.documents !== null) documents = await ShuffledDocuments.restore(files, options, saved.documents);
       [pass, rowsBefore, packer] = [saved.pass, saved.rows, new RowPacker(options, saved.open)];
       const batch = await advance();
@@ -182,4 +168,25 @@ export async function streamRows(
       await documents?.close();
     },
   };
+}
+
+/** What must be the same for a saved place to mean anything. */
+async function sourceOf(files: readonly string[], tokenizer: Tokenizer, options: RowStreamOptions): Promise<string> {
+  const { packing, blockSize, eosId, keepLinebreaks, seed, bufferSize, maxRows = Infinity, from = null } = options;
+  return JSON.stringify({
+    files: await Promise.all(files.map(async (file) => [basename(file), (await stat(file)).size])),
+    tokenizer: tokenizer.digest,
+    ...{ packing, blockSize, eosId, keepLinebreaks, seed, bufferSize, from, maxRows: String(maxRows) },
+  });
+}
+
+function savedPlace(state: unknown, source: string): z.output<typeof streamState> {
+  const { data: saved, error: cause } = streamState.safeParse(state);
+  if (saved === undefined)
+    throw new InputError("its place in the data is damaged; take an earlier checkpoint", { cause });
+  if (saved.source !== source)
+    throw new InputError(
+      "was saved with other data or other settings of the data, so its place there means nothing; give those, or begin anew from the adapter or model it holds",
+    );
+  return saved;
 }
