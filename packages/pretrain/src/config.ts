@@ -3,22 +3,8 @@
  * under their names there (with the older names that published command lines still use), and a few of ours. Defaults
  * are pretraining.py's where it sets one, else transformers'.
  */
-import { deviceFlags } from "@medgpt/core/backends";
 import { commandFlags, flag, mainFlags, orderedByTopic, refused, topic } from "@medgpt/core/config";
-import {
-  adapterFlags,
-  checkFlags,
-  dataFlags,
-  engineCompat,
-  evaluates,
-  limits,
-  mainStageFlags,
-  modelFlags,
-  noGenerationCompat,
-  oneProcessCompat,
-  rowCompat,
-  trainerFlags,
-} from "@medgpt/core/stage";
+import { checkFlags, evaluates, limits, mainStageFlags, rowStageFlags } from "@medgpt/core/stage";
 import { z } from "zod";
 
 const architectureFlags = topic("Model", {
@@ -72,15 +58,7 @@ export const pretrainSchema = z
   .strictObject(
     mainFlags(
       orderedByTopic({
-        ...modelFlags,
-        ...dataFlags,
-        ...adapterFlags,
-        ...trainerFlags,
-        ...deviceFlags,
-        ...engineCompat,
-        ...oneProcessCompat,
-        ...noGenerationCompat,
-        ...rowCompat,
+        ...rowStageFlags,
         ...architectureFlags,
         ...textFlags,
         ...noiseFlags,

@@ -3,7 +3,6 @@
  * TrainingArguments under their names there, and a few of ours. Defaults are supervised_finetuning.py's where it sets one,
  * else transformers'.
  */
-import { deviceFlags } from "@medgpt/core/backends";
 import { encodingFlags } from "@medgpt/core/chat";
 import {
   accepted,
@@ -16,18 +15,7 @@ import {
   topic,
   torchDtype,
 } from "@medgpt/core/config";
-import {
-  adapterFlags,
-  checkFlags,
-  dataFlags,
-  engineCompat,
-  mainStageFlags,
-  modelFlags,
-  noGenerationCompat,
-  oneProcessCompat,
-  rowCompat,
-  trainerFlags,
-} from "@medgpt/core/stage";
+import { checkFlags, mainStageFlags, rowStageFlags } from "@medgpt/core/stage";
 import { z } from "zod";
 
 const attentionFlags = topic("Model", {
@@ -79,15 +67,7 @@ export const sftSchema = z
   .strictObject(
     mainFlags(
       orderedByTopic({
-        ...modelFlags,
-        ...dataFlags,
-        ...adapterFlags,
-        ...trainerFlags,
-        ...deviceFlags,
-        ...engineCompat,
-        ...oneProcessCompat,
-        ...noGenerationCompat,
-        ...rowCompat,
+        ...rowStageFlags,
         ...attentionFlags,
         ...chatFlags,
         ...noiseFlags,

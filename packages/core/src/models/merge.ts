@@ -3,7 +3,7 @@
  * transformers' save_pretrained give it. Weights go from file to file in blocks of rows, so memory holds what the adapter
  * trained and a few blocks; base and result are mapped.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readFile, statfs } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import {
@@ -19,6 +19,7 @@ import {
 import type { Backend } from "../backends/backend.js";
 import type { RopeScaling } from "../checkpoint/hf-config.js";
 import { editJson } from "../json/edit-json.js";
+import { readPackage } from "../config/read-package.js";
 import { openAdapterFiles } from "../checkpoint/peft.js";
 import { describeJson } from "../json/read-json-object.js";
 import { writeCheckpoint } from "../checkpoint/write-checkpoint.js";
@@ -142,8 +143,9 @@ export async function mergeAdapter(
       context.log({ ...comparing, done: 1 });
     };
     const { backend: _, ...config } = options;
+    const { name, version } = readPackage(new URL("../../package.json", import.meta.url));
     const common = {
-      createdBy: { package: "@medgpt/core", version: packageVersion(), config },
+      createdBy: { package: name, version, config },
       inputs: [artifactRef(base), artifactRef(adapter)],
     };
     const details: ModelDetails = {
@@ -240,9 +242,4 @@ async function outputsOf(model: Role, ids: Int32Array): Promise<Float32Array> {
   } finally {
     outputs.dispose();
   }
-}
-
-function packageVersion(): string {
-  const file = join(import.meta.dirname, "../../package.json");
-  return (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version;
 }

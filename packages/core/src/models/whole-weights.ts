@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { InputError, writeFileAtomic } from "@medgpt/artifacts";
+import { writeFileAtomic } from "@medgpt/artifacts";
 import { writeSafetensors } from "../checkpoint/safetensors.js";
 import { openCheckpoint } from "../checkpoint/shards.js";
 import { editJson } from "../json/edit-json.js";
-import { copyWeight } from "../nn/map-weight.js";
+import { copyWeight, restoreTensors, tensorsToWrite } from "../nn/map-weight.js";
 import type { ParameterArena, ParameterSpec } from "../nn/parameters.js";
 import { trainedSpec, weightSpecs } from "../nn/weight-specs.js";
 import type { Tensor } from "../tensor/tensor.js";
@@ -39,11 +39,7 @@ export class WholeWeights {
    */
   async save(dir: string): Promise<string[]> {
     const { base } = this;
-    const tensors = [...this.#trained].map(([name, value]) => ({
-      ...{ name, dtype: "f32" as const, shape: value.shape },
-      data: () => value.backend.readBytes(value, value.size),
-    }));
-    await writeSafetensors(join(dir, "model.safetensors"), tensors, { format: "pt" });
+    await writeSafetensors(join(dir, "model.safetensors"), tensorsToWrite(this.#trained), { format: "pt" });
     const edits = { ...base.config.changes, torch_dtype: undefined, dtype: "float32" };
     const config = editJson(await readFile(base.config.path, "utf8"), edits);
     await writeFileAtomic(join(dir, "config.json"), config);
@@ -55,11 +51,6 @@ export class WholeWeights {
 
   /** Sets the weights to the values in a folder that `save` wrote. */
   async restore(dir: string): Promise<void> {
-    const { tensors } = await openCheckpoint(dir);
-    for (const [name, value] of this.#trained) {
-      const info = tensors.get(name);
-      if (info === undefined) throw new InputError(`the checkpoint has no tensor "${name}"`, { place: dir });
-      copyWeight(value, info);
-    }
+    restoreTensors(this.#trained, (await openCheckpoint(dir)).tensors, dir);
   }
 }

@@ -16,7 +16,7 @@ import type { Tensor } from "../tensor/tensor.js";
 import { checkVocabularyIsWhole, fitAdapter } from "./adapter-fit.js";
 import type { DecoderOptions, DecoderWeights } from "./decoder.js";
 import { initLoraA, initZero } from "./lora.js";
-import { copyWeight, mapWeight, widened } from "./map-weight.js";
+import { copyWeight, mapWeight, restoreTensors, tensorsToWrite, widened } from "./map-weight.js";
 import { decays, type ParameterArena, type ParameterSpec } from "./parameters.js";
 import { linearModules, savedSpecs, trainedSpec } from "./weight-specs.js";
 
@@ -49,7 +49,8 @@ interface Entry {
  * Frozen when it is opened: its matrices are mapped, and nothing holds gradients. `train` puts it over an arena.
  */
 export class Adapter {
-  readonly #entries: readonly Entry[];
+  /** What it is made of, by name, in the order of the file. */
+  readonly #entries: ReadonlyMap<string, Entry>;
   /** The base's vocabulary in the adapter's file, never trained. */
   readonly #vocabularyWeights: ReadonlyMap<string, TensorInfo>;
   readonly #mapped = new Map<string, Tensor>();
@@ -65,7 +66,7 @@ export class Adapter {
     entries: readonly Entry[],
     vocabularyWeights: ReadonlyMap<string, TensorInfo>,
   ) {
-    this.#entries = entries;
+    this.#entries = new Map(entries.map((entry) => [entry.spec.name, entry]));
     this.#vocabularyWeights = vocabularyWeights;
   }
 
@@ -76,18 +77,18 @@ export class Adapter {
 
   /** Names of the weights that it has whole: those that it trains, and the base's vocabulary in its file. */
   get wholeWeights(): { readonly trained: ReadonlySet<string>; readonly vocabulary: ReadonlySet<string> } {
-    const names = this.#entries.map(({ spec }) => spec.name).filter((name) => !isFactor(name));
+    const names = [...this.#entries.keys()].filter((name) => !isFactor(name));
     return { trained: new Set(names), vocabulary: new Set(this.#vocabularyWeights.keys()) };
   }
 
   /** What is to be trained. `prefix` tells its parameters from those of other adapters in one arena. */
   specs(prefix = ""): ParameterSpec[] {
-    return this.#entries.map(({ spec }) => ({ ...spec, name: prefix + spec.name }));
+    return [...this.#entries.values()].map(({ spec }) => ({ ...spec, name: prefix + spec.name }));
   }
 
   /** Lets the parameters that an arena has for `specs(prefix)` take the place of the mapped ones. */
   train(arena: ParameterArena, prefix = ""): void {
-    this.#trained = new Map(this.#entries.map(({ spec: { name } }) => [name, arena.parameter(prefix + name)]));
+    this.#trained = new Map([...this.#entries.keys()].map((name) => [name, arena.parameter(prefix + name)]));
     this.#free();
   }
 
@@ -111,7 +112,7 @@ export class Adapter {
 
   /** Where a weight that it has in place of the base's lies in its file. */
   source(name: string): TensorInfo | undefined {
-    return this.#vocabularyWeights.get(name) ?? this.#entries.find(({ spec }) => spec.name === name)?.info;
+    return this.#vocabularyWeights.get(name) ?? this.#entries.get(name)?.info;
   }
 
   /**
@@ -120,27 +121,20 @@ export class Adapter {
    * @returns the names of the files
    */
   async save(dir: string, base: string): Promise<string[]> {
+    if (this.#trained.size === 0) throw new RangeError("an adapter that is not trained has nothing to save");
     const { target_modules: targets } = this.config;
     const all = targets === "all" || targets === "all-linear";
     const modules = resolveTargets(this.config, [...linearModules(this.base.options).keys()]);
     const config = all ? { ...this.config, target_modules: modules } : this.config;
-    const tensors = [...this.#trained].map(([name, value]) => ({
-      ...{ name, dtype: "f32" as const, shape: value.shape },
-      data: () => value.backend.readBytes(value, value.size),
-    }));
     const fanInFanOut = this.base.options.fanInFanOut ?? false;
+    const tensors = tensorsToWrite(this.#trained);
     await writeAdapter(dir, config, tensors, { base, taskType: this.taskType, fanInFanOut });
     return ["adapter_config.json", "adapter_model.safetensors"];
   }
 
   /** Sets what is trained to the values in a folder that `save` wrote. */
   async restore(dir: string): Promise<void> {
-    const tensors = adapterTensors(await openAdapterFiles(dir));
-    for (const [name, value] of this.#trained) {
-      const info = tensors.get(name);
-      if (info === undefined) throw new InputError(`the checkpoint has no tensor "${name}"`, { place: dir });
-      copyWeight(value, info);
-    }
+    restoreTensors(this.#trained, adapterTensors(await openAdapterFiles(dir)), dir);
   }
 
   /** Frees what it maps; what it trains belongs to the arena. */
@@ -158,7 +152,7 @@ export class Adapter {
   #tensor(name: string): Tensor | undefined {
     const trained = this.#trained.get(name);
     if (trained !== undefined) return trained;
-    const entry = this.#entries.find(({ spec }) => spec.name === name);
+    const entry = this.#entries.get(name);
     if (entry === undefined) return undefined;
     if (entry.info === undefined) throw new RangeError(`${name} is in no file: train the adapter before it is used`);
     return this.#map(name, entry.info, entry.spec.shape);

@@ -1,6 +1,7 @@
+/** Weights between files and tensors. */
 import { InputError } from "@medgpt/artifacts";
 import type { Backend } from "../backends/backend.js";
-import { weightDType, type TensorInfo } from "../checkpoint/safetensors.js";
+import { weightDType, type TensorInfo, type TensorToWrite } from "../checkpoint/safetensors.js";
 import { keep, scope } from "../tensor/scope.js";
 import { empty, mapped, type Shape, type Tensor } from "../tensor/tensor.js";
 
@@ -32,6 +33,30 @@ export function copyWeight(value: Tensor, info: TensorInfo): void {
     const x = mapped(value.backend, info.path, info.byteOffset, weightDType(info), info.shape);
     value.backend.kernels.copy({ out: value, x, count: value.size });
   });
+}
+
+/** What is trained, as it is written into a file. */
+export function tensorsToWrite(trained: ReadonlyMap<string, Tensor>): TensorToWrite[] {
+  return [...trained].map(([name, value]) => ({
+    ...{ name, dtype: "f32", shape: value.shape },
+    data: () => value.backend.readBytes(value, value.size),
+  }));
+}
+
+/**
+ * Sets what is trained to the values in a folder's files.
+ * @throws InputError where one is in no file, or has another shape
+ */
+export function restoreTensors(
+  trained: ReadonlyMap<string, Tensor>,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  dir: string,
+): void {
+  for (const [name, value] of trained) {
+    const info = tensors.get(name);
+    if (info === undefined) throw new InputError(`the checkpoint has no tensor "${name}"`, { place: dir });
+    copyWeight(value, info);
+  }
 }
 
 /**

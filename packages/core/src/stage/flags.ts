@@ -8,7 +8,11 @@ import type { z } from "zod";
 import { deviceFlags } from "../backends/device-flags.js";
 import { adapterFlags } from "./flags/adapter-flags.js";
 import { dataFlags } from "./flags/data-flags.js";
+import { engineCompat } from "./flags/engine-compat.js";
 import { modelFlags } from "./flags/model-flags.js";
+import { noGenerationCompat } from "./flags/no-generation-compat.js";
+import { oneProcessCompat } from "./flags/one-process-compat.js";
+import { rowCompat } from "./flags/row-compat.js";
 import { trainerFlags } from "./flags/trainer-flags.js";
 
 /**
@@ -16,6 +20,15 @@ import { trainerFlags } from "./flags/trainer-flags.js";
  * replaces those of the same name.
  */
 export const stageFlags = { ...modelFlags, ...dataFlags, ...adapterFlags, ...trainerFlags, ...deviceFlags };
+
+/** The same and the flags without effect, for a stage that trains on rows in one process and generates no text. */
+export const rowStageFlags = {
+  ...stageFlags,
+  ...engineCompat,
+  ...oneProcessCompat,
+  ...noGenerationCompat,
+  ...rowCompat,
+};
 
 /** The flags that most runs need, for a plain --help. */
 export const mainStageFlags = [

@@ -9,7 +9,7 @@ export { noGenerationCompat } from "./flags/no-generation-compat.js";
 export { oneProcessCompat } from "./flags/one-process-compat.js";
 export { rowCompat } from "./flags/row-compat.js";
 export { trainerFlags } from "./flags/trainer-flags.js";
-export { mainStageFlags } from "./flags.js";
+export { mainStageFlags, rowStageFlags } from "./flags.js";
 export { nextTokenMetrics } from "./next-token.js";
 export { openModel, type OpenedModel } from "./open-model.js";
 export { planStageMemory } from "./plan-memory.js";

@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { sealArtifact, writeError, type AdapterArtifact, type CausalLmArtifact } from "@medgpt/artifacts";
 import type { z } from "zod";
+import { readPackage } from "../config/read-package.js";
 import { fieldsOf } from "../config/schema.js";
 import { Adapter } from "../nn/adapter.js";
 import { saveTokenizer } from "../tokenizer/save-tokenizer.js";
@@ -58,7 +59,7 @@ async function writeArtifactFiles(
 ): Promise<AdapterArtifact | CausalLmArtifact> {
   const { model, lora, base, inputs, tokenizer, chatTemplate } = opened;
   const files = [...(await saveModel(opened, config, dir)), ...(await saveTokenizer(tokenizer, dir, chatTemplate))];
-  const { name, version } = JSON.parse(await readFile(stage.packageJson, "utf8")) as { name: string; version: string };
+  const { name, version } = readPackage(stage.packageJson);
   await writeModelCard(dir, config.output_dir, config.model_name_or_path, lora, { ...stage, package: name });
   await writeTrainerState(dir, state);
   const common = {
