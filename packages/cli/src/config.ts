@@ -8,12 +8,12 @@ import {
   modelFlag,
   refused,
   requiredAdapterFlag,
-  ropeScalingFlag,
   tokenizerFlag,
   topic,
   torchDtype,
 } from "@medgpt/core/config";
 import { z } from "zod";
+import { ropeFlags } from "./rope-scaling.js";
 
 const path = z.string();
 
@@ -56,11 +56,7 @@ export const mergeSchema = z.strictObject({
       why: "nothing is pushed to a hub; push the merged folder with huggingface-cli",
     }),
     ...hubFlags,
-    rope_scaling: ropeScalingFlag("Stretch the rotary positions as in the training of the adapter."),
-    model_max_length: flag(z.int().min(2), {
-      default: 512,
-      help: "The model_max_length of that training; it is read with rope_scaling alone.",
-    }),
+    ...ropeFlags,
   }),
   ...deviceFlags,
   ...commandFlags,

@@ -44,6 +44,24 @@ async function medgpt(...argv: string[]) {
 }
 
 describe("medgpt merge", () => {
+  it.each([
+    ["--rope_scaling", "linear"],
+    ["--model_max_length", "512"],
+  ])("takes %s only with its other half", async (...flag) => {
+    const output = join(root, "half");
+    const { code, err } = await medgpt(
+      "merge",
+      "--base_model",
+      base,
+      "--lora_model",
+      adapter,
+      "--output_dir",
+      output,
+      ...flag,
+    );
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining("go together: give both") });
+  });
+
   it("merges, under the flags of MedicalGPT's script, and says how far the logits are apart", async () => {
     const output = join(root, "merged");
     const flags = ["--base_model", base, "--lora_model", adapter, "--tokenizer_path", base, "--resize_emb"];

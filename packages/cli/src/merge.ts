@@ -5,6 +5,7 @@ import type { RunContext } from "@medgpt/core/run";
 import { findFolders, openBackend } from "@medgpt/core/stage";
 
 import { mergeSchema, type MergeConfig } from "./config.js";
+import { ropeScalingOf } from "./rope-scaling.js";
 
 /** `medgpt merge`. */
 export const command: Command<typeof mergeSchema> = {
@@ -18,17 +19,17 @@ const DTYPES = { auto: undefined, bfloat16: "bf16", float16: "f16", float32: "f3
 
 async function runMerge(config: MergeConfig, context: RunContext): Promise<void> {
   const maxShardBytes = parseShardSize(config.max_shard_size);
+  const ropeScaling = ropeScalingOf(config);
   const { model, adapter, tokenizer } = await findFolders(config, config.adapter, context);
   const backend = await openBackend(config, context);
   try {
-    const { rope_scaling: type, model_max_length: maxLength } = config;
     const artifact = await mergeAdapter(
       {
         base: model.dir,
         adapter: adapter?.dir ?? config.adapter,
         outputDir: config.output_dir,
         tokenizer: tokenizer?.dir,
-        ropeScaling: type === null ? undefined : { type, maxLength },
+        ropeScaling,
         maxShardBytes,
         dtype: DTYPES[config.torch_dtype],
         overwrite: config.overwrite_output_dir,

@@ -1,16 +1,7 @@
 /** A model opened for generation: base, adapter, tokenizer and the way conversations are written. */
 import { deviceFlags, type Backend } from "@medgpt/core/backends";
 import { createChatForm, encodePrompt, templateFlag } from "@medgpt/core/chat";
-import {
-  adapterFlag,
-  flag,
-  hubFlags,
-  modelFlag,
-  ropeScalingFlag,
-  tokenizerFlag,
-  topic,
-  torchDtype,
-} from "@medgpt/core/config";
+import { adapterFlag, flag, hubFlags, modelFlag, tokenizerFlag, topic, torchDtype } from "@medgpt/core/config";
 import { generate, readGenerationConfig, streamTokens, type GenerationConfig } from "@medgpt/core/generation";
 import { checkTokenizer, loadCausalLm, type CausalLm } from "@medgpt/core/models";
 import { say, type RunContext } from "@medgpt/core/run";
@@ -18,6 +9,7 @@ import { findFolders, openBackend, openFolders } from "@medgpt/core/stage";
 import { loadChatTemplate, type ChatMessage, type Tokenizer } from "@medgpt/core/tokenizer";
 import { z } from "zod";
 import { generationOf, type GenerationFlags } from "./generation-flags.js";
+import { ropeFlags, ropeScalingOf } from "./rope-scaling.js";
 
 export const textModelFlags = {
   ...topic("Model", {
@@ -36,11 +28,7 @@ export const textModelFlags = {
       default: "auto",
       help: "Compute in float32, or in bfloat16 where the backend has it (every other value).",
     }),
-    rope_scaling: ropeScalingFlag("Stretch the rotary positions as in the training of the adapter."),
-    model_max_length: flag(z.int().min(2), {
-      default: 512,
-      help: "The model_max_length of that training; it is read with rope_scaling alone.",
-    }),
+    ...ropeFlags,
   }),
   ...deviceFlags,
 };
@@ -61,6 +49,7 @@ export interface TextModel {
 /** Opens what the flags name, and says what of it is not acted on. */
 export async function openTextModel(config: ModelConfig & GenerationFlags, context: RunContext): Promise<TextModel> {
   const warn = (text: string): void => say(context, text, "warn");
+  const ropeScaling = ropeScalingOf(config);
   const folders = await findFolders(config, config.adapter, context);
   const named = { name: config.adapter ?? "", bringsTokenizer: true };
   const { base, adapter, tokenizer } = await openFolders(folders, named, context);
@@ -73,8 +62,6 @@ export async function openTextModel(config: ModelConfig & GenerationFlags, conte
   const backend = await openBackend(config, context);
   try {
     const compute = config.torch_dtype !== "float32" && backend.dtypes.includes("bf16") ? "bf16" : "f32";
-    const { rope_scaling: type, model_max_length: maxLength } = config;
-    const ropeScaling = type === null ? undefined : { type, maxLength };
     const model = await loadCausalLm(base.dir, { backend, compute, ropeScaling, adapter: adapter?.dir, warn });
     checkTokenizer(tokenizer, model);
     const encodeChat = form && ((messages: readonly ChatMessage[]) => encodePrompt(tokenizer, form, messages));
