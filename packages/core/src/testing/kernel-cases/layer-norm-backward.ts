@@ -1,6 +1,6 @@
 import { createRandom } from "../random.js";
 import { close, expectedOf, floats, SHAPES, unset, type KernelCase } from "./case.js";
-import { NORM_TYPES } from "./norm-types.js";
+import { layerNormArgs, NORM_TYPES } from "./norm-types.js";
 
 export function layerNormBackwardCases(): KernelCase<"layerNormBackward">[] {
   const random = createRandom(15);
@@ -13,16 +13,7 @@ export function layerNormBackwardCases(): KernelCase<"layerNormBackward">[] {
         "layerNorm",
         {
           buffers: { out: unset(rows * cols), mean: unset(rows), rstd: unset(rows), x, weight },
-          args: (view) => ({
-            out: view("out"),
-            mean: view("mean"),
-            rstd: view("rstd"),
-            x: view("x"),
-            weight: view("weight"),
-            bias: undefined,
-            ...shape,
-            eps: 1e-5,
-          }),
+          args: (view) => layerNormArgs(view, shape),
         },
         ["mean", "rstd"],
       );

@@ -1,6 +1,6 @@
 import { createRandom } from "../random.js";
 import { close, floats, SHAPES, unset, type KernelCase } from "./case.js";
-import { NORM_TYPES } from "./norm-types.js";
+import { layerNormArgs, NORM_TYPES } from "./norm-types.js";
 
 export function layerNormCases(): KernelCase<"layerNorm">[] {
   const random = createRandom(13);
@@ -17,17 +17,7 @@ export function layerNormCases(): KernelCase<"layerNorm">[] {
           weight: floats(random.normals(cols), weight),
           bias: floats(random.normals(cols), weight),
         },
-        args: (view) => ({
-          out: view("out"),
-          mean: view("mean"),
-          rstd: view("rstd"),
-          x: view("x"),
-          weight: view("weight"),
-          bias: withBias ? view("bias") : undefined,
-          rows,
-          cols,
-          eps: 1e-5,
-        }),
+        args: (view) => layerNormArgs(view, { rows, cols }, withBias),
         // One column has no variance: rstd is 316, and so is the rounding error of x - mean.
         outputs: { out: close(out, 2e-5), mean: close("f32"), rstd: close("f32", 1e-4) },
       };
@@ -45,17 +35,7 @@ export function layerNormCases(): KernelCase<"layerNorm">[] {
       x: floats(offCentre),
       weight: floats(new Float32Array(100).fill(1)),
     },
-    args: (view) => ({
-      out: view("out"),
-      mean: view("mean"),
-      rstd: view("rstd"),
-      x: view("x"),
-      weight: view("weight"),
-      bias: undefined,
-      rows: 3,
-      cols: 100,
-      eps: 1e-5,
-    }),
+    args: (view) => layerNormArgs(view, { rows: 3, cols: 100 }),
     outputs: { out: close("f32", 5e-5), mean: close("f32"), rstd: close("f32", 2e-5) },
   });
   cases.push({
@@ -67,17 +47,7 @@ export function layerNormCases(): KernelCase<"layerNorm">[] {
       x: floats([2, 2, 2, 2, 1, NaN, 2, 3, Infinity, 1, 2, 3]),
       weight: floats([1, 2, 3, 4]),
     },
-    args: (view) => ({
-      out: view("out"),
-      mean: view("mean"),
-      rstd: view("rstd"),
-      x: view("x"),
-      weight: view("weight"),
-      bias: undefined,
-      rows: 3,
-      cols: 4,
-      eps: 1e-5,
-    }),
+    args: (view) => layerNormArgs(view, { rows: 3, cols: 4 }),
     outputs: { out: close("f32"), mean: close("f32"), rstd: close("f32", 1e-4) },
   });
   return cases;
