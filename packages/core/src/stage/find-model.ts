@@ -46,10 +46,7 @@ export async function findFolders(
 ): Promise<FoundFolders> {
   const { model_name_or_path: name, tokenizer_name_or_path: own } = names;
   const hub = await connectHub(context, { token: names.hf_hub_token });
-  const revision = names.model_revision ?? "main";
-  const model = await resolveModel(name, "model", hub, revision);
-  if (model.hub === undefined && revision !== "main")
-    say(context, "--model_revision: changes nothing for a local folder");
+  const model = await resolveAt(name, "model", names, hub);
   const adapter = adapterName === null ? undefined : await resolveModel(adapterName, "adapter", hub);
   const tokenizer = own === null ? undefined : own === name ? model : await resolveModel(own, "tokenizer", hub);
   return { model, adapter, tokenizer, hub };
@@ -58,12 +55,26 @@ export async function findFolders(
 /** Opens a tokenizer alone. */
 export async function findTokenizer(
   name: string,
-  { model_revision, hf_hub_token: token }: Pick<ModelNames, "model_revision" | "hf_hub_token">,
+  where: Pick<ModelNames, "model_revision" | "hf_hub_token">,
   context: RunContext,
 ): Promise<Tokenizer> {
-  const hub = await connectHub(context, { token });
-  const { dir } = await resolveModel(name, "tokenizer", hub, model_revision ?? "main");
+  const hub = await connectHub(context, { token: where.hf_hub_token });
+  const { dir } = await resolveAt(name, "tokenizer", where, hub);
   return loadTokenizer(dir, { warn: (text) => say(context, text, "warn") });
+}
+
+/** Finds what model_revision is the revision of. */
+async function resolveAt(
+  name: string,
+  kind: "model" | "tokenizer",
+  { model_revision }: Pick<ModelNames, "model_revision">,
+  hub: HubConnection,
+): Promise<ResolvedFolder> {
+  const revision = model_revision ?? "main";
+  const found = await resolveModel(name, kind, hub, revision);
+  if (found.hub === undefined && revision !== "main")
+    say(hub.context, "--model_revision: changes nothing for a local folder");
+  return found;
 }
 
 export interface FoundModel {
