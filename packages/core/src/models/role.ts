@@ -135,7 +135,7 @@ export function causalLm(base: Base, options: RoleOptions = {}): CausalLm {
   const classifier = options.adapters?.find(({ taskType }) => taskType !== "CAUSAL_LM");
   if (classifier !== undefined)
     throw new InputError(`the adapter is a classifier's (task_type "${classifier.taskType}"), not a language model's`, {
-      place: base.dir,
+      place: classifier.dir ?? base.dir,
     });
   return new Role(base, options, (role) => {
     const { logitSoftCap: softCap } = role.options;
@@ -149,13 +149,13 @@ export function causalLm(base: Base, options: RoleOptions = {}): CausalLm {
  */
 export function scorer(base: Base, options: RoleOptions = {}): Role<ScoreHead> {
   return new Role(base, options, (role) => {
-    const weight = role.ownWeight(SCORE) ?? (base.score && base.weight(SCORE));
-    if (weight === undefined)
+    const own = role.ownWeight(SCORE);
+    if (own === undefined && base.score === undefined)
       throw new InputError(`neither the adapter nor its base has ${SCORE}, which sequence classification needs`, {
-        place: base.dir,
+        place: options.adapters?.at(-1)?.dir ?? base.dir,
       });
-    if (base.score !== undefined) checkScore(base.score, base.options.hiddenSize);
-    return new ScoreHead(weight, { compute: role.compute });
+    if (own === undefined) checkScore(base.score!, base.options.hiddenSize);
+    return new ScoreHead(own ?? base.weight(SCORE), { compute: role.compute });
   });
 }
 

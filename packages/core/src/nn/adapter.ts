@@ -65,6 +65,8 @@ export class Adapter {
     readonly vocabulary: Vocabulary,
     entries: readonly Entry[],
     vocabularyWeights: ReadonlyMap<string, TensorInfo>,
+    /** The folder that it was opened from. */
+    readonly dir?: string,
   ) {
     this.#entries = new Map(entries.map((entry) => [entry.spec.name, entry]));
     this.#vocabularyWeights = vocabularyWeights;
@@ -218,7 +220,7 @@ export async function openAdapter(base: AdapterBase, dir: string, warn?: Warn): 
     return { spec: trainedSpec(spec, copy(found)), info: found };
   });
   const vocabulary = { size: vocabSize, tied };
-  return new Adapter(base, config, files.taskType, vocabulary, [...factors, ...whole], replaced);
+  return new Adapter(base, config, files.taskType, vocabulary, [...factors, ...whole], replaced, dir);
 }
 
 type Init = ParameterSpec["init"];

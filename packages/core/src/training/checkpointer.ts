@@ -52,8 +52,10 @@ export class Checkpointer {
   async resume(): Promise<{ readonly state: TrainerState; readonly unlogged: UnloggedLoss } | undefined> {
     const { trained, optimizer, batches, args, context } = this;
     const checkpoint = await findCheckpoint(args.output_dir, args.resume_from_checkpoint);
-    if (checkpoint !== undefined) this.differences.push(...((await trained.compare?.(checkpoint)) ?? []));
-    if (checkpoint !== undefined) await trained.loadModel(checkpoint);
+    if (checkpoint !== undefined) {
+      this.differences.push(...((await trained.compare?.(checkpoint)) ?? []));
+      await trained.loadModel(checkpoint);
+    }
     await broadcastTensor(this.#communicator, trained.arena.values);
     if (checkpoint === undefined) return undefined;
     const { state, unlogged, data, notes } = await resumeFrom(checkpoint, trained.arena, optimizer, this.#random);
